@@ -1,0 +1,421 @@
+/* Kith: an embedded vector database. This header is the whole contract; what is not here is not API.
+ *
+ * A database is a folder (or "memory://"). It holds tables; a table holds rows of Arrow columns, some
+ * of them vectors (fixed-size lists). Rows go in and come out as Arrow C streams (kith_arrow.h).
+ *
+ * Rules that hold everywhere:
+ *   - A function that can fail returns a kith_status and takes a `kith_error *` last, which may be NULL.
+ *     On failure the outputs are left as they were; on success what `error` holds means nothing.
+ *   - What a `**out` parameter receives belongs to the caller and is given back with the function named
+ *     beside it; those functions take NULL. Pointers returned otherwise are borrowed from their object.
+ *   - Option structs begin with `struct_size`, which KITH_INIT() fills; a field left zero takes its
+ *     default, so a program built against an older header goes on working.
+ *   - Handles may be used from any number of threads, and after fork() in parent and child. One handle
+ *     is freed once, when nobody uses it any more.
+ *   - An ArrowArrayStream given to a function is consumed by it, success or not; its release callback
+ *     has been called when the function returns. One received belongs to the caller.
+ *   - Strings are UTF-8 and end in NUL. Times are microseconds since 1970, UTC.
+ */
+#ifndef KITH_H
+#define KITH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kith_arrow.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define KITH_API __attribute__((visibility("default")))
+#else
+#define KITH_API
+#endif
+
+/** Declares an option struct with every field at its default:
+ *  `kith_query query = KITH_INIT(kith_query);` */
+#ifdef __cplusplus
+#define KITH_INIT(type) (type{sizeof(type)})
+#else
+#define KITH_INIT(type) ((type){.struct_size = sizeof(type)})
+#endif
+
+/* ---- failing ------------------------------------------------------------------------------- */
+
+typedef enum kith_status {
+    KITH_OK = 0,
+    KITH_INVALID,     /* an argument cannot be meant so; nothing was done */
+    KITH_NOT_FOUND,   /* no such table, column, index or version */
+    KITH_EXISTS,      /* a table or index of that name is there already */
+    KITH_TYPE,        /* the data's types do not fit the table's */
+    KITH_IO,          /* the operating system refused: full disk, no permission, broken medium */
+    KITH_CORRUPT,     /* bytes read are not the bytes written; the message names file and block */
+    KITH_NO_MEMORY,
+    KITH_CONFLICT,    /* another writer changed what this operation relied on */
+    KITH_UNKNOWN,     /* the commit may or may not have happened (its sync failed after publishing) */
+    KITH_CANCELLED,   /* a progress callback asked to stop; the table is as it was */
+    KITH_UNSUPPORTED, /* not in this version of Kith, or refused by this file system */
+    KITH_READ_ONLY    /* the handle is pinned to an old version */
+} kith_status;
+
+typedef struct kith_error {
+    kith_status status;
+    char message[1024]; /* one sentence or more: what was expected, what was given, what to do */
+} kith_error;
+
+/** The short name of a status, e.g. "not found". Never NULL. */
+KITH_API const char *kith_status_name(kith_status status);
+
+/** The version of the library, e.g. "0.1.0". */
+KITH_API const char *kith_version(void);
+
+/** The instruction set that the vector kernels use: "avx512", "avx2", "neon" or "scalar". Chosen at the
+ *  first use; the environment variable KITH_ISA names another one that the processor also has. */
+KITH_API const char *kith_isa(void);
+
+/* ---- progress and cancelling ----------------------------------------------------------------- */
+
+typedef struct kith_progress {
+    const char *stage; /* "train", "assign", "encode", "write", "rows" */
+    uint64_t done;
+    uint64_t total; /* 0 when not known */
+} kith_progress;
+
+/** Called from the calling thread, at least every 50 ms of work. A non-zero return cancels: the
+ *  operation fails with KITH_CANCELLED and the table is as it was. */
+typedef int (*kith_progress_fn)(const kith_progress *progress, void *user);
+
+/* ---- databases ------------------------------------------------------------------------------- */
+
+typedef struct kith_database kith_database;
+typedef struct kith_table kith_table;
+
+typedef struct kith_names {
+    size_t count;
+    const char *const *names; /* sorted by bytes */
+} kith_names;
+KITH_API void kith_names_free(kith_names *names);
+
+/** Opens the database at `uri`: a folder, made when absent; "~" and "~/..." mean the home folder;
+ *  "memory://" is a new private database, "memory://name" one shared within the process.
+ *  @param out  freed with kith_close() after every table of it was closed
+ *  @return KITH_OK, KITH_INVALID for an unknown scheme, KITH_IO when the folder cannot be made */
+KITH_API kith_status kith_open(const char *uri, kith_database **out, kith_error *error);
+KITH_API void kith_close(kith_database *database);
+
+/** The location as resolved, e.g. "/home/ann/.lancedb". Borrowed from the database. */
+KITH_API const char *kith_uri(const kith_database *database);
+
+/** Lists tables by name, at most `limit` (0 for all) of those that come after `after` (NULL for the start). */
+KITH_API kith_status kith_list_tables(kith_database *database, const char *after, size_t limit,
+                                      kith_names **out, kith_error *error);
+
+/** Removes a table with all its rows. Other handles of it fail with KITH_NOT_FOUND from then on. */
+KITH_API kith_status kith_drop_table(kith_database *database, const char *name, kith_error *error);
+
+/** Gives a table another name. Handles opened before go on working.
+ *  @return KITH_OK, KITH_NOT_FOUND, KITH_EXISTS, KITH_INVALID for a bad name */
+KITH_API kith_status kith_rename_table(kith_database *database, const char *from, const char *to,
+                                       kith_error *error);
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+typedef enum kith_bad_vectors { /* what to do with a vector that holds NaN or Inf, or is of a wrong length */
+    KITH_BAD_ERROR = 0,         /* fail with KITH_INVALID and the row's number; nothing is stored */
+    KITH_BAD_DROP,              /* leave the row out */
+    KITH_BAD_FILL,              /* replace NaN and Inf values by fill_value; pad or cut to the length */
+    KITH_BAD_NULL               /* store a null vector, which no search finds */
+} kith_bad_vectors;
+
+typedef enum kith_write_mode { KITH_APPEND = 0, KITH_OVERWRITE } kith_write_mode;
+
+typedef struct kith_write {
+    size_t struct_size;
+    kith_write_mode mode; /* KITH_OVERWRITE replaces all rows, keeping the older versions readable */
+    kith_bad_vectors bad_vectors;
+    float fill_value;
+    kith_progress_fn progress; /* stage "rows" */
+    void *progress_user;
+} kith_write;
+
+typedef struct kith_create {
+    size_t struct_size;
+    kith_write write;      /* how to store the first rows; its struct_size may stay zero */
+    bool exist_ok;         /* open the table when it exists, and leave its rows and `data` alone */
+    bool overwrite;        /* replace the table's rows and schema when it exists */
+    const char *metric;    /* "l2", "cosine", "dot" or "hamming": the vector column's; NULL leaves it open */
+    const char *key;       /* the column that is the primary key; NULL for none. Stored, not yet enforced */
+    bool no_auto_index;    /* never make an index unasked. Stored, not yet acted on */
+    int64_t auto_index_threshold; /* rows from which an index is made; 0 is the default of 20,000 */
+} kith_create;
+
+/** Creates a table from an Arrow stream: its schema, and its batches as the first rows.
+ *  A list column of numbers whose name contains "vector" or "embedding" becomes a vector column
+ *  (a fixed-size list): of float32, or of uint8 when all values are whole numbers in 0..255.
+ *  Views, large lists and large dictionaries are stored as their plain forms.
+ *  @param name     letters, digits, '_', '-' and '.', beginning with a letter, digit or '_'
+ *  @param data     consumed; a stream without batches makes an empty table
+ *  @param options  may be NULL
+ *  @param out      closed with kith_table_close()
+ *  @return KITH_OK; KITH_EXISTS; KITH_INVALID for a bad name, bad vectors or a schema with no columns;
+ *          KITH_TYPE for a column type Kith cannot store; KITH_IO */
+KITH_API kith_status kith_create_table(kith_database *database, const char *name,
+                                       struct ArrowArrayStream *data, const kith_create *options,
+                                       kith_table **out, kith_error *error);
+
+/** Opens a table at its newest version; the handle then follows newer ones by itself.
+ *  @return KITH_OK, KITH_NOT_FOUND, KITH_CORRUPT (the message names the file and what to do) */
+KITH_API kith_status kith_open_table(kith_database *database, const char *name, kith_table **out,
+                                     kith_error *error);
+KITH_API void kith_table_close(kith_table *table);
+KITH_API const char *kith_table_name(const kith_table *table);
+
+/** Appends the rows of an Arrow stream. Columns are matched by name and cast where nothing is lost;
+ *  a missing column is filled with nulls, an unknown one refused. When the call returns KITH_OK the
+ *  rows are on disk and every later read of any process sees them; on any other status but
+ *  KITH_UNKNOWN none of them is stored.
+ *  @param options   may be NULL
+ *  @param version   the table's version with these rows; may be NULL
+ *  @return KITH_OK, KITH_TYPE, KITH_INVALID (bad vectors), KITH_IO, KITH_UNKNOWN, KITH_READ_ONLY */
+KITH_API kith_status kith_append(kith_table *table, struct ArrowArrayStream *data,
+                                 const kith_write *options, uint64_t *version, kith_error *error);
+
+/** Exports the schema of the version the handle sees; field metadata "kith:metric" and the like tell
+ *  how vector columns are compared. */
+KITH_API kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_error *error);
+
+/** Counts the rows; `where` must be NULL in this version. */
+KITH_API kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out,
+                                      kith_error *error);
+
+typedef struct kith_scan {
+    size_t struct_size;
+    const char *const *columns; /* NULL for all */
+    size_t column_count;
+    uint64_t offset;
+    uint64_t limit;   /* 0 for all; to read no rows at all ask for `none` */
+    bool none;        /* an empty stream of the schema */
+    bool with_row_id; /* adds a uint64 column "_rowid" */
+    const char *where; /* must be NULL in this version */
+} kith_scan;
+
+/** Reads rows in insertion order. The stream pins the version it began with; its arrays stay valid after
+ *  the table is closed. */
+KITH_API kith_status kith_table_scan(kith_table *table, const kith_scan *options,
+                                     struct ArrowArrayStream *out, kith_error *error);
+
+/** Fetches rows by row id, in the order given. An id that no row has is left out.
+ *  @param options  columns and with_row_id are used; may be NULL */
+KITH_API kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t count,
+                                     const kith_scan *options, struct ArrowArrayStream *out,
+                                     kith_error *error);
+
+typedef struct kith_version_info {
+    uint64_t version;
+    int64_t time_us;
+    uint64_t rows;
+    const char *operation; /* "create", "append", "overwrite" */
+} kith_version_info;
+
+typedef struct kith_versions {
+    size_t count;
+    const kith_version_info *versions; /* oldest first */
+} kith_versions;
+KITH_API void kith_versions_free(kith_versions *versions);
+
+/** The version that the handle reads: the pinned one, or else the newest. Versions count the commits
+ *  that change rows or schema, from 1; index builds and upkeep keep it. */
+KITH_API kith_status kith_table_version(kith_table *table, uint64_t *out, kith_error *error);
+KITH_API kith_status kith_table_versions(kith_table *table, kith_versions **out, kith_error *error);
+
+/** Pins the handle to a version; writes through it are refused with KITH_READ_ONLY until
+ *  kith_table_checkout_latest(). @return KITH_OK, KITH_NOT_FOUND */
+KITH_API kith_status kith_table_checkout(kith_table *table, uint64_t version, kith_error *error);
+KITH_API kith_status kith_table_checkout_latest(kith_table *table, kith_error *error);
+
+typedef struct kith_table_info {
+    size_t struct_size;
+    uint64_t rows;
+    uint64_t version;
+    uint64_t fragments; /* pieces of rows, inline ones counted */
+    uint64_t files;     /* data and index files of this version */
+    uint64_t data_bytes;
+    uint64_t index_bytes;
+    uint64_t inline_bytes; /* rows that still live in the log */
+} kith_table_info;
+KITH_API kith_status kith_table_stats(kith_table *table, kith_table_info *out, kith_error *error);
+
+/** Reads every byte of the handle's version and checks it against its checksum.
+ *  @param files  receives the number of files that were read; may be NULL
+ *  @return KITH_OK, or KITH_CORRUPT naming the first bad file and block */
+KITH_API kith_status kith_table_verify(kith_table *table, uint64_t *files, kith_error *error);
+
+/* ---- indexes --------------------------------------------------------------------------------- */
+
+typedef enum kith_metric {
+    KITH_METRIC_DEFAULT = 0, /* the column's own, else l2 */
+    KITH_L2,                 /* squared euclidean distance */
+    KITH_COSINE,             /* 1 - cosine similarity, 0..2; 1 for a zero vector */
+    KITH_DOT,                /* 1 - q.x */
+    KITH_HAMMING             /* bits that differ; uint8 vectors hold 8 bits a value */
+} kith_metric;
+
+/** "l2", "euclidean", "cosine", "dot", "ip" or "hamming", in any case. @return KITH_OK or KITH_INVALID */
+KITH_API kith_status kith_metric_parse(const char *name, kith_metric *out, kith_error *error);
+KITH_API const char *kith_metric_name(kith_metric metric);
+
+typedef enum kith_index_type {
+    KITH_INDEX_DEFAULT = 0, /* IVF_PQ in this version */
+    KITH_IVF_FLAT,
+    KITH_IVF_PQ,
+    KITH_IVF_SQ,
+    KITH_IVF_RQ,
+    KITH_HNSW
+} kith_index_type;
+KITH_API kith_status kith_index_type_parse(const char *name, kith_index_type *out, kith_error *error);
+KITH_API const char *kith_index_type_name(kith_index_type type);
+
+typedef struct kith_index {
+    size_t struct_size;
+    const char *column; /* NULL: the table's vector column */
+    const char *name;   /* NULL: "<column>_idx" */
+    kith_index_type type;
+    kith_metric metric;
+    uint32_t num_partitions;  /* 0: chosen from the number of rows */
+    uint32_t num_sub_vectors; /* IVF_PQ; must divide the dimension; 0: chosen */
+    uint32_t num_bits;        /* IVF_PQ: 4 or 8 (the default) bits a sub-vector; 8 is stored as two 4-bit halves */
+    uint32_t max_iterations;  /* of k-means; 0: 50 at most, stopping when settled */
+    uint32_t sample_rate;     /* training rows a partition; 0: 256 */
+    uint64_t seed;            /* the same seed, rows and parameters give the same index */
+    uint32_t threads;         /* 0: KITH_THREADS, else one a core */
+    bool keep;                /* fail with KITH_EXISTS where an index of that name exists, instead of replacing it */
+    kith_progress_fn progress;
+    void *progress_user;
+} kith_index;
+
+/** Builds an index over the rows of the newest version. Rows added later are found all the same:
+ *  they are scanned exactly beside it.
+ *  @param options  may be NULL
+ *  @return KITH_OK; KITH_INVALID for parameters that do not fit (the message says what would);
+ *          KITH_NOT_FOUND for the column; KITH_CANCELLED; KITH_IO; KITH_READ_ONLY */
+KITH_API kith_status kith_create_index(kith_table *table, const kith_index *options, kith_error *error);
+KITH_API kith_status kith_drop_index(kith_table *table, const char *name, kith_error *error);
+
+typedef struct kith_index_info {
+    const char *name;
+    const char *column;
+    kith_index_type type;
+    kith_metric metric;
+    uint32_t num_partitions; /* as trained */
+    uint32_t num_sub_vectors;
+    uint32_t num_bits;
+    uint64_t rows_indexed;
+    uint64_t rows_unindexed;
+    uint64_t bytes;
+    int64_t created_us;
+    const char *note; /* what was done otherwise than asked, "" if nothing */
+} kith_index_info;
+
+typedef struct kith_indexes {
+    size_t count;
+    const kith_index_info *indexes;
+} kith_indexes;
+KITH_API void kith_indexes_free(kith_indexes *indexes);
+KITH_API kith_status kith_list_indexes(kith_table *table, kith_indexes **out, kith_error *error);
+
+/* ---- searching ------------------------------------------------------------------------------- */
+
+typedef enum kith_element { /* the type of the numbers in a vector */
+    KITH_F32 = 0,
+    KITH_F16,
+    KITH_F64,
+    KITH_I8,
+    KITH_U8
+} kith_element;
+
+typedef struct kith_query {
+    size_t struct_size;
+    const char *column; /* NULL: the table's vector column; an error when there are several */
+    const void *vectors; /* vector_count vectors of dim numbers, one after another; borrowed */
+    kith_element element;
+    uint32_t dim;
+    size_t vector_count; /* 0 means 1 */
+    uint32_t k;          /* rows a vector; must be at least 1 */
+    uint32_t offset;     /* leaves out the nearest `offset` rows */
+    kith_metric metric;  /* one that differs from the index's is answered by an exact scan */
+
+    uint32_t nprobes; /* lists to visit; 0: chosen. minimum and maximum bound an adaptive choice */
+    uint32_t minimum_nprobes;
+    uint32_t maximum_nprobes;
+    uint32_t refine_factor; /* re-ranks k * refine_factor candidates by their stored vectors; 0: chosen */
+    uint32_t ef;            /* accepted for graph indexes; unused by others */
+    float recall;           /* wanted recall, 0 < r <= 1; 1 is exact; 0: the default */
+    bool exact;             /* scan every row, no index */
+    bool fast_search;       /* leave out rows that no index covers */
+
+    bool has_lower, has_upper; /* keep rows with lower <= distance < upper */
+    float lower, upper;
+
+    const char *where; /* must be NULL in this version */
+
+    const char *const *columns; /* of the result; NULL for all. "_distance" and "_rowid" may be named */
+    size_t column_count;
+    bool no_columns;  /* only _distance, and what else is asked below */
+    bool with_row_id; /* adds a uint64 column "_rowid" */
+    uint32_t threads; /* for many vectors; 0: KITH_THREADS, else one a core */
+} kith_query;
+
+/** Finds the `k` rows nearest to each vector, nearest first, equal distances by row id.
+ *  Sees the rows committed before the call. Rows whose vector is null are never found.
+ *  @param out  the rows' columns, then "_distance" (float32), "_rowid" when asked, and "query_index"
+ *              (int32) when vector_count > 1. Fewer than k rows come when fewer exist.
+ *  @return KITH_OK; KITH_INVALID (dimension, k, NaN in the query, a range that is empty);
+ *          KITH_NOT_FOUND (column); KITH_UNSUPPORTED (where); KITH_CORRUPT, KITH_IO */
+KITH_API kith_status kith_search(kith_table *table, const kith_query *query,
+                                 struct ArrowArrayStream *out, kith_error *error);
+
+/** The same, giving only row ids and distances: vector_count * k of each, row by row, padded with
+ *  UINT64_MAX and +infinity where fewer rows exist. */
+KITH_API kith_status kith_search_ids(kith_table *table, const kith_query *query, uint64_t *row_ids,
+                                     float *distances, kith_error *error);
+
+/** Says in words how the query would be answered: index, lists to visit, rows scanned exactly.
+ *  @param out  freed with kith_text_free() */
+KITH_API kith_status kith_explain(kith_table *table, const kith_query *query, char **out,
+                                  kith_error *error);
+KITH_API void kith_text_free(char *text);
+
+/** A search prepared once: the names resolved, the options checked. It follows new versions of the
+ *  table. Any number of threads may run one searcher. */
+typedef struct kith_searcher kith_searcher;
+
+/** @param query  `vectors` and `vector_count` are ignored; `dim` and `element` are those of every run.
+ *                The strings are copied.
+ *  @param out    freed with kith_searcher_free(), before its table is closed */
+KITH_API kith_status kith_searcher_new(kith_table *table, const kith_query *query,
+                                       kith_searcher **out, kith_error *error);
+KITH_API void kith_searcher_free(kith_searcher *searcher);
+
+/** As kith_search_ids(), for `vector_count` vectors. */
+KITH_API kith_status kith_searcher_run(kith_searcher *searcher, const void *vectors,
+                                       size_t vector_count, uint64_t *row_ids, float *distances,
+                                       kith_error *error);
+
+/* ---- Arrow IPC ------------------------------------------------------------------------------- */
+
+/** Reads an Arrow IPC file or stream (told apart by their first bytes) from a file descriptor, which
+ *  must stay open while `out` is read and is not closed. Compressed bodies (zstd) are accepted. */
+KITH_API kith_status kith_ipc_read(int fd, struct ArrowArrayStream *out, kith_error *error);
+
+/** Writes a stream as an Arrow IPC file, or with `as_stream` as an IPC stream, to a file descriptor. */
+KITH_API kith_status kith_ipc_write(int fd, struct ArrowArrayStream *data, bool as_stream,
+                                    kith_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* KITH_H */
