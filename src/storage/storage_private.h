@@ -1,0 +1,169 @@
+/* What the files of the storage room share. */
+#ifndef KT_STORAGE_PRIVATE_H
+#define KT_STORAGE_PRIVATE_H
+
+#include "base/lock.h"
+#include "storage/store.h"
+
+#define KT_LARGEST_COMMIT ((size_t)64 << 20)
+#define KT_LARGEST_CHECKPOINT ((size_t)256 << 20)
+#define KT_LARGEST_LINE ((size_t)16 << 20)
+#define KT_LARGEST_ROW ((uint64_t)1 << 62)
+enum { KT_FORMAT = 1, KT_TXNS_KEPT = 4096, KT_LOG_NAME = 40 };
+
+/* Which status a bad action has: CORRUPT both when a log is read, INVALID and CONFLICT in a transaction. */
+struct kt_blame {
+    kith_status malformed; /* it could never be right */
+    kith_status missing;   /* what it speaks of is not there (any more) */
+};
+
+/* ---- store_log.c: a file of the log is lines of JSON, then payloads, then a line that vouches for them */
+
+enum kt_log_kind { KT_LOG_COMMIT, KT_LOG_CHECKPOINT };
+void kt_log_name(uint64_t commit, enum kt_log_kind kind, char name[KT_LOG_NAME]);
+bool kt_log_parse_name(const char *name, uint64_t *commit, enum kt_log_kind *kind);
+
+/** From here to kt_json_watched() this thread notes when JSON is refused memory; the latter turns `status`
+ * into KITH_NO_MEMORY if it was. Around everything that is read from or written to the log. */
+void kt_json_watch(void);
+kith_status kt_json_watched(kith_status status, kith_error *error);
+
+/** `lines` is an array: the header, then the rest. */
+kith_status kt_log_encode(json_t *lines, struct kt_bytes *const *payloads, size_t payload_count, size_t limit,
+                          struct kt_buffer *out, kith_error *error);
+
+/* A file of the log being read; borrows its bytes. */
+struct kt_log_reader {
+    json_t *header;
+    const char *line, *lines_end; /* the lines not yet read */
+    const uint8_t *payload;       /* the payloads not yet taken */
+    json_t *lengths;              /* of all payloads */
+    size_t taken;
+};
+/** Checks the last line against the bytes, and reads the header. Errors say what is wrong, not in which file.
+ */
+kith_status kt_log_open(const uint8_t *bytes, size_t size, struct kt_log_reader *out, kith_error *error);
+/** The next line, an object with a text "do"; `*out` is NULL after the last one. */
+kith_status kt_log_next(struct kt_log_reader *reader, json_t **out, kith_error *error);
+/** Copies the next payload, which must have `length` bytes. */
+kith_status kt_log_take(struct kt_log_reader *reader, uint64_t length, struct kt_bytes **out,
+                        kith_error *error);
+void kt_log_close(struct kt_log_reader *reader);
+
+/* ---- store_record.c: fragments, pieces and headers as JSON */
+
+struct kt_commit_header {
+    char table_id[33];
+    uint64_t commit, version, parent;
+    int64_t time_us;
+    char operation[16];
+    uint8_t txn[16]; /* written: the one; read: the first (there may be several) */
+};
+json_t *
+kt_record_header(const struct kt_commit_header *header); /* NULL when memory is out, as for all below */
+json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragment);
+json_t *kt_record_piece(const struct kt_piece *piece);
+/** The fragment is the caller's, also its references. */
+kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader, struct kt_fragment *out,
+                                    kith_error *error);
+kith_status kt_record_read_piece(json_t *record, struct kt_piece *out, kith_error *error);
+kith_status kt_record_read_header(json_t *record, struct kt_commit_header *out, kith_error *error);
+/** Format version, needed features, encryption: what this Kith cannot read is KITH_UNSUPPORTED. */
+kith_status kt_record_check_needs(json_t *header, kith_error *error);
+
+bool kt_json_u64(json_t *object, const char *key, uint64_t largest, uint64_t *out);
+bool kt_json_hash(json_t *object, const char *key, uint64_t *out);
+bool kt_json_id(json_t *object, const char *key, char out[33]); /* 32 hexadecimal digits */
+void kt_hash_text(uint64_t hash, char out[17]);
+bool kt_operation_allowed(const char *operation);
+
+/* ---- store_state.c: the state and what the actions do to it */
+
+struct kt_txn_seen {
+    uint8_t id[16];
+    uint64_t commit;
+};
+struct kt_state_private {
+    struct kt_txn_seen *txns; /* the newest, oldest first */
+    uint32_t txn_count;
+    uint64_t log_bytes; /* of all commits from 1 on */
+};
+
+/** An empty state. */
+struct kt_state *kt_state_new(void);
+/** A copy to be changed; what it holds is shared. */
+struct kt_state *kt_state_copy(const struct kt_state *from);
+struct kt_state_private *kt_state_private_part(const struct kt_state *state);
+
+void kt_fragment_release(struct kt_fragment *fragment);
+void kt_piece_release(struct kt_piece *piece);
+/** Copies down to the arrays; JSON too, so that nobody outside can change what a state holds. */
+kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment *out, kith_error *error);
+kith_status kt_piece_copy(const struct kt_piece *from, struct kt_piece *out, kith_error *error);
+/* Memory that several states share: a count of references in front. */
+void *kt_shared_new(size_t bytes);
+void *kt_shared_share(void *shared);
+void kt_shared_release(void *shared);
+
+/* The actions. Each takes over the fragment or piece, done or not. */
+kith_status kt_state_set_schema(struct kt_state *state, json_t *schema, struct kt_blame blame,
+                                kith_error *error);
+kith_status kt_state_set_config(struct kt_state *state, const char *key, json_t *value, struct kt_blame blame,
+                                kith_error *error);
+kith_status kt_state_add_fragment(struct kt_state *state, struct kt_fragment *fragment, struct kt_blame blame,
+                                  kith_error *error);
+/** In a checkpoint, where row ids have gaps: only the order counts. */
+kith_status kt_state_restore_fragment(struct kt_state *state, struct kt_fragment *fragment,
+                                      struct kt_blame blame, kith_error *error);
+kith_status kt_state_remove_fragment(struct kt_state *state, uint64_t first_row, struct kt_blame blame,
+                                     kith_error *error);
+kith_status kt_state_replace_fragments(struct kt_state *state, struct kt_fragment *fragment,
+                                       struct kt_blame blame, kith_error *error);
+kith_status kt_state_add_piece(struct kt_state *state, struct kt_piece *piece, struct kt_blame blame,
+                               kith_error *error);
+kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct kt_blame blame,
+                                  kith_error *error);
+kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
+                                 kith_error *error);
+kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint64_t commit,
+                             kith_error *error);
+bool kt_state_has_txn(const struct kt_state *state, const uint8_t id[16]);
+/** Puts the commit's number, hash, version, time and transaction into a state that has its actions. */
+kith_status kt_state_commit(struct kt_state *state, const struct kt_commit_header *header, uint64_t hash,
+                            size_t bytes, kith_error *error);
+
+/* ---- store_replay.c: commits and checkpoints to states, and states to checkpoints */
+
+/** Applies a commit's bytes to `state`, which must be the one before it. */
+kith_status kt_replay_commit(struct kt_state *state, const uint8_t *bytes, size_t size, kith_error *error);
+kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer *out, kith_error *error);
+kith_status kt_checkpoint_decode(const uint8_t *bytes, size_t size, struct kt_state **out, kith_error *error);
+
+/* ---- store_open.c */
+
+struct kt_store {
+    struct kt_io *io;
+    struct kt_io *log;
+    struct kt_io *by_name; /* of a store that was created: finds the folder by its name, once */
+    struct kt_lock lock;
+    struct kt_state *newest;               /* the newest state seen, or NULL; guarded by the lock */
+    _Atomic uint64_t checkpoint;           /* commit of the newest checkpoint known of; */
+    _Atomic uint64_t checkpoint_bytes;     /* its size; */
+    _Atomic uint64_t checkpoint_log_bytes; /* the log's bytes up to it */
+};
+/** A store over a folder, whatever is in it; nothing is read yet. */
+kith_status kt_store_attach(struct kt_io *io, const char *name, struct kt_store **out, kith_error *error);
+/** The newest state, dropped or not; `*out` is NULL when the log is there and empty. */
+kith_status kt_store_newest(struct kt_store *store, struct kt_state **out, kith_error *error);
+/** Reads the log from its newest checkpoint, trusting no older state. */
+kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_error *error);
+void kt_store_remember(struct kt_store *store, struct kt_state *state);
+void kt_store_checkpoint_if_due(struct kt_store *store, const struct kt_state *state);
+
+/* ---- store_txn.c, store_drop.c */
+
+kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error);
+/** Moves the folder of a table whose newest commit is `drop` out of the way and removes it. */
+void kt_drop_folder(struct kt_io *parent, const char *name, const char *table_id);
+
+#endif

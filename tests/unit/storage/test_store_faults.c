@@ -1,0 +1,324 @@
+/* Every system call that a commit makes fails in turn, once or from then on, and afterwards the table opens:
+ * what was acknowledged is there, what failed is not, what is unknown is either.
+ *
+ * Syncs are counted but not done: nothing here loses power, and the test runs in seconds. */
+#include "unit/storage/store_fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "io/io_posix.h"
+
+static struct kt_posix_calls real;
+static struct {
+    long calls;    /* so far */
+    long failing;  /* the number of the first call that fails; 0 for none */
+    bool for_ever; /* and all after it */
+    bool spared_removal; /* the call that failed was a removal: its file may be left */
+} fault;
+
+static bool fails(void)
+{
+    fault.calls++;
+    bool now = fault.failing && (fault.calls == fault.failing || (fault.for_ever && fault.calls > fault.failing));
+    if (now) errno = EIO;
+    return now;
+}
+
+static int f_open(int folder, const char *name, int flags, mode_t mode) { return fails() ? -1 : real.open(folder, name, flags, mode); }
+static int f_close(int fd)
+{
+    bool failed = fails();
+    int result = real.close(fd); /* a close that fails closes all the same */
+    return failed ? (errno = EIO, -1) : result;
+}
+static int f_stat(int fd, struct stat *out) { return fails() ? -1 : real.stat(fd, out); }
+static int f_stat_name(int folder, const char *name, struct stat *out, int flags) { return fails() ? -1 : real.stat_name(folder, name, out, flags); }
+static ssize_t f_read_at(int fd, void *to, size_t count, off_t offset) { return fails() ? -1 : real.read_at(fd, to, count, offset); }
+static ssize_t f_write(int fd, const void *bytes, size_t count) { return fails() ? -1 : real.write(fd, bytes, count); }
+static int f_sync(int fd) { (void)fd; return fails() ? -1 : 0; }
+static int f_link(int a, const char *from, int b, const char *to, int flags) { return fails() ? -1 : real.link(a, from, b, to, flags); }
+static int f_rename(int a, const char *from, int b, const char *to, unsigned flags) { return fails() ? -1 : real.rename(a, from, b, to, flags); }
+static int f_unlink(int folder, const char *name, int flags)
+{
+    if (!fails()) return real.unlink(folder, name, flags);
+    fault.spared_removal = true;
+    return -1;
+}
+static int f_mkdir(int folder, const char *name, mode_t mode) { return fails() ? -1 : real.mkdir(folder, name, mode); }
+static ssize_t f_entries(int fd, void *to, size_t count) { return fails() ? -1 : real.entries(fd, to, count); }
+static void *f_map(void *where, size_t count, int protection, int flags, int fd, off_t offset)
+{
+    return fails() ? (void *)-1 : real.map(where, count, protection, flags, fd, offset);
+}
+static ssize_t f_entropy(void *to, size_t count, unsigned flags) { return fails() ? -1 : real.entropy(to, count, flags); }
+
+static void arm(long failing, bool for_ever)
+{
+    kt_posix.open = f_open, kt_posix.close = f_close, kt_posix.stat = f_stat, kt_posix.stat_name = f_stat_name;
+    kt_posix.read_at = f_read_at, kt_posix.write = f_write, kt_posix.sync_data = f_sync, kt_posix.sync = f_sync;
+    kt_posix.link = f_link, kt_posix.rename = f_rename, kt_posix.unlink = f_unlink, kt_posix.mkdir = f_mkdir;
+    kt_posix.entries = f_entries, kt_posix.map = f_map, kt_posix.entropy = f_entropy;
+    fault.calls = 0, fault.failing = failing, fault.for_ever = for_ever, fault.spared_removal = false;
+}
+
+static void disarm(void)
+{
+    kt_posix = real;
+    kt_posix.sync = f_sync, kt_posix.sync_data = f_sync; /* still too slow to be done */
+    fault.failing = 0;
+}
+
+static int restore(void **state)
+{
+    (void)state;
+    kt_posix = real;
+    return 0;
+}
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    while (readdir(folder)) count++;
+    closedir(folder);
+    return count;
+}
+
+/* ---- what is done while calls fail */
+
+struct outcome {
+    uint64_t rows;    /* acknowledged */
+    uint64_t unknown; /* rows that may be there too */
+    bool created;     /* some commit was acknowledged */
+    bool perhaps;     /* or is unknown */
+    bool failed;      /* some step failed */
+};
+
+static void note(struct outcome *outcome, kith_status status, const kith_error *told, uint64_t rows)
+{
+    if (status && !told->message[0]) fail_msg("a failure without a word");
+    if (!status) outcome->rows += rows;
+    if (status == KITH_UNKNOWN) outcome->unknown += rows;
+    outcome->created |= status == KITH_OK;
+    outcome->perhaps |= status == KITH_UNKNOWN;
+    outcome->failed |= status != KITH_OK;
+}
+
+static void step(struct kt_store *store, struct change change, uint64_t rows, struct outcome *outcome)
+{
+    kith_error told = { 0 };
+    note(outcome, commit_change(store, &change, NULL, &told), &told, rows);
+}
+
+static struct outcome create_and_fill(struct kt_io *io)
+{
+    struct outcome outcome = { 0 };
+    struct kt_store *store = NULL;
+    kith_error told = { 0 };
+    kith_status status = kt_store_create(io, "t.kith", &store, &told);
+    if (status) {
+        outcome.failed = true;
+        if (!told.message[0]) fail_msg("a failure without a word");
+        return outcome;
+    }
+    step(store, (struct change){ .operation = "create", .schema = "{}" }, 0, &outcome);
+    if (outcome.created || outcome.perhaps) {
+        step(store, (struct change){ .rows = 1, .inlined = "x" }, 1, &outcome);
+        step(store, (struct change){ .rows = 10, .file_bytes = 300 * 1024 }, 10, &outcome);
+        step(store, (struct change){ .piece = "000102030405060708090a0b0c0d0e0f", .maintenance = true }, 0, &outcome);
+    }
+    kt_store_close(store);
+    return outcome;
+}
+
+/* No file is there that the state does not name. */
+static void assert_no_orphans(struct kt_io *io, const struct kt_state *state)
+{
+    size_t files = state->piece_count;
+    for (uint32_t i = 0; i < state->fragment_count; i++) files += state->fragments[i].group_count;
+    assert_int_equal(names_in(io, "t.kith/data") + names_in(io, "t.kith/index"), files);
+}
+
+static void assert_files_whole(struct kt_store *store, const struct kt_state *state)
+{
+    for (uint32_t i = 0; i < state->fragment_count; i++) {
+        for (uint32_t g = 0; g < state->fragments[i].group_count; g++) {
+            const struct kt_stored_file *file = &state->fragments[i].groups[g].file;
+            struct kt_view_file *view = NULL;
+            assert_ok(kt_view_open(kt_store_io(store), file->name, &file->seal, &view, &error));
+            assert_ok(kt_view_verify(view, &error));
+            kt_view_close(view);
+        }
+    }
+}
+
+/* The table is what the outcome says, and takes a commit. */
+static void assert_outcome(struct kt_io *io, const struct outcome *outcome, long failing)
+{
+    struct kt_store *store = NULL;
+    kith_error told = { 0 };
+    kith_status opened = kt_store_open(io, "t.kith", &store, &told);
+    bool exists = outcome->created || (outcome->perhaps && !opened);
+    if (opened != (exists ? KITH_OK : KITH_NOT_FOUND)) fail_msg("call %ld failed: %s", failing, told.message);
+    if (opened) store = store_with_schema(io, "t.kith");
+    struct kt_state *state = load(store);
+    assert_sound_state(state);
+    if (state->rows < outcome->rows || state->rows > outcome->rows + outcome->unknown)
+        fail_msg("call %ld failed: %llu rows, acknowledged %llu, unknown %llu", failing, (unsigned long long)state->rows,
+                 (unsigned long long)outcome->rows, (unsigned long long)outcome->unknown);
+    assert_files_whole(store, state);
+    if (!fault.spared_removal && !fault.for_ever) assert_no_orphans(io, state);
+    struct kt_state *after = done(store, (struct change){ .rows = 2, .inlined = "yy" });
+    assert_int_equal(after->rows, state->rows + 2);
+    kt_state_release(after);
+    kt_state_release(state);
+    kt_store_close(store);
+}
+
+static void fail_each_call(bool for_ever)
+{
+    for (long failing = 1;; failing++) {
+        struct scratch scratch;
+        scratch_open(&scratch, false);
+        int before = open_descriptors();
+        arm(failing, for_ever);
+        struct outcome outcome = create_and_fill(scratch.io);
+        bool reached = fault.calls >= failing;
+        disarm();
+        assert_int_equal(open_descriptors(), before);
+        assert_outcome(scratch.io, &outcome, failing);
+        assert_int_equal(open_descriptors(), before);
+        scratch_close(&scratch);
+        if (!reached) {
+            assert_false(outcome.failed);
+            assert_true(failing > 50);
+            print_message("%ld calls\n", failing - 1);
+            return;
+        }
+    }
+}
+
+static void any_call_may_fail_once(void **state)
+{
+    (void)state;
+    fail_each_call(false);
+}
+
+static void all_calls_may_fail_from_any_on(void **state)
+{
+    (void)state;
+    fail_each_call(true);
+}
+
+/* ---- the commit that writes a checkpoint: its failure is not told */
+
+static void fail_checkpoint(bool for_ever)
+{
+    for (long failing = 1;; failing++) {
+        struct scratch scratch;
+        scratch_open(&scratch, false);
+        disarm();
+        struct kt_store *store = store_with_schema(scratch.io, "t.kith");
+        for (int i = 2; i < 64; i++) kt_state_release(done(store, (struct change){ .rows = 1, .inlined = "x" }));
+        struct outcome outcome = { .rows = 62, .created = true };
+        arm(failing, for_ever);
+        step(store, (struct change){ .rows = 10, .inlined = "ten" }, 10, &outcome);
+        bool reached = fault.calls >= failing;
+        disarm();
+        kt_store_close(store);
+        assert_outcome(scratch.io, &outcome, failing);
+        assert_int_not_equal(names_in(scratch.io, "t.kith/log"), 0);
+        scratch_close(&scratch);
+        if (!reached) {
+            print_message("%ld calls\n", failing - 1);
+            return;
+        }
+    }
+}
+
+static void any_call_of_a_checkpoint_may_fail(void **state)
+{
+    (void)state;
+    fail_checkpoint(false);
+    fail_checkpoint(true);
+}
+
+/* ---- dropping */
+
+static void any_call_of_a_drop_may_fail(void **state)
+{
+    (void)state;
+    for (long failing = 1;; failing++) {
+        struct scratch scratch;
+        struct kt_store *store = NULL;
+        scratch_open(&scratch, false);
+        disarm();
+        store = store_with_schema(scratch.io, "t.kith");
+        kt_state_release(done(store, (struct change){ .rows = 10, .file_bytes = 100 }));
+        arm(failing, false);
+        kith_status status = kt_store_drop(store, scratch.io, "t.kith", NULL);
+        bool reached = fault.calls >= failing;
+        disarm();
+        kt_store_close(store);
+        kith_status opened = kt_store_open(scratch.io, "t.kith", &store, NULL);
+        assert_true(opened == KITH_OK || opened == KITH_NOT_FOUND);
+        if (!status) assert_int_equal(opened, KITH_NOT_FOUND);
+        if (status && status != KITH_UNKNOWN) assert_int_equal(opened, KITH_OK);
+        if (!opened) {
+            struct kt_state *state_now = load(store);
+            assert_int_equal(state_now->rows, 10);
+            kt_state_release(state_now);
+            kt_store_close(store);
+        } else { /* and the name is free again */
+            kt_store_close(store_with_schema(scratch.io, "t.kith"));
+        }
+        scratch_close(&scratch);
+        if (!reached) return;
+    }
+}
+
+/* ---- what is unknown keeps its files */
+
+static int fail_folder_sync(int fd)
+{
+    struct stat about;
+    real.stat(fd, &about);
+    return fault.failing && S_ISDIR(about.st_mode) && ++fault.calls == fault.failing ? (errno = EIO, -1) : 0;
+}
+
+static void an_unknown_commit_keeps_its_files(void **state)
+{
+    struct scratch scratch;
+    (void)state;
+    scratch_open(&scratch, false);
+    struct kt_store *store = store_with_schema(scratch.io, "t.kith");
+    kt_state_release(done(store, (struct change){ .rows = 1, .file_bytes = 100 }));
+    kt_posix.sync = fail_folder_sync;
+    fault.calls = 0, fault.failing = 2; /* that of data/, then that of log/ after the link */
+    kith_error told = { 0 };
+    struct change change = { .rows = 10, .file_bytes = 100 };
+    assert_int_equal(commit_change(store, &change, NULL, &told), KITH_UNKNOWN);
+    kt_posix = real;
+    assert_int_equal(names_in(scratch.io, "t.kith/data"), 2);
+    struct kt_state *after = done(store, (struct change){ .rows = 5, .inlined = "five" }); /* on top of it */
+    assert_int_equal(after->rows, 16);
+    assert_files_whole(store, after);
+    kt_state_release(after);
+    kt_store_close(store);
+    scratch_close(&scratch);
+}
+
+int main(void)
+{
+    real = kt_posix;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(any_call_may_fail_once, restore),
+        cmocka_unit_test_teardown(all_calls_may_fail_from_any_on, restore),
+        cmocka_unit_test_teardown(any_call_of_a_checkpoint_may_fail, restore),
+        cmocka_unit_test_teardown(any_call_of_a_drop_may_fail, restore),
+        cmocka_unit_test_teardown(an_unknown_commit_keeps_its_files, restore),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
