@@ -1,0 +1,135 @@
+/* Rows as the tree sees them: floats; of unit length where the metric is cosine (a zero vector stays zero); one number
+ * a bit where it is hamming; and, once it is known, less the mean of the sample. Distances between such rows order as the
+ * metric orders the rows themselves (dot excepted, see ivf_search.c).
+ *
+ * The mean goes because every later step loses digits to it: ranking by |c|^2 - 2 x.c, and above all the byte
+ * table of a query, whose scale would be spent on the part that is the same for every row.
+ *
+ * Rows and queries take the same steps in the same order, so that a row asked for as a query falls on itself.
+ */
+#include "index/ivf/ivf_private.h"
+
+#include <math.h>
+
+#include "base/bytes.h"
+
+uint32_t kt_ivf_tree_dim(uint32_t dim, kith_metric metric)
+{
+    return metric == KITH_HAMMING ? 8 * dim : dim;
+}
+
+static void take_mean(const float *mean, uint32_t tree_dim, float *row)
+{
+    for (uint32_t d = 0; mean && d < tree_dim; d++) row[d] -= mean[d];
+}
+
+static void make_unit(float *row, uint32_t dim)
+{
+    float norm = sqrtf(kt_kernels()->norm[KITH_F32](row, dim));
+    float scale = norm > 0 ? 1.0f / norm : 0.0f;
+    for (uint32_t d = 0; d < dim; d++) row[d] *= scale;
+}
+
+static void spread_bits(uint8_t byte, float *out)
+{
+    for (int b = 0; b < 8; b++) out[b] = (float)(byte >> b & 1);
+}
+
+void kt_ivf_to_tree(const float *vector, uint32_t dim, kith_metric metric, const float *mean, float *out)
+{
+    if (metric == KITH_HAMMING) {
+        for (uint32_t d = 0; d < dim; d++) {
+            float value = vector[d] > 0 ? fminf(vector[d], 255.0f) : 0.0f;
+            spread_bits((uint8_t)value, out + (size_t)8 * d);
+        }
+    } else {
+        memmove(out, vector, dim * sizeof *out);
+        if (metric == KITH_COSINE) make_unit(out, dim);
+    }
+    take_mean(mean, kt_ivf_tree_dim(dim, metric), out);
+}
+
+kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vectors *vectors, kith_metric metric, kith_error *error)
+{
+    *source = (struct ivf_source){ .vectors = vectors, .metric = metric, .tree_dim = kt_ivf_tree_dim(vectors->dim, metric) };
+    source->run_begin = kt_alloc_zero((size_t)vectors->run_count + 1, sizeof *source->run_begin);
+    if (!source->run_begin) return kt_fail_memory(error, ((size_t)vectors->run_count + 1) * sizeof *source->run_begin);
+    for (uint32_t r = 0; r < vectors->run_count; r++)
+        source->run_begin[r + 1] = source->run_begin[r] + vectors->runs[r].rows;
+    source->rows = source->run_begin[vectors->run_count];
+    return KITH_OK;
+}
+
+void kt_ivf_source_release(struct ivf_source *source)
+{
+    kt_free(source->run_begin);
+    *source = (struct ivf_source){ 0 };
+}
+
+static uint32_t run_of(const struct ivf_source *source, uint64_t position)
+{
+    uint32_t low = 0, high = source->vectors->run_count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (source->run_begin[middle] <= position)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint64_t kt_ivf_source_row(const struct ivf_source *source, uint64_t position)
+{
+    uint32_t run = run_of(source, position);
+    return source->vectors->runs[run].first_row + (position - source->run_begin[run]);
+}
+
+/* One row of the column's bytes. */
+static void load_row(const struct ivf_source *source, const uint8_t *data, float *out)
+{
+    uint32_t dim = source->vectors->dim;
+    if (source->metric == KITH_HAMMING) {
+        for (uint32_t d = 0; d < dim; d++) spread_bits(data[d], out + (size_t)8 * d);
+    } else {
+        kt_kernels()->to_float[source->vectors->element](data, dim, out);
+        if (source->metric == KITH_COSINE) make_unit(out, dim);
+    }
+    take_mean(source->mean, source->tree_dim, out);
+}
+
+static kith_status load_from_run(const struct ivf_source *source, uint32_t run, uint64_t offset, uint32_t count, float *out,
+                                 uint8_t *there, kith_error *error)
+{
+    const struct kt_vectors_run *from = &source->vectors->runs[run];
+    size_t row_bytes = source->vectors->dim * kt_element_bytes(source->vectors->element);
+    struct kt_vectors_view view = { 0 };
+    kith_status status = from->view(from->context, offset, count, &view, error);
+    if (status) return status;
+    for (uint32_t i = 0; i < count; i++) {
+        float *row = out + (size_t)i * source->tree_dim;
+        there[i] = !view.validity || kt_bit(view.validity, view.bit_offset + i);
+        if (there[i])
+            load_row(source, (const uint8_t *)view.data + i * row_bytes, row);
+        else
+            memset(row, 0, source->tree_dim * sizeof *row);
+    }
+    return KITH_OK;
+}
+
+kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, uint32_t count, float *out, uint8_t *there,
+                               kith_error *error)
+{
+    while (count) {
+        uint32_t run = run_of(source, begin);
+        while (source->run_begin[run + 1] <= begin) run++; /* empty runs share their begin */
+        uint32_t some = (uint32_t)kt_min_u64(count, source->run_begin[run + 1] - begin);
+        kith_status status = load_from_run(source, run, begin - source->run_begin[run], some, out, there, error);
+        if (status) return status;
+        begin += some;
+        out += (size_t)some * source->tree_dim;
+        there += some;
+        count -= some;
+    }
+    return KITH_OK;
+}
