@@ -1,0 +1,154 @@
+/* What a table says of itself: schema, counts, versions, indexes. Each answer is taken from one snapshot. */
+#include "table/table.h"
+
+kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_schema_export(snapshot->schema, out, error);
+    kt_snapshot_release(snapshot);
+    return status;
+}
+
+kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    if (where) return kt_fail(error, KITH_UNSUPPORTED, "filters are not in this version of Kith");
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) *out = snapshot->state->rows;
+    kt_snapshot_release(snapshot);
+    return status;
+}
+
+kith_status kith_table_version(kith_table *table, uint64_t *out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) *out = snapshot->state->version;
+    kt_snapshot_release(snapshot);
+    return status;
+}
+
+/* ---- versions */
+
+struct versions {
+    kith_versions versions; /* first */
+    struct kt_snapshot *snapshot; /* lends the operations' names */
+    kith_version_info infos[];
+};
+
+kith_status kith_table_versions(kith_table *table, kith_versions **out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (status) return status;
+    const struct kt_state *state = snapshot->state;
+    struct versions *versions = kt_alloc(sizeof *versions + state->version_count * sizeof versions->infos[0]);
+    if (!versions) {
+        kt_snapshot_release(snapshot);
+        return kt_fail_memory(error, sizeof *versions);
+    }
+    for (uint32_t i = 0; i < state->version_count; i++) {
+        const struct kt_version_entry *entry = &state->versions[i];
+        versions->infos[i] = (kith_version_info){ entry->version, entry->time_us, entry->rows, entry->operation };
+    }
+    versions->snapshot = snapshot;
+    versions->versions = (kith_versions){ state->version_count, versions->infos };
+    *out = &versions->versions;
+    return KITH_OK;
+}
+
+void kith_versions_free(kith_versions *versions)
+{
+    if (!versions) return;
+    kt_snapshot_release(((struct versions *)versions)->snapshot);
+    kt_free(versions);
+}
+
+/* ---- indexes */
+
+struct indexes {
+    kith_indexes indexes; /* first */
+    struct kt_snapshot *snapshot; /* lends the names */
+    kith_index_info infos[];
+};
+
+static uint32_t meta_number(const struct kt_piece *piece, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(piece->meta, key));
+    return value > 0 ? (uint32_t)value : 0;
+}
+
+static kith_index_info describe(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
+{
+    const char *note = json_string_value(json_object_get(index->piece->meta, "note"));
+    kith_index_info info = {
+        .name = index->name,
+        .column = snapshot->schema->fields[index->column].name,
+        .type = index->type,
+        .metric = index->metric,
+        .num_partitions = meta_number(index->piece, "partitions"),
+        .num_sub_vectors = meta_number(index->piece, "sub_vectors"),
+        .num_bits = meta_number(index->piece, "bits"),
+        .rows_indexed = index->rows_indexed,
+        .rows_unindexed = index->rows_unindexed,
+        .bytes = index->piece->file.seal.length,
+        .created_us = json_integer_value(json_object_get(index->piece->meta, "created_us")),
+        .note = note ? note : "",
+    };
+    return info;
+}
+
+kith_status kith_list_indexes(kith_table *table, kith_indexes **out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (status) return status;
+    struct indexes *indexes = kt_alloc(sizeof *indexes + snapshot->index_count * sizeof indexes->infos[0]);
+    if (!indexes) {
+        kt_snapshot_release(snapshot);
+        return kt_fail_memory(error, sizeof *indexes);
+    }
+    for (uint32_t i = 0; i < snapshot->index_count; i++) indexes->infos[i] = describe(snapshot, &snapshot->indexes[i]);
+    indexes->snapshot = snapshot;
+    indexes->indexes = (kith_indexes){ snapshot->index_count, indexes->infos };
+    *out = &indexes->indexes;
+    return KITH_OK;
+}
+
+void kith_indexes_free(kith_indexes *indexes)
+{
+    if (!indexes) return;
+    kt_snapshot_release(((struct indexes *)indexes)->snapshot);
+    kt_free(indexes);
+}
+
+/* ---- sizes */
+
+kith_status kith_table_stats(kith_table *table, kith_table_info *out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (status) return status;
+    const struct kt_state *state = snapshot->state;
+    kith_table_info info = { .struct_size = out->struct_size, .rows = state->rows, .version = state->version,
+                             .fragments = state->fragment_count, .inline_bytes = state->inline_bytes };
+    for (uint32_t i = 0; i < state->fragment_count; i++)
+        for (uint32_t g = 0; g < state->fragments[i].group_count; g++, info.files++)
+            info.data_bytes += state->fragments[i].groups[g].file.seal.length;
+    for (uint32_t i = 0; i < state->piece_count; i++, info.files++) info.index_bytes += state->pieces[i].file.seal.length;
+    memcpy(out, &info, out->struct_size && out->struct_size < sizeof info ? out->struct_size : sizeof info);
+    kt_snapshot_release(snapshot);
+    return KITH_OK;
+}
+
+kith_status kith_table_verify(kith_table *table, uint64_t *files, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    uint64_t count = 0;
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_snapshot_verify(snapshot, &count, error);
+    if (!status && files) *files = count;
+    kt_snapshot_release(snapshot);
+    return status;
+}

@@ -1,0 +1,242 @@
+/* Searching, reading and the Arrow IPC door. */
+#include <math.h>
+
+#include "query/query.h"
+
+/* ---- options of any age: a struct of an older header is shorter, and what it lacks is zero */
+
+static kith_status read_query(const kith_query *from, kith_query *to, kith_error *error)
+{
+    if (!from || from->struct_size < offsetof(kith_query, metric) || from->struct_size > 4096)
+        return kt_fail(error, KITH_INVALID, "kith_query.struct_size is not set; declare it with KITH_INIT(kith_query)");
+    memset(to, 0, sizeof *to);
+    memcpy(to, from, from->struct_size < sizeof *to ? from->struct_size : sizeof *to);
+    if (!to->vector_count) to->vector_count = 1;
+    return KITH_OK;
+}
+
+/* ---- one search */
+
+/* Plans and runs `query` over `vectors`; the hits and counts are the caller's to free. */
+struct answer {
+    struct kt_plan plan;
+    struct kt_hit *hits;
+    uint32_t *counts;
+};
+
+static void answer_release(struct answer *answer)
+{
+    kt_plan_release(&answer->plan);
+    kt_free(answer->hits);
+    kt_free(answer->counts);
+}
+
+static kith_status search(kith_table *table, const kith_query *query, const void *vectors, size_t count, struct answer *out,
+                          kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    struct answer answer = { 0 };
+    if (!vectors) return kt_fail(error, KITH_INVALID, "a search needs a query vector");
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_plan_make(snapshot, query, &answer.plan, error);
+    kt_snapshot_release(snapshot);
+    if (status) return status;
+
+    size_t rows;
+    if (__builtin_mul_overflow(count, (size_t)query->k, &rows)) rows = SIZE_MAX / 2;
+    answer.hits = kt_alloc_array(rows, sizeof *answer.hits);
+    answer.counts = kt_alloc_array(count, sizeof *answer.counts);
+    status = answer.hits && answer.counts ? kt_plan_run(&answer.plan, vectors, count, answer.hits, answer.counts, error)
+                                          : kt_fail_memory(error, rows * sizeof *answer.hits);
+    if (status) answer_release(&answer);
+    else *out = answer;
+    return status;
+}
+
+kith_status kith_search(kith_table *table, const kith_query *options, struct ArrowArrayStream *out, kith_error *error)
+{
+    kith_query query;
+    struct answer answer;
+    struct kt_projection projection = { 0 };
+    struct kt_batch *batch = NULL;
+    kith_status status = read_query(options, &query, error);
+    if (!status) status = search(table, &query, query.vectors, query.vector_count, &answer, error);
+    if (status) return status;
+
+    struct kt_wanted wanted = { query.columns, query.column_count, query.no_columns, query.with_row_id, true, query.vector_count > 1 };
+    status = kt_projection_make(answer.plan.snapshot, &wanted, &projection, error);
+    if (!status)
+        status = kt_fetch(answer.plan.snapshot, &projection, answer.hits, answer.counts, query.vector_count, query.k, &batch, error);
+    if (!status) status = kt_stream_of_batches(projection.schema, &batch, batch->rows ? 1 : 0, out, error);
+    kt_batch_release(batch);
+    kt_projection_release(&projection);
+    answer_release(&answer);
+    return status;
+}
+
+static kith_status search_ids(kith_table *table, const kith_query *query, const void *vectors, size_t count, uint64_t *row_ids,
+                              float *distances, kith_error *error)
+{
+    struct answer answer;
+    kith_status status = search(table, query, vectors, count, &answer, error);
+    if (status) return status;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < query->k; j++) {
+            bool found = j < answer.counts[i];
+            row_ids[i * query->k + j] = found ? answer.hits[i * query->k + j].row : UINT64_MAX;
+            distances[i * query->k + j] = found ? answer.hits[i * query->k + j].distance : INFINITY;
+        }
+    }
+    answer_release(&answer);
+    return KITH_OK;
+}
+
+kith_status kith_search_ids(kith_table *table, const kith_query *options, uint64_t *row_ids, float *distances, kith_error *error)
+{
+    kith_query query;
+    kith_status status = read_query(options, &query, error);
+    if (status) return status;
+    return search_ids(table, &query, query.vectors, query.vector_count, row_ids, distances, error);
+}
+
+kith_status kith_explain(kith_table *table, const kith_query *options, char **out, kith_error *error)
+{
+    kith_query query;
+    struct kt_snapshot *snapshot = NULL;
+    struct kt_plan plan;
+    kith_status status = read_query(options, &query, error);
+    if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_plan_make(snapshot, &query, &plan, error);
+    kt_snapshot_release(snapshot);
+    if (status) return status;
+    status = kt_plan_explain(&plan, out, error);
+    kt_plan_release(&plan);
+    return status;
+}
+
+void kith_text_free(char *text)
+{
+    kt_free(text);
+}
+
+/* ---- a prepared search */
+
+struct kith_searcher {
+    kith_table *table;
+    kith_query query;
+    char *column;
+};
+
+kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith_searcher **out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    struct kt_plan plan;
+    kith_searcher *searcher = kt_alloc_zero(1, sizeof *searcher);
+    if (!searcher) return kt_fail_memory(error, sizeof *searcher);
+    searcher->table = table;
+    kith_status status = read_query(options, &searcher->query, error);
+    if (!status && searcher->query.column) {
+        searcher->column = kt_strdup(searcher->query.column);
+        if (!searcher->column) status = kt_fail_memory(error, 64);
+        searcher->query.column = searcher->column;
+    }
+    searcher->query.vectors = NULL;
+    searcher->query.columns = NULL;
+    if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_plan_make(snapshot, &searcher->query, &plan, error); /* to tell what is wrong now, not later */
+    kt_snapshot_release(snapshot);
+    if (status) {
+        kith_searcher_free(searcher);
+        return status;
+    }
+    kt_plan_release(&plan);
+    *out = searcher;
+    return KITH_OK;
+}
+
+void kith_searcher_free(kith_searcher *searcher)
+{
+    if (!searcher) return;
+    kt_free(searcher->column);
+    kt_free(searcher);
+}
+
+kith_status kith_searcher_run(kith_searcher *searcher, const void *vectors, size_t vector_count, uint64_t *row_ids, float *distances,
+                              kith_error *error)
+{
+    return search_ids(searcher->table, &searcher->query, vectors, vector_count, row_ids, distances, error);
+}
+
+/* ---- reading rows */
+
+kith_status kith_table_scan(kith_table *table, const kith_scan *options, struct ArrowArrayStream *out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_scan_open(snapshot, options, out, error);
+    kt_snapshot_release(snapshot);
+    return status;
+}
+
+kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t count, const kith_scan *options,
+                            struct ArrowArrayStream *out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    struct kt_projection projection = { 0 };
+    struct kt_batch *batch = NULL;
+    struct kt_hit *hits = kt_alloc_array(count, sizeof *hits);
+    uint32_t one_count = (uint32_t)count;
+    kith_status status = KITH_OK;
+    if (count > UINT32_MAX) status = kt_fail(error, KITH_INVALID, "at most %u rows can be taken at once", (unsigned)UINT32_MAX);
+    else if (!hits) status = kt_fail_memory(error, count * sizeof *hits);
+    for (size_t i = 0; i < count && !status; i++) hits[i] = (struct kt_hit){ 0, row_ids[i] };
+
+    struct kt_wanted wanted = { 0 };
+    if (options) wanted = (struct kt_wanted){ .columns = options->columns, .column_count = options->column_count, .row_id = options->with_row_id };
+    if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_projection_make(snapshot, &wanted, &projection, error);
+    if (!status) status = kt_fetch(snapshot, &projection, hits, &one_count, 1, count, &batch, error);
+    if (!status) status = kt_stream_of_batches(projection.schema, &batch, batch->rows ? 1 : 0, out, error);
+    kt_batch_release(batch);
+    kt_projection_release(&projection);
+    kt_snapshot_release(snapshot);
+    kt_free(hits);
+    return status;
+}
+
+/* ---- Arrow IPC */
+
+kith_status kith_ipc_read(int fd, struct ArrowArrayStream *out, kith_error *error)
+{
+    return kt_ipc_read_descriptor(fd, out, error);
+}
+
+kith_status kith_ipc_write(int fd, struct ArrowArrayStream *data, bool as_stream, kith_error *error)
+{
+    struct kt_schema *schema = NULL;
+    struct kt_sink *sink = NULL;
+    struct kt_ipc_writer *writer = NULL;
+    kith_status status = kt_stream_schema(data, &schema, error);
+    if (!status) status = kt_sink_descriptor(fd, &sink, error);
+    if (!status) status = kt_ipc_begin(sink, as_stream ? KT_IPC_STREAM : KT_IPC_FILE, schema, NULL, 0, &writer, error);
+    while (!status) {
+        struct kt_batch *batch = NULL;
+        status = kt_stream_next(data, schema, &batch, error);
+        if (status || !batch) break;
+        status = kt_ipc_write(writer, batch, error);
+        kt_batch_release(batch);
+    }
+    if (!status) {
+        status = kt_ipc_end(writer, error);
+        writer = NULL;
+    }
+    if (!status) {
+        status = kt_sink_finish(sink, NULL, error);
+        sink = NULL;
+    }
+    kt_ipc_abandon(writer);
+    kt_sink_abandon(sink);
+    kt_schema_release(schema);
+    if (data->release) data->release(data);
+    return status;
+}

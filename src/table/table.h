@@ -1,0 +1,98 @@
+/* A table: its snapshots, and the operations that change it.
+ *
+ * A handle (kt_table) follows the newest version or is pinned to one. Reading goes through a snapshot: one
+ * version, immutable, shared by reference; what it has opened (files, indexes) it shares with the
+ * snapshots before and after it. */
+#ifndef KT_TABLE_TABLE_H
+#define KT_TABLE_TABLE_H
+
+#include "column/column.h"
+#include "index/index.h"
+#include "storage/store.h"
+
+/* ---- a database is a folder of tables ---- */
+
+struct kt_catalog;
+
+kith_status kt_catalog_open(const char *uri, struct kt_catalog **out, kith_error *error);
+void kt_catalog_close(struct kt_catalog *catalog);
+const char *kt_catalog_uri(const struct kt_catalog *catalog);
+/** Names in order, at most `limit` (0: all) after `after` (NULL: from the start). */
+kith_status kt_catalog_list(struct kt_catalog *catalog, const char *after, size_t limit, struct kt_io_names *out,
+                            kith_error *error);
+kith_status kt_catalog_drop(struct kt_catalog *catalog, const char *name, kith_error *error);
+kith_status kt_catalog_rename(struct kt_catalog *catalog, const char *from, const char *to, kith_error *error);
+
+/* ---- tables ---- */
+
+struct kt_table;
+
+kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct ArrowArrayStream *data,
+                            const kith_create *options, struct kt_table **out, kith_error *error);
+kith_status kt_table_open(struct kt_catalog *catalog, const char *name, struct kt_table **out, kith_error *error);
+void kt_table_free(struct kt_table *table);
+const char *kt_table_name(const struct kt_table *table);
+
+kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *data, const kith_write *options,
+                            uint64_t *version, kith_error *error);
+kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_error *error);
+kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
+
+kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);
+kith_status kt_table_drop_index(struct kt_table *table, const char *name, kith_error *error);
+
+/* ---- snapshots ---- */
+
+/* Rows [fragment->first_row, + rows), its files opened when first used. */
+struct kt_segment;
+
+/* One index as a snapshot sees it. */
+struct kt_table_index {
+    const char *name;
+    int column; /* of the schema */
+    kith_index_type type;
+    kith_metric metric;
+    const struct kt_index_ops *ops;
+    const struct kt_piece *piece;
+    uint64_t rows_indexed, rows_unindexed;
+    struct kt_index_slot *slot; /* private */
+};
+
+struct kt_snapshot {
+    _Atomic uint32_t references;
+    struct kt_state *state;
+    struct kt_table_home *home;   /* private: keeps the table's folder open */
+    struct kt_io *io;             /* that folder */
+    struct kt_schema *schema;
+    struct kt_segment **segments; /* state->fragment_count of them, by first row */
+    struct kt_vectors *vectors;   /* schema->count of them; run_count is 0 for other columns */
+    struct kt_table_index *indexes;
+    uint32_t index_count;
+};
+
+/** What the table shows now (pinned, or the newest). Released with kt_snapshot_release(). */
+kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
+struct kt_snapshot *kt_snapshot_share(const struct kt_snapshot *snapshot);
+void kt_snapshot_release(struct kt_snapshot *snapshot);
+
+/** The segment that holds `row`, or -1. */
+int64_t kt_snapshot_find(const struct kt_snapshot *snapshot, uint64_t row);
+/** The file of a column of a segment and the column's number in it; *out stays the segment's. */
+kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struct kt_ipc_file **out, uint32_t *file_column,
+                              kith_error *error);
+uint64_t kt_segment_first_row(const struct kt_segment *segment);
+uint64_t kt_segment_rows(const struct kt_segment *segment);
+
+/** The open index; stays the snapshot's. */
+kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                              const struct kt_index **out, kith_error *error);
+
+/** The vector column `name`, or with NULL the table's only one, or the one called "vector". KITH_NOT_FOUND and KITH_INVALID
+ *  name the candidates. */
+kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, int *column, kith_error *error);
+/** The metric of a vector column: as given at creation, else its index's, else KITH_L2. */
+kith_metric kt_snapshot_metric(const struct kt_snapshot *snapshot, int column);
+/** Checks every byte of every file. */
+kith_status kt_snapshot_verify(const struct kt_snapshot *snapshot, uint64_t *files, kith_error *error);
+
+#endif

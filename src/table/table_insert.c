@@ -1,0 +1,346 @@
+/* Creating a table, adding rows, replacing them all.
+ *
+ * The data is drained first: each batch is checked, cast to the table's types and written into files that
+ * nobody knows yet. Then one commit names them. Before that commit nothing has happened; after it the rows
+ * are there for every process. What the rows relied on is the schema alone, so an append that loses the
+ * race for a commit is put on top of the winner's, unless the winner changed the schema.
+ */
+#include "table/table_private.h"
+
+#include "parallel/parallel.h"
+
+struct insertion {
+    struct kt_schema *schema;
+    json_t *schema_json;   /* what the rows were written for */
+    bool replace;          /* removes what is there and sets the schema */
+    bool fresh;            /* the table must not exist yet */
+    const kith_create *create;
+    const char *name;
+    struct kt_fragments fragments;
+};
+
+static void stream_release(struct ArrowArrayStream *stream)
+{
+    if (stream && stream->release) stream->release(stream);
+}
+
+/* ---- draining the stream */
+
+struct source {
+    struct ArrowArrayStream *stream;
+    struct kt_schema *schema; /* the stream's */
+    struct kt_batch *first;   /* read already, to see what it holds; NULL when the stream is empty */
+    struct kt_work work;
+    uint64_t rows;
+};
+
+static kith_status source_open(struct source *source, const kith_write *options, kith_error *error)
+{
+    if (options) source->work = (struct kt_work){ .progress = options->progress, .user = options->progress_user };
+    kith_status status = kt_stream_schema(source->stream, &source->schema, error);
+    while (!status && !source->first) { /* empty batches tell nothing about the data */
+        status = kt_stream_next(source->stream, source->schema, &source->first, error);
+        if (status || !source->first) break;
+        if (source->first->rows == 0) {
+            kt_batch_release(source->first);
+            source->first = NULL;
+        }
+    }
+    return status;
+}
+
+static void source_close(struct source *source)
+{
+    kt_batch_release(source->first);
+    kt_schema_release(source->schema);
+}
+
+static kith_status source_next(struct source *source, struct kt_batch **out, kith_error *error)
+{
+    if (source->first) {
+        *out = source->first;
+        source->first = NULL;
+        return KITH_OK;
+    }
+    return kt_stream_next(source->stream, source->schema, out, error);
+}
+
+static kith_status drain(struct source *source, struct insertion *insertion, const kith_write *options, kith_error *error)
+{
+    struct kt_cast cast = { 0 };
+    if (options) cast = (struct kt_cast){ .bad_vectors = options->bad_vectors, .fill_value = options->fill_value };
+    for (;;) {
+        struct kt_batch *batch = NULL, *fitted = NULL;
+        kith_status status = source_next(source, &batch, error);
+        if (status) return status;
+        if (!batch) return KITH_OK;
+        cast.first_row = source->rows;
+        source->rows += (uint64_t)batch->rows;
+        status = kt_batch_cast(batch, insertion->schema, &cast, &fitted, error);
+        if (!status && fitted->rows) status = kt_fragments_add(&insertion->fragments, fitted, error);
+        if (!status) status = kt_work_tick(&source->work, "rows", source->rows, 0, error);
+        kt_batch_release(fitted);
+        kt_batch_release(batch);
+        if (status) return status;
+    }
+}
+
+/* ---- the commit */
+
+static kith_status set_text(struct kt_txn *txn, const char *key, const char *text, kith_error *error)
+{
+    if (!text) return KITH_OK;
+    json_t *value = json_string(text);
+    if (!value) return kt_fail(error, KITH_INVALID, "%s is not UTF-8 text", key);
+    kith_status status = kt_txn_set_config(txn, key, value, error);
+    json_decref(value);
+    return status;
+}
+
+static kith_status set_options(const kith_create *create, struct kt_txn *txn, kith_error *error)
+{
+    kith_metric metric;
+    kith_status status = create->metric ? kith_metric_parse(create->metric, &metric, error) : KITH_OK;
+    if (!status) status = set_text(txn, "metric", create->metric ? kith_metric_name(metric) : NULL, error);
+    if (!status) status = set_text(txn, "key", create->key, error);
+    if (!status && (create->no_auto_index || create->auto_index_threshold)) {
+        json_t *threshold = json_integer(create->no_auto_index ? -1 : create->auto_index_threshold);
+        status = threshold ? kt_txn_set_config(txn, "auto_index_threshold", threshold, error) : kt_fail_memory(error, 16);
+        json_decref(threshold);
+    }
+    return status;
+}
+
+static kith_status remove_all(const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+{
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; i < state->fragment_count && !status; i++)
+        status = kt_txn_remove_fragment(txn, state->fragments[i].first_row, error);
+    for (uint32_t i = 0; i < state->piece_count && !status; i++) status = kt_txn_remove_piece(txn, state->pieces[i].id, error);
+    return status;
+}
+
+static kith_status prepare(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+{
+    struct insertion *insertion = context;
+    kith_status status = KITH_OK;
+    if (insertion->fresh && state->commit)
+        return kt_fail(error, KITH_EXISTS, "Table '%s' already exists", insertion->name);
+    if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", insertion->name);
+    if (!insertion->fresh && !insertion->replace && !json_equal(state->schema, insertion->schema_json))
+        return kt_fail(error, KITH_CONFLICT, "the columns of table '%s' were changed while rows were being added; add them again", insertion->name);
+    if (insertion->replace) status = remove_all(state, txn, error);
+    if (!status && (insertion->fresh || insertion->replace)) status = kt_txn_set_schema(txn, insertion->schema_json, error);
+    if (!status && insertion->create) status = set_options(insertion->create, txn, error);
+    for (uint32_t i = 0; i < insertion->fragments.done_count && !status; i++)
+        status = kt_txn_add_fragment(txn, &insertion->fragments.done[i], error);
+    return status;
+}
+
+/* Drains the source into files of a new transaction and commits it. */
+static kith_status insert(struct kt_store *store, const char *operation, struct source *source, struct insertion *insertion,
+                          const kith_write *options, struct kt_state **out, kith_error *error)
+{
+    struct kt_txn *txn = NULL;
+    insertion->schema_json = kt_schema_to_json(insertion->schema);
+    kith_status status = insertion->schema_json ? KITH_OK : kt_fail_memory(error, 1024);
+    if (!status) status = kt_txn_begin(store, operation, &txn, error);
+    if (!status) {
+        insertion->fragments.txn = txn;
+        insertion->fragments.schema = insertion->schema;
+        status = drain(source, insertion, options, error);
+    }
+    if (!status) status = kt_fragments_end(&insertion->fragments, true, error);
+    if (!status) {
+        status = kt_txn_commit(txn, prepare, insertion, out, error);
+        txn = NULL;
+    }
+    kt_fragments_release(&insertion->fragments); /* before the transaction: it removes its open files */
+    kt_txn_abandon(txn);
+    json_decref(insertion->schema_json);
+    return status;
+}
+
+/* ---- creating */
+
+static kith_status check_create(const struct kt_schema *schema, const kith_create *options, kith_error *error)
+{
+    kith_metric metric;
+    if (options && options->metric) {
+        kith_status status = kith_metric_parse(options->metric, &metric, error);
+        if (status) return status;
+    }
+    if (options && options->key && kt_schema_find(schema, options->key) < 0)
+        return kt_fail(error, KITH_INVALID, "the key column \"%s\" is not among the table's columns", options->key);
+    return KITH_OK;
+}
+
+/* Makes the rows of `source` the first commit of a new folder, or on top of `existing` a commit that replaces all. */
+static kith_status create(struct kt_catalog *catalog, const char *name, struct source *source, const kith_create *options,
+                          struct kt_table *existing, struct kt_table **out, kith_error *error)
+{
+    char folder[300];
+    struct kt_store *store = existing ? existing->home->store : NULL;
+    struct kt_table *table = existing;
+    struct kt_state *state = NULL;
+    struct kt_snapshot *snapshot = NULL;
+    struct insertion insertion = { .fresh = !existing, .replace = existing != NULL, .create = options, .name = name };
+
+    kith_status status = kt_schema_normalize(source->schema, source->first, &insertion.schema, error);
+    if (!status) status = check_create(insertion.schema, options, error);
+    if (status) goto out;
+    if (!existing) {
+        kt_table_folder(name, folder);
+        status = kt_store_create(kt_catalog_io(catalog), folder, &store, error);
+        if (status == KITH_EXISTS) status = kt_fail(error, KITH_EXISTS, "Table '%s' already exists in %s", name, kt_catalog_uri(catalog));
+        if (!status) status = kt_table_new(name, store, &table, error);
+        if (status) goto out;
+    }
+    status = insert(table->home->store, existing ? "overwrite" : "create", source, &insertion, options ? &options->write : NULL, &state, error);
+    if (!status) status = kt_table_adopt(table, state, NULL, &snapshot, error);
+    kt_snapshot_release(snapshot);
+    if (status) goto out;
+    *out = table;
+    table = NULL;
+out:
+    if (table && table != existing) {
+        kt_table_free(table);
+        if (status != KITH_UNKNOWN) kt_catalog_discard(catalog, folder);
+    }
+    kt_schema_release(insertion.schema);
+    return status;
+}
+
+kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct ArrowArrayStream *data,
+                            const kith_create *options, struct kt_table **out, kith_error *error)
+{
+    struct source source = { .stream = data };
+    struct kt_table *existing = NULL;
+    kith_status status = kt_table_name_check(name, error);
+    if (!status) {
+        kith_error unopened;
+        status = kt_table_open(catalog, name, &existing, &unopened);
+        if (status == KITH_NOT_FOUND) status = KITH_OK;
+        else if (status && error) *error = unopened;
+    }
+    if (!status && existing && options && options->exist_ok) {
+        *out = existing;
+        existing = NULL;
+    } else if (!status && existing && !(options && options->overwrite)) {
+        status = kt_fail(error, KITH_EXISTS, "Table '%s' already exists in %s", name, kt_catalog_uri(catalog));
+    } else if (!status) {
+        status = source_open(&source, options ? &options->write : NULL, error);
+        if (!status) status = create(catalog, name, &source, options, existing, out, error);
+        if (!status) existing = NULL;
+    }
+    source_close(&source);
+    kt_table_free(existing);
+    stream_release(data);
+    return status;
+}
+
+/* ---- adding */
+
+kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *data, const kith_write *options,
+                            uint64_t *version, kith_error *error)
+{
+    bool replace = options && options->mode == KITH_OVERWRITE;
+    struct source source = { .stream = data };
+    struct kt_snapshot *base = NULL, *after = NULL;
+    struct kt_state *state = NULL;
+    struct insertion insertion = { .replace = replace, .name = table->name };
+
+    kith_status status = kt_table_writable(table, &base, error);
+    if (!status) status = source_open(&source, options, error);
+    if (!status) {
+        insertion.schema = base->schema;
+        if (source.first || replace)
+            status = insert(table->home->store, replace ? "overwrite" : "append", &source, &insertion, options, &state, error);
+        else
+            state = kt_state_share(base->state); /* no rows, no version */
+    }
+    if (!status) {
+        if (version) *version = state->version;
+        kith_error ignored; /* the rows are there; a snapshot that cannot be opened tells its reason at the next read */
+        struct kt_state *shown = kt_state_share(state);
+        if (kt_table_adopt(table, shown, base, &after, &ignored) == KITH_OK) kt_snapshot_release(after);
+        kt_table_fold_inline(table->home, state);
+    }
+    kt_state_release(state);
+    kt_snapshot_release(base);
+    source_close(&source);
+    stream_release(data);
+    return status;
+}
+
+/* ---- folding inline rows */
+
+enum { INLINE_FRAGMENTS_MOST = 64, INLINE_BYTES_MOST = 256 * 1024 };
+
+struct fold {
+    uint64_t first_row;
+    struct kt_fragment *fragment;
+};
+
+static kith_status prepare_fold(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+{
+    (void)state; /* replace_fragments refuses rows that are no longer there */
+    struct fold *fold = context;
+    kt_txn_maintenance(txn);
+    fold->fragment->first_row = fold->first_row;
+    return kt_txn_replace_fragments(txn, fold->fragment, error);
+}
+
+/* The run of inline fragments [begin, end) at the table's end, without a gap in its row ids. */
+static uint32_t inline_run(const struct kt_state *state)
+{
+    uint32_t begin = state->fragment_count;
+    while (begin && state->fragments[begin - 1].inline_rows) {
+        const struct kt_fragment *fragment = &state->fragments[begin - 1];
+        if (begin < state->fragment_count && fragment->first_row + fragment->rows != state->fragments[begin].first_row) break;
+        begin--;
+    }
+    return begin;
+}
+
+static kith_status fold_rows(const struct kt_snapshot *snapshot, uint32_t begin, struct kt_fragments *fragments, kith_error *error)
+{
+    for (uint32_t i = begin; i < snapshot->state->fragment_count; i++) {
+        struct kt_ipc_file *file = NULL;
+        struct kt_batch *batch = NULL;
+        uint32_t column;
+        kith_status status = kt_segment_column(snapshot->segments[i], 0, &file, &column, error);
+        if (!status) status = kt_ipc_batch(file, 0, &batch, error);
+        if (!status) status = kt_fragments_add(fragments, batch, error);
+        kt_batch_release(batch);
+        if (status) return status;
+    }
+    return kt_fragments_end(fragments, false, error);
+}
+
+void kt_table_fold_inline(struct kt_table_home *home, struct kt_state *state)
+{
+    if (state->inline_count <= INLINE_FRAGMENTS_MOST && state->inline_bytes <= INLINE_BYTES_MOST) return;
+    uint32_t begin = inline_run(state);
+    if (state->fragment_count - begin < 2) return;
+
+    kith_error ignored;
+    struct kt_snapshot *snapshot = NULL;
+    struct kt_txn *txn = NULL;
+    struct kt_fragments fragments = { 0 };
+    kith_status status = kt_snapshot_open(home, kt_state_share(state), NULL, &snapshot, &ignored);
+    if (!status) status = kt_txn_begin(home->store, "fold", &txn, &ignored);
+    if (!status) {
+        fragments.txn = txn;
+        fragments.schema = snapshot->schema;
+        status = fold_rows(snapshot, begin, &fragments, &ignored);
+    }
+    if (!status && fragments.done_count == 1) {
+        struct fold fold = { state->fragments[begin].first_row, &fragments.done[0] };
+        kt_txn_commit(txn, prepare_fold, &fold, NULL, &ignored);
+        txn = NULL;
+    }
+    kt_fragments_release(&fragments);
+    kt_txn_abandon(txn);
+    kt_snapshot_release(snapshot);
+}

@@ -1,0 +1,66 @@
+/* What the files of the table room share. */
+#ifndef KT_TABLE_PRIVATE_H
+#define KT_TABLE_PRIVATE_H
+
+#include "base/lock.h"
+#include "table/table.h"
+
+/* The open folder, shared by a handle and every snapshot and stream that came from it. */
+struct kt_table_home {
+    _Atomic uint32_t references;
+    struct kt_store *store;
+};
+struct kt_table_home *kt_home_share(struct kt_table_home *home);
+void kt_home_release(struct kt_table_home *home);
+
+struct kt_table {
+    char *name;
+    struct kt_table_home *home;
+    struct kt_lock lock;         /* guards `current` and `pinned` */
+    struct kt_snapshot *current;
+    bool pinned;
+};
+
+struct kt_io *kt_catalog_io(const struct kt_catalog *catalog);
+kith_status kt_table_name_check(const char *name, kith_error *error);
+/** Removes the folder of a creation that failed, if it holds no commit. */
+void kt_catalog_discard(struct kt_catalog *catalog, const char *folder);
+/** "<name>.kith": the folder of a table. `to` has room for strlen(name) + 6. */
+void kt_table_folder(const char *name, char *to);
+
+/** Opens a snapshot of `state` (taken over), sharing what `older` (may be NULL) has open. */
+kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state, const struct kt_snapshot *older,
+                             struct kt_snapshot **out, kith_error *error);
+/** A handle without a snapshot; takes over `store`, on failure too. */
+kith_status kt_table_new(const char *name, struct kt_store *store, struct kt_table **out, kith_error *error);
+/** A snapshot of `state` (taken over), which the handle shows from now on unless it is pinned or shows a newer one. */
+kith_status kt_table_adopt(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *older,
+                           struct kt_snapshot **out, kith_error *error);
+/** KITH_READ_ONLY when the handle is pinned; else the newest snapshot. */
+kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
+
+/* Writing rows of one schema into fragments of a transaction: what insert and folding share. */
+struct kt_fragments {
+    struct kt_txn *txn;            /* borrowed */
+    struct kt_schema *schema;      /* borrowed */
+    struct kt_batch **pending;     /* not yet written */
+    size_t pending_count, pending_room;
+    uint64_t pending_rows, pending_bytes;
+    struct group_writer *groups;   /* the open files of the fragment in work; NULL when there is none */
+    uint32_t group_count;
+    uint64_t rows, bytes;          /* written into it */
+    json_t *stats;
+    struct kt_fragment *done;      /* ended, with everything the log has to say of them but their row ids */
+    uint32_t done_count;
+};
+/** Shares the batch. */
+kith_status kt_fragments_add(struct kt_fragments *fragments, struct kt_batch *batch, kith_error *error);
+/** Ends the last fragment; with `allow_inline` few rows in all become an inline fragment and no file. */
+kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, kith_error *error);
+void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is open */
+
+/** Puts the inline rows at the table's end into files when they have become many. Maintenance: what fails is left
+ *  for a later write. */
+void kt_table_fold_inline(struct kt_table_home *home, struct kt_state *state);
+
+#endif
