@@ -183,8 +183,8 @@ KITH_API const char *kith_table_name(const kith_table *table);
 KITH_API kith_status kith_append(kith_table *table, struct ArrowArrayStream *data,
                                  const kith_write *options, uint64_t *version, kith_error *error);
 
-/** Exports the schema of the version the handle sees; field metadata "kith:metric" and the like tell
- *  how vector columns are compared. */
+/** Exports the schema of the version the handle sees. Where the table was given a metric, the metadata
+ *  "kith:metric" of its vector columns names it. */
 KITH_API kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_error *error);
 
 /** Counts the rows; `where` must be NULL in this version. */

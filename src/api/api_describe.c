@@ -1,11 +1,38 @@
 /* What a table says of itself: schema, counts, versions, indexes. Each answer is taken from one snapshot. */
 #include "table/table.h"
 
+/* The schema with "kith:metric" on each vector column, where the table was given a metric. */
+static kith_status with_metric(struct kt_schema *schema, const char *metric, struct kt_schema **out, kith_error *error)
+{
+    struct kt_schema *told = NULL;
+    kith_status status = kt_schema_new(schema->fields, schema->count, schema->metadata, &told, error);
+    for (uint32_t i = 0; i < schema->count && !status; i++) {
+        if (!kt_field_is_vector(&schema->fields[i])) continue;
+        json_t *metadata = schema->fields[i].metadata ? json_deep_copy(schema->fields[i].metadata) : json_object();
+        if (!metadata || json_object_set_new(metadata, "kith:metric", json_string(metric))) {
+            json_decref(metadata);
+            status = kt_fail_memory(error, 64);
+            break;
+        }
+        json_decref(told->fields[i].metadata);
+        told->fields[i].metadata = metadata;
+    }
+    if (status) kt_schema_release(told);
+    else *out = told;
+    return status;
+}
+
 kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
+    struct kt_schema *schema = NULL;
     kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_schema_export(snapshot->schema, out, error);
+    if (status) return status;
+    const char *metric = json_string_value(json_object_get(snapshot->state->config, "metric"));
+    if (metric) status = with_metric(snapshot->schema, metric, &schema, error);
+    else schema = kt_schema_share(snapshot->schema);
+    if (!status) status = kt_schema_export(schema, out, error);
+    kt_schema_release(schema);
     kt_snapshot_release(snapshot);
     return status;
 }

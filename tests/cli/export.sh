@@ -1,0 +1,21 @@
+# Every format; a failed export leaves what was there.
+printf '{"id":1,"vector":[1,2],"t":"a,b"}\n{"id":2,"vector":null,"t":null}\n{"id":3,"vector":[5,6],"t":""}\n' >a.jsonl
+kith import db/t a.jsonl -q >/dev/null
+kith export db/t
+kith export db/t --format csv
+kith export db/t --columns t,id --format csv --rows 2
+kith export db/t -o out.csv | steady
+kith export db/t -o out.jsonl --json | sed -E 's/"seconds":[^}]*/"seconds":0/'
+echo before >out.npy
+fails kith export db/t -o out.npy
+cat out.npy
+fails kith export db/t --columns none
+fails kith export db/t -o none/out.csv
+fails kith export db/t --format parquet
+fails kith export db/t --json
+kith export db/t --rows 1 -o out.npy | steady
+od -An -c out.npy | tail -1
+ls
+kith export db/t >/dev/full 2>err.txt
+echo "exit $?"
+cat err.txt
