@@ -25,7 +25,7 @@ check: build ## layers, headers, C tests, command line
 	@$(PYTHON) tools/check_layers.py
 	@tools/check_headers.sh
 	@tools/check_symbols.sh $(BUILD)
-	@tools/check_arm64.sh
+	@tools/check_arm64.sh || [ $$? = 77 ]
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 
 asan: setup ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -4,8 +4,8 @@
  *   bench_kernels [isa [part of a kernel's name]]
  *
  * Each kernel is run on rows that fit the second-level cache, and the distance kernels also on rows that fit
- * no cache. The time is processor time, the best of several rounds, so that a busy machine disturbs it little;
- * the dimension is one of a common embedding model. */
+ * no cache. The time is processor time, the best of several rounds, so that a busy machine disturbs it
+ * little; the dimension is one of a common embedding model. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <stdio.h>
@@ -61,9 +61,11 @@ static double measure(void (*run)(const struct job *job), const struct job *job)
     return best;
 }
 
-static void report(const struct job *job, const char *name, const char *where, double ns, double units, double bytes)
+static void report(const struct job *job, const char *name, const char *where, double ns, double units,
+                   double bytes)
 {
-    printf("%-7s %-22s dim %5zu  %-6s %10.2f ns  %7.1f GB/s\n", job->kernels->name, name, job->dim, where, ns / units, bytes / ns);
+    printf("%-7s %-22s dim %5zu  %-6s %10.2f ns  %7.1f GB/s\n", job->kernels->name, name, job->dim, where,
+           ns / units, bytes / ns);
     fflush(stdout);
 }
 
@@ -75,7 +77,8 @@ static void run_distance(const struct job *job)
     kt_distance_fn fn = (job->integer ? k->integer_distance : k->distance)[job->metric][job->element];
     size_t row_bytes = job->dim * kt_element_bytes(job->element);
     for (size_t at = 0; at < job->count; at += 256)
-        fn(job->query, job->norm, job->memory + at * row_bytes, job->dim, job->count - at < 256 ? job->count - at : 256, job->out);
+        fn(job->query, job->norm, job->memory + at * row_bytes, job->dim,
+           job->count - at < 256 ? job->count - at : 256, job->out);
 }
 
 /* As a re-rank does: a call a row, the rows scattered. */
@@ -92,13 +95,18 @@ static void bench_distance(struct job job, const char *filter)
 {
     char name[64];
     size_t row_bytes = job.dim * kt_element_bytes(job.element);
-    snprintf(name, sizeof name, "%s%s %s", job.integer ? "integer " : "", metric_names[job.metric], element_names[job.element]);
+    snprintf(name, sizeof name, "%s%s %s", job.integer ? "integer " : "", metric_names[job.metric],
+             element_names[job.element]);
     if (!strstr(name, filter)) return;
     job.count = CACHE_BYTES / row_bytes;
-    report(&job, name, "cache", measure(run_distance, &job), (double)job.count, (double)(job.count * row_bytes));
-    if (!job.integer) report(&job, name, "alone", measure(run_distance_alone, &job), (double)job.count, (double)(job.count * row_bytes));
+    report(&job, name, "cache", measure(run_distance, &job), (double)job.count,
+           (double)(job.count * row_bytes));
+    if (!job.integer)
+        report(&job, name, "alone", measure(run_distance_alone, &job), (double)job.count,
+               (double)(job.count * row_bytes));
     job.count = MEMORY_BYTES / row_bytes;
-    report(&job, name, "memory", measure(run_distance, &job), (double)job.count, (double)(job.count * row_bytes));
+    report(&job, name, "memory", measure(run_distance, &job), (double)job.count,
+           (double)(job.count * row_bytes));
 }
 
 static void bench_distances(struct job job, const char *filter)
@@ -125,7 +133,8 @@ static void bench_distances(struct job job, const char *filter)
 static void run_tile(const struct job *job)
 {
     const float *rows = (const float *)(const void *)job->memory;
-    job->kernels->dot_tile(rows, job->count, job->dim, rows, job->count, job->dim, job->dim, job->out, job->count);
+    job->kernels->dot_tile(rows, job->count, job->dim, rows, job->count, job->dim, job->dim, job->out,
+                           job->count);
 }
 
 static void bench_tile(struct job job, const char *filter)
@@ -136,15 +145,16 @@ static void bench_tile(struct job job, const char *filter)
         job.dim = dims[d];
         job.count = 240;
         double ns = measure(run_tile, &job), products = (double)(job.count * job.count);
-        printf("%-7s %-22s dim %5zu  %-6s %10.2f ns  %7.1f GFLOP/s\n", job.kernels->name, "dot_tile", job.dim, "240^2",
-               ns / products, 2 * products * (double)job.dim / ns);
+        printf("%-7s %-22s dim %5zu  %-6s %10.2f ns  %7.1f GFLOP/s\n", job.kernels->name, "dot_tile", job.dim,
+               "240^2", ns / products, 2 * products * (double)job.dim / ns);
     }
 }
 
 static void run_fastscan(const struct job *job)
 {
     size_t tables = job->dim / 4;
-    job->kernels->fastscan(job->memory + 16384, tables * 16, job->count, job->memory, tables, (uint16_t *)(void *)job->out);
+    job->kernels->fastscan(job->memory + 16384, tables * 16, job->count, job->memory, tables,
+                           (uint16_t *)(void *)job->out);
 }
 
 static void bench_fastscan(struct job job, const char *filter)
@@ -155,10 +165,12 @@ static void bench_fastscan(struct job job, const char *filter)
         job.dim = dims[d];
         job.count = 32;
         size_t bytes = job.count * job.dim * 4;
-        report(&job, "fastscan", "cache", measure(run_fastscan, &job), (double)(job.count * KT_BLOCK_ROWS), (double)bytes);
+        report(&job, "fastscan", "cache", measure(run_fastscan, &job), (double)(job.count * KT_BLOCK_ROWS),
+               (double)bytes);
         job.count = MEMORY_BYTES / 2 / (job.dim * 4);
         bytes = job.count * job.dim * 4;
-        report(&job, "fastscan", "memory", measure(run_fastscan, &job), (double)(job.count * KT_BLOCK_ROWS), (double)bytes);
+        report(&job, "fastscan", "memory", measure(run_fastscan, &job), (double)(job.count * KT_BLOCK_ROWS),
+               (double)bytes);
     }
 }
 
@@ -210,9 +222,11 @@ static void bench_numbers(struct job job, const char *filter)
         snprintf(name, sizeof name, "to_float %s", element_names[element]);
         if (strstr(name, filter)) report(&job, name, "cache", measure(run_to_float, &job), 1, bytes);
         snprintf(name, sizeof name, "has_bad %s", element_names[element]);
-        if (strstr(name, filter) && job.kernels->has_bad[element]) report(&job, name, "cache", measure(run_has_bad, &job), 1, bytes);
+        if (strstr(name, filter) && job.kernels->has_bad[element])
+            report(&job, name, "cache", measure(run_has_bad, &job), 1, bytes);
     }
-    if (strstr("to_half", filter)) report(&job, "to_half", "cache", measure(run_to_half, &job), 1, (double)job.dim * 4);
+    if (strstr("to_half", filter))
+        report(&job, "to_half", "cache", measure(run_to_half, &job), 1, (double)job.dim * 4);
 }
 
 static void bench_table(const char *isa, const char *filter, uint8_t *memory, float *out)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compiles the rooms given (default: base kernels) for ARM64 with warnings as errors, and runs the kernel
+# Compiles the rooms given (default: all of src/) for ARM64 with warnings as errors, and runs the kernel
 # checks on them under qemu. Skips, with exit status 77, where the cross compiler is missing.
 #
 #   tools/check_arm64.sh [room...]
@@ -9,7 +9,7 @@ cc=${ARM64_CC:-aarch64-linux-gnu-gcc}
 qemu=${ARM64_QEMU:-qemu-aarch64}
 sysroot=${ARM64_SYSROOT:-/usr/aarch64-linux-gnu}
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- base kernels
+[ $# -gt 0 ] || set -- base parallel kernels io cache storage column learn quant index table query api
 
 command -v "$cc" >/dev/null || { echo "check_arm64: no $cc" >&2; exit 77; }
 out=$(mktemp -d)

@@ -12,8 +12,8 @@
 KT_INLINE float cosine_double(double dot, double q_square, double x_square, const void *query,
                               const void *row, size_t dim)
 {
-    int fit = q_square > DOUBLE_SQUARE_LOW && q_square < DOUBLE_SQUARE_HIGH &&
-              x_square > DOUBLE_SQUARE_LOW && x_square < DOUBLE_SQUARE_HIGH;
+    int fit = q_square > DOUBLE_SQUARE_LOW && q_square < DOUBLE_SQUARE_HIGH && x_square > DOUBLE_SQUARE_LOW &&
+              x_square < DOUBLE_SQUARE_HIGH;
     if (!fit) return kt_cosine_careful(KITH_F64, query, row, dim);
     /* The root of a rounded product of equal numbers need not be that number; so it is not taken. */
     double scale = q_square == x_square ? q_square : sqrt(q_square * x_square);
@@ -32,8 +32,11 @@ KT_INLINE void scan_double(enum kt_term term, kith_element element, const void *
     for (size_t r = 0; r < row_count; r++, row += dim * sizeof(double)) {
         double x_square = 0;
         double sum = sum_double(term, query, row, dim, &x_square);
-        if (term == KT_TERM_L2) distances[r] = (float)sum;
-        else if (term == KT_TERM_DOT) distances[r] = (float)(1 - sum);
-        else distances[r] = cosine_double(sum, q_square, x_square, query, row, dim);
+        if (term == KT_TERM_L2)
+            distances[r] = (float)sum;
+        else if (term == KT_TERM_DOT)
+            distances[r] = (float)(1 - sum);
+        else
+            distances[r] = cosine_double(sum, q_square, x_square, query, row, dim);
     }
 }

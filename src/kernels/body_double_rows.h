@@ -19,8 +19,7 @@ KT_INLINE void add_doubles(enum kt_term term, vd q, vd x, struct double_sums *su
     if (term == KT_TERM_COSINE) sums->square = vd_fma(x, x, sums->square);
 }
 
-KT_INLINE double sum_double(enum kt_term term, const void *query, const void *row, size_t dim,
-                            double *square)
+KT_INLINE double sum_double(enum kt_term term, const void *query, const void *row, size_t dim, double *square)
 {
     const unsigned char *q = query, *x = row;
     struct double_sums s[2] = { { vd_zero(), vd_zero() }, { vd_zero(), vd_zero() } };

@@ -17,20 +17,28 @@ struct row_sums {
 KT_INLINE vf load_row(kith_element element, const unsigned char *row, size_t at)
 {
     switch (element) {
-    case KITH_F16: return vf_load_f16(row + at * 2);
-    case KITH_I8: return vf_load_i8(row + at);
-    case KITH_U8: return vf_load_u8(row + at);
-    default: return vf_load_f32(row + at * 4);
+    case KITH_F16:
+        return vf_load_f16(row + at * 2);
+    case KITH_I8:
+        return vf_load_i8(row + at);
+    case KITH_U8:
+        return vf_load_u8(row + at);
+    default:
+        return vf_load_f32(row + at * 4);
     }
 }
 
 KT_INLINE vf load_row_part(kith_element element, const unsigned char *row, size_t at, size_t count)
 {
     switch (element) {
-    case KITH_F16: return vf_load_f16_part(row + at * 2, count);
-    case KITH_I8: return vf_load_i8_part(row + at, count);
-    case KITH_U8: return vf_load_u8_part(row + at, count);
-    default: return vf_load_f32_part(row + at * 4, count);
+    case KITH_F16:
+        return vf_load_f16_part(row + at * 2, count);
+    case KITH_I8:
+        return vf_load_i8_part(row + at, count);
+    case KITH_U8:
+        return vf_load_u8_part(row + at, count);
+    default:
+        return vf_load_f32_part(row + at * 4, count);
     }
 }
 
@@ -56,8 +64,9 @@ KT_INLINE void add_whole(enum kt_term term, kith_element element, const unsigned
 KT_INLINE struct row_sums row_sums(enum kt_term term, kith_element element, const unsigned char *query,
                                    const unsigned char *row, size_t dim)
 {
-    struct row_sums s[4] = { { vf_zero(), vf_zero() }, { vf_zero(), vf_zero() }, { vf_zero(), vf_zero() },
-                             { vf_zero(), vf_zero() } };
+    struct row_sums s[4] = {
+        { vf_zero(), vf_zero() }, { vf_zero(), vf_zero() }, { vf_zero(), vf_zero() }, { vf_zero(), vf_zero() }
+    };
     size_t at = 0;
     for (; at + 4 * VF <= dim; at += 4 * VF) {
         add_whole(term, element, query, row, at, &s[0]);

@@ -76,7 +76,8 @@ static void hadamard(float *values, unsigned log_count)
         return;
     }
     if (count < 8 * VF) {
-        for (size_t at = 0; at < count; at += VF) vf_store(values + at, vf_hadamard(vf_load_f32(values + at)));
+        for (size_t at = 0; at < count; at += VF)
+            vf_store(values + at, vf_hadamard(vf_load_f32(values + at)));
     } else {
         for (size_t at = 0; at < count; at += 8 * VF) hadamard_first(values + at);
         half = 8 * VF;

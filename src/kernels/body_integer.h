@@ -2,11 +2,12 @@
  *
  * The including file defines the vector `vb` of VB bytes, the vector `vi` of 32-bit sums, and vb_load,
  * vb_load_part (fewer than VB bytes, zeros in the others), vi_zero, vi_step (adds the terms of VB pairs of
- * bytes), vi_sum4 (four vectors to four sums modulo 2^32) and cosine4. Sums are exact, so their order is free,
- * and pairs of zeros behind the last byte add nothing to any of them.
+ * bytes), vi_sum4 (four vectors to four sums modulo 2^32) and cosine4. Sums are exact, so their order is
+ * free, and pairs of zeros behind the last byte add nothing to any of them.
  *
  * Rows are taken in the order of their addresses, one statement each: as arguments of one call, which GCC
- * evaluates from the last, they defeated the processor's prefetcher and took three times as long from memory. */
+ * evaluates from the last, they defeated the processor's prefetcher and took three times as long from memory.
+ */
 
 struct integer_query {
     const uint8_t *bytes;
@@ -52,7 +53,8 @@ KT_INLINE float norm_integer(kith_element element, const void *vector, size_t di
     return (float)sums[0];
 }
 
-/* Distances of four rows from their sums. The sum of an l2 may be 2^31 and more, the others of int8 negative. */
+/* Distances of four rows from their sums. The sum of an l2 may be 2^31 and more, the others of int8 negative.
+ */
 KT_INLINE void finish_integer4(enum kt_term term, kith_element element, const uint32_t sums[4],
                                const uint32_t squares[4], float norm, float distances[4])
 {
@@ -60,8 +62,10 @@ KT_INLINE void finish_integer4(enum kt_term term, kith_element element, const ui
     for (int r = 0; r < 4; r++) {
         int is_signed = element == KITH_I8 && term != KT_TERM_L2;
         dots[r] = is_signed ? (float)(int32_t)sums[r] : (float)sums[r];
-        if (term == KT_TERM_COSINE) lengths[r] = (float)squares[r];
-        else distances[r] = term == KT_TERM_DOT ? 1 - dots[r] : dots[r];
+        if (term == KT_TERM_COSINE)
+            lengths[r] = (float)squares[r];
+        else
+            distances[r] = term == KT_TERM_DOT ? 1 - dots[r] : dots[r];
     }
     if (term == KT_TERM_COSINE) cosine4(dots, lengths, norm, distances);
 }

@@ -96,8 +96,10 @@ static void tile_panel(const struct tile *all, size_t a_count, size_t b_begin, s
         for (size_t j = b_begin; j < b_end;) {
             size_t b_rows = b_end - j >= 4 ? 4 : 1;
             struct tile t = tile_at(all, i, j);
-            if (a_rows == TILE_A) (b_rows == 4 ? tile_full : tile_column)(&t);
-            else (b_rows == 4 ? tile_row : tile_single)(&t);
+            if (a_rows == TILE_A)
+                (b_rows == 4 ? tile_full : tile_column)(&t);
+            else
+                (b_rows == 4 ? tile_row : tile_single)(&t);
             j += b_rows;
         }
         i += a_rows;

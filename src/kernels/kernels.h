@@ -18,9 +18,10 @@
  *   dot      1 - q.x
  *   cosine   1 - q.x / sqrt(q.q x.x), in 0..2; 1 when either is all zero
  *   hamming  bits that differ (uint8 only)
- * The element type is that of the rows. The query is float for F32, F16, I8 and U8 rows, and double for F64;
- * sums are kept in float (double for F64). Every type adds in the same order as `norm` does, so that the
- * distance of a vector to itself is exactly 0, by cosine too. */
+ * The element type is that of the rows. The query is float for F32, F16, I8 and U8 rows (so `norm` is that of
+ * KITH_F32), double for F64 (which sums the norm itself, in double), and bytes for hamming. Sums are kept in
+ * float (double for F64). Every type adds in the same order as `norm` does, so that the distance of a vector to
+ * itself is exactly 0, by cosine too; and a row's distance does not depend on the other rows of the call. */
 typedef void (*kt_distance_fn)(const void *query, float norm, const void *rows, size_t dim,
                                size_t row_count, float *distances);
 

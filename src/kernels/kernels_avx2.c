@@ -269,7 +269,8 @@ static void float_to_f16(const float *from, size_t count, uint16_t *to)
 {
     size_t i = 0;
     for (; i + 8 <= count; i += 8)
-        _mm_storeu_si128((void *)(to + i), _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+        _mm_storeu_si128((void *)(to + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
     if (i == count) return;
     uint16_t last[8];
     _mm_storeu_si128((void *)last,

@@ -244,10 +244,12 @@ static void float_to_f16(const float *from, size_t count, uint16_t *to)
 {
     size_t i = 0;
     for (; i + 16 <= count; i += 16)
-        _mm256_storeu_si256((void *)(to + i), _mm512_cvtps_ph(vf_load_f32(from + i), _MM_FROUND_TO_NEAREST_INT));
+        _mm256_storeu_si256((void *)(to + i),
+                            _mm512_cvtps_ph(vf_load_f32(from + i), _MM_FROUND_TO_NEAREST_INT));
     if (i < count)
-        _mm256_mask_storeu_epi16(to + i, first16(count - i),
-                                 _mm512_cvtps_ph(vf_load_f32_part(from + i, count - i), _MM_FROUND_TO_NEAREST_INT));
+        _mm256_mask_storeu_epi16(
+            to + i, first16(count - i),
+            _mm512_cvtps_ph(vf_load_f32_part(from + i, count - i), _MM_FROUND_TO_NEAREST_INT));
 }
 
 /* ---- fast-scan: see the AVX2 file for the two sums */

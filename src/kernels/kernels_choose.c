@@ -30,7 +30,7 @@ enum {
     BIT_AVX512BW = 1 << 30,
     BIT_AVX512VNNI = 1 << 11, /* leaf 7, ecx */
     BIT_AVX512VPOPCNTDQ = 1 << 14,
-    STATE_AVX = 0x06, /* XCR0: xmm, ymm */
+    STATE_AVX = 0x06,   /* XCR0: xmm, ymm */
     STATE_AVX512 = 0xe6 /* and mask registers, zmm */
 };
 static const unsigned BIT_AVX512VL = 1u << 31; /* leaf 7, ebx; does not fit an enum's int */

@@ -85,17 +85,25 @@ KT_INLINE void widen(kith_element element, const void *row, size_t at, size_t co
     const unsigned char *p = (const unsigned char *)row + at * kt_element_bytes(element);
     float numbers[LANES] = { 0 };
     switch (element) {
-    case KITH_F16: f16_to_float(p, count, numbers); break;
-    case KITH_I8: i8_to_float(p, count, numbers); break;
-    case KITH_U8: u8_to_float(p, count, numbers); break;
-    default: memcpy(numbers, p, count * sizeof *numbers); break;
+    case KITH_F16:
+        f16_to_float(p, count, numbers);
+        break;
+    case KITH_I8:
+        i8_to_float(p, count, numbers);
+        break;
+    case KITH_U8:
+        u8_to_float(p, count, numbers);
+        break;
+    default:
+        memcpy(numbers, p, count * sizeof *numbers);
+        break;
     }
     memcpy(out, numbers, sizeof numbers);
 }
 
 /* Adds the terms of the numbers at .. at+count-1. */
-KT_INLINE void add_step(enum kt_term term, kith_element element, const void *query, const void *row, size_t at,
-                        size_t count, lanes *sum)
+KT_INLINE void add_step(enum kt_term term, kith_element element, const void *query, const void *row,
+                        size_t at, size_t count, lanes *sum)
 {
     lanes q, x;
     widen(element, row, at, count, &x);
@@ -104,7 +112,8 @@ KT_INLINE void add_step(enum kt_term term, kith_element element, const void *que
     *sum += term == KT_TERM_L2 ? (q - x) * (q - x) : q * x;
 }
 
-KT_INLINE float sum_float(enum kt_term term, kith_element element, const void *query, const void *row, size_t dim)
+KT_INLINE float sum_float(enum kt_term term, kith_element element, const void *query, const void *row,
+                          size_t dim)
 {
     lanes s[2] = { { 0 }, { 0 } };
     size_t at = 0;
@@ -146,10 +155,14 @@ KT_INLINE void scan_float(enum kt_term term, kith_element element, const void *q
     for (size_t r = 0; r < row_count; r++, row += dim * kt_element_bytes(element)) {
         float sum = sum_float(term == KT_TERM_L2 ? KT_TERM_L2 : KT_TERM_DOT, element, query, row, dim);
         float square = term == KT_TERM_COSINE ? norm_float(element, row, dim) : 0;
-        if (term == KT_TERM_L2) distances[r] = sum;
-        else if (term == KT_TERM_DOT) distances[r] = 1 - sum;
-        else if (fits(square) && fits(norm)) distances[r] = clamp_cosine(1 - sum / sqrt((double)norm * square));
-        else distances[r] = kt_cosine_careful(element, query, row, dim);
+        if (term == KT_TERM_L2)
+            distances[r] = sum;
+        else if (term == KT_TERM_DOT)
+            distances[r] = 1 - sum;
+        else if (fits(square) && fits(norm))
+            distances[r] = clamp_cosine(1 - sum / sqrt((double)norm * square));
+        else
+            distances[r] = kt_cosine_careful(element, query, row, dim);
     }
 }
 
@@ -169,7 +182,7 @@ static double largest(kith_element element, const void *row, size_t dim)
 {
     double largest = 0;
     for (size_t i = 0; i < dim; i++) {
-        double size = fabs(number_at(element, row, i)); /* not fmax(): GCC 12 for ARM64 fails on it */
+        double size = fabs(number_at(element, row, i));    /* not fmax(): GCC 12 for ARM64 fails on it */
         if (size > largest || isnan(size)) largest = size; /* once NaN, it stays */
     }
     return largest;
@@ -260,10 +273,14 @@ KT_INLINE void scan_integer(enum kt_term term, kith_element element, const void 
         uint32_t sum = sum_integer(term == KT_TERM_COSINE ? KT_TERM_DOT : term, element, query, row, dim);
         float dot = element == KITH_I8 ? (float)(int32_t)sum : (float)sum;
         float square = term == KT_TERM_COSINE ? norm_integer(element, row, dim) : 0;
-        if (term == KT_TERM_L2 || term == KT_TERM_HAMMING) distances[r] = (float)sum;
-        else if (term == KT_TERM_DOT) distances[r] = 1 - dot;
-        else if (norm == 0 || square == 0) distances[r] = 1;
-        else distances[r] = clamp_cosine(1 - dot / sqrt((double)norm * square));
+        if (term == KT_TERM_L2 || term == KT_TERM_HAMMING)
+            distances[r] = (float)sum;
+        else if (term == KT_TERM_DOT)
+            distances[r] = 1 - dot;
+        else if (norm == 0 || square == 0)
+            distances[r] = 1;
+        else
+            distances[r] = clamp_cosine(1 - dot / sqrt((double)norm * square));
     }
 }
 

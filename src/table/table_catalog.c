@@ -25,32 +25,54 @@ struct named_root {
     struct kt_io *io;
     struct named_root *next;
 };
-static pthread_mutex_t roots_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct named_root *roots; /* guarded by roots_mutex */
+static pthread_once_t roots_once = PTHREAD_ONCE_INIT;
+static struct kt_lock roots_lock;
+static struct named_root *roots; /* guarded by roots_lock; never shrinks */
 
+static void roots_init(void)
+{
+    kt_lock_init(&roots_lock);
+}
+
+static void root_free(struct named_root *root)
+{
+    if (!root) return;
+    kt_io_close(root->io);
+    kt_free(root->name);
+    kt_free(root);
+}
+
+static kith_status root_new(const char *name, struct named_root **out, kith_error *error)
+{
+    struct named_root *root = kt_alloc_zero(1, sizeof *root);
+    if (!root) return kt_fail_memory(error, sizeof *root);
+    root->name = kt_strdup(name);
+    kith_status status = root->name ? kt_io_open_memory(&root->io, error) : kt_fail_memory(error, strlen(name));
+    if (status) root_free(root);
+    else *out = root;
+    return status;
+}
+
+/* The root of that name, made outside the lock for the case that it is new. */
 static kith_status named_root(const char *name, struct kt_io **out, kith_error *error)
 {
-    kith_status status = KITH_OK;
-    pthread_mutex_lock(&roots_mutex);
+    struct named_root *fresh = NULL;
+    kith_status status = root_new(name, &fresh, error);
+    if (status) return status;
+    pthread_once(&roots_once, roots_init);
+    kt_lock_take(&roots_lock);
     struct named_root *root = roots;
     while (root && strcmp(root->name, name) != 0) root = root->next;
     if (!root) {
-        root = kt_alloc_zero(1, sizeof *root);
-        if (root) root->name = kt_strdup(name);
-        if (!root || !root->name) status = kt_fail_memory(error, sizeof *root);
-        if (!status) status = kt_io_open_memory(&root->io, error);
-        if (status) {
-            if (root) kt_free(root->name);
-            kt_free(root);
-            root = NULL;
-        } else {
-            root->next = roots;
-            roots = root;
-        }
+        root = fresh;
+        root->next = roots;
+        roots = root;
+        fresh = NULL;
     }
-    if (root) *out = root->io;
-    pthread_mutex_unlock(&roots_mutex);
-    return status;
+    kt_lock_give(&roots_lock);
+    *out = root->io;
+    root_free(fresh);
+    return KITH_OK;
 }
 
 /* ---- opening */

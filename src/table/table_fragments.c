@@ -101,7 +101,6 @@ static kith_status groups_open(struct kt_fragments *fragments, kith_error *error
     }
     if (!status && other_count) status = group_open(fragments, others, other_count, KT_BLOCK_COLUMNS, error);
     kt_free(others);
-    fragments->rows = fragments->bytes = 0;
     json_decref(fragments->stats);
     fragments->stats = json_array();
     if (!status && !fragments->stats) status = kt_fail_memory(error, 64);
@@ -131,6 +130,7 @@ static kith_status fragment_close(struct kt_fragments *fragments, kith_error *er
         group->group.fields = NULL; /* the fragment's now */
     }
     groups_abandon(fragments);
+    fragments->rows = fragments->bytes = 0;
     if (status) fragment_release(&fragment);
     else fragments->done[fragments->done_count++] = fragment;
     return status;

@@ -426,6 +426,33 @@ static void results_show_what_was_asked_for(void **state)
     rows_free(&rows);
 }
 
+static void a_batch_larger_than_a_fragment_becomes_several(void **state)
+{
+    (void)state;
+    enum { ROWS = 2 * 1024 * 1024 + 5 };
+    struct rows rows = rows_random(ROWS, 1, 15);
+    kith_database *db = NULL;
+    kith_table_info info = KITH_INIT(kith_table_info);
+    struct ArrowArrayStream out;
+    assert_ok(kith_open("memory://", &db, error));
+    kith_table *table = table_of(db, "t", &rows, ROWS);
+    assert_ok(kith_table_stats(table, &info, error));
+    assert_int_equal(info.rows, ROWS);
+    assert_int_equal(info.fragments, 3);
+    uint64_t wanted[] = { 1024 * 1024 - 1, 1024 * 1024, ROWS - 1 };
+    assert_ok(kith_table_take(table, wanted, 3, NULL, &out, error));
+    struct kt_batch *batch = stream_batch(&out);
+    for (int64_t i = 0; i < 3; i++) {
+        int64_t id;
+        memcpy(&id, batch->columns[0].values + 8 * i, 8);
+        assert_int_equal(id, wanted[i]);
+    }
+    kt_batch_release(batch);
+    kith_table_close(table);
+    kith_close(db);
+    rows_free(&rows);
+}
+
 static int cancel_at_once(const kith_progress *progress, void *user)
 {
     (void)progress;
@@ -505,6 +532,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_meant_is_refused_in_words),
         cmocka_unit_test(an_empty_table_answers_with_nothing_and_its_schema),
         cmocka_unit_test(results_show_what_was_asked_for),
+        cmocka_unit_test(a_batch_larger_than_a_fragment_becomes_several),
         cmocka_unit_test(a_cancelled_build_leaves_the_table_as_it_was),
         cmocka_unit_test(a_forked_child_searches),
     };

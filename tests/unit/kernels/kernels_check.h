@@ -42,8 +42,8 @@ static void *lend(unsigned slot, size_t bytes)
 {
     static unsigned char *ends[LENDS];
     if (!ends[slot]) {
-        unsigned char *memory = mmap(NULL, LEND_BYTES + 65536, PROT_READ | PROT_WRITE,
-                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        unsigned char *memory =
+            mmap(NULL, LEND_BYTES + 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         mprotect(memory + LEND_BYTES, 65536, PROT_NONE);
         ends[slot] = memory + LEND_BYTES;
     }
@@ -74,11 +74,19 @@ static double number(kith_element element, const void *vector, size_t at)
     uint16_t f16;
     double f64;
     switch (element) {
-    case KITH_F16: memcpy(&f16, p, 2); return half_value(f16);
-    case KITH_F64: memcpy(&f64, p, 8); return f64;
-    case KITH_I8: return (int8_t)*p;
-    case KITH_U8: return *p;
-    default: memcpy(&f32, p, 4); return f32;
+    case KITH_F16:
+        memcpy(&f16, p, 2);
+        return half_value(f16);
+    case KITH_F64:
+        memcpy(&f64, p, 8);
+        return f64;
+    case KITH_I8:
+        return (int8_t)*p;
+    case KITH_U8:
+        return *p;
+    default:
+        memcpy(&f32, p, 4);
+        return f32;
     }
 }
 
@@ -92,10 +100,17 @@ static void fill(struct kt_random *random, kith_element element, size_t count, v
         float f32 = (float)value;
         uint16_t f16 = (uint16_t)(kt_random_u64(random) & 0xbfff); /* exponents up to 15: below 2 */
         switch (element) {
-        case KITH_F16: memcpy(p, &f16, 2); break;
-        case KITH_F64: memcpy(p, &value, 8); break;
-        case KITH_F32: memcpy(p, &f32, 4); break;
-        default: *p = (unsigned char)kt_random_u64(random);
+        case KITH_F16:
+            memcpy(p, &f16, 2);
+            break;
+        case KITH_F64:
+            memcpy(p, &value, 8);
+            break;
+        case KITH_F32:
+            memcpy(p, &f32, 4);
+            break;
+        default:
+            *p = (unsigned char)kt_random_u64(random);
         }
     }
 }
@@ -147,7 +162,7 @@ static const char *compare(const char *what, kith_metric metric, kith_element el
 {
     if (fabs((double)got - want.distance) <= want.slack) return NULL;
     return wrong("%s %s %s, dim %zu, row %zu of %zu: %.9g, expected %.9g +- %.2g", what, metric_names[metric],
-                element_names[element], dim, row, row_count, (double)got, want.distance, want.slack);
+                 element_names[element], dim, row, row_count, (double)got, want.distance, want.slack);
 }
 
 /* ---- distances ---- */
@@ -174,8 +189,9 @@ static const char *check_batch(const struct kt_kernels *kernels, struct kt_rando
         if (bad) return bad;
         kernels->distance[metric][element](query, norm, row, dim, 1, &alone);
         if (alone != distances[r])
-            return wrong("%s %s, dim %zu: row %zu is %.9g among %zu rows and %.9g alone", metric_names[metric],
-                        element_names[element], dim, r, (double)distances[r], row_count, (double)alone);
+            return wrong("%s %s, dim %zu: row %zu is %.9g among %zu rows and %.9g alone",
+                         metric_names[metric], element_names[element], dim, r, (double)distances[r],
+                         row_count, (double)alone);
     }
     return NULL;
 }
@@ -187,7 +203,8 @@ static const char *check_distances(const struct kt_kernels *kernels, uint64_t se
         for (int element = KITH_F32; element <= KITH_U8; element++) {
             for (size_t m = 0; m < 3; m++) {
                 size_t row_count = dim_at(d) > 130 ? 5 : (d + m) % (ROWS_MAX + 1);
-                const char *bad = check_batch(kernels, &random, metrics[m], (kith_element)element, dim_at(d), row_count);
+                const char *bad =
+                    check_batch(kernels, &random, metrics[m], (kith_element)element, dim_at(d), row_count);
                 if (bad) return bad;
             }
         }
@@ -202,7 +219,8 @@ static const char *check_every_row_count(const struct kt_kernels *kernels, uint6
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
         for (size_t row_count = 0; row_count <= ROWS_MAX; row_count++) {
             for (int element = KITH_F32; element <= KITH_U8; element++) {
-                const char *bad = check_batch(kernels, &random, metrics[row_count % 3], (kith_element)element, dims[d], row_count);
+                const char *bad = check_batch(kernels, &random, metrics[row_count % 3], (kith_element)element,
+                                              dims[d], row_count);
                 if (bad) return bad;
             }
         }
@@ -212,7 +230,8 @@ static const char *check_every_row_count(const struct kt_kernels *kernels, uint6
 
 /* ---- a vector and itself ---- */
 
-static const char *check_self_of(const struct kt_kernels *kernels, kith_element element, const void *row, size_t dim)
+static const char *check_self_of(const struct kt_kernels *kernels, kith_element element, const void *row,
+                                 size_t dim)
 {
     kith_element query_element = element == KITH_F64 ? KITH_F64 : KITH_F32;
     const void *query = as_query(element, row, dim, 1);
@@ -220,13 +239,17 @@ static const char *check_self_of(const struct kt_kernels *kernels, kith_element 
     if (kernels->norm[element](row, dim) != norm)
         return wrong("norm of %s and of its query differ, dim %zu", element_names[element], dim);
     kernels->distance[KITH_L2][element](query, norm, row, dim, 1, &distance);
-    if (distance != 0) return wrong("l2 %s to itself is %g, dim %zu", element_names[element], (double)distance, dim);
+    if (distance != 0)
+        return wrong("l2 %s to itself is %g, dim %zu", element_names[element], (double)distance, dim);
     kernels->distance[KITH_COSINE][element](query, norm, row, dim, 1, &distance);
-    if (distance != 0) return wrong("cosine %s to itself is %g, dim %zu", element_names[element], (double)distance, dim);
+    if (distance != 0)
+        return wrong("cosine %s to itself is %g, dim %zu", element_names[element], (double)distance, dim);
     if (element != KITH_I8 && element != KITH_U8) return NULL;
     norm = kernels->integer_norm[element](row, dim);
     kernels->integer_distance[KITH_COSINE][element](row, norm, row, dim, 1, &distance);
-    if (distance != 0) return wrong("integer cosine %s to itself is %g, dim %zu", element_names[element], (double)distance, dim);
+    if (distance != 0)
+        return wrong("integer cosine %s to itself is %g, dim %zu", element_names[element], (double)distance,
+                     dim);
     return NULL;
 }
 
@@ -247,22 +270,26 @@ static const char *check_self(const struct kt_kernels *kernels, uint64_t seed)
         float *row = lend(0, dim * sizeof *row);
         for (size_t i = 0; i < dim; i++) row[i] = scales[d % 8] * (0.1f + kt_random_float(&random));
         float distance = -1;
-        kernels->distance[KITH_COSINE][KITH_F32](row, kernels->norm[KITH_F32](row, dim), row, dim, 1, &distance);
-        if (distance != 0) return wrong("cosine to itself is %g at scale %g, dim %zu", (double)distance, (double)scales[d % 8], dim);
+        kernels->distance[KITH_COSINE][KITH_F32](row, kernels->norm[KITH_F32](row, dim), row, dim, 1,
+                                                 &distance);
+        if (distance != 0)
+            return wrong("cosine to itself is %g at scale %g, dim %zu", (double)distance,
+                         (double)scales[d % 8], dim);
     }
     return NULL;
 }
 
 /* ---- cosine at its edges ---- */
 
-static const char *expect_cosine(const struct kt_kernels *kernels, const float *q, const float *rows, size_t dim,
-                                 size_t row_count, const float *want)
+static const char *expect_cosine(const struct kt_kernels *kernels, const float *q, const float *rows,
+                                 size_t dim, size_t row_count, const float *want)
 {
     float got[8];
     kernels->distance[KITH_COSINE][KITH_F32](q, kernels->norm[KITH_F32](q, dim), rows, dim, row_count, got);
     for (size_t r = 0; r < row_count; r++)
         if (!(fabsf(got[r] - want[r]) <= 1e-6f) && !(isnan(got[r]) && isnan(want[r])))
-            return wrong("cosine of row %zu, dim %zu, is %.9g, expected %.9g", r, dim, (double)got[r], (double)want[r]);
+            return wrong("cosine of row %zu, dim %zu, is %.9g, expected %.9g", r, dim, (double)got[r],
+                         (double)want[r]);
     return NULL;
 }
 
@@ -289,7 +316,25 @@ static const char *check_cosine_edges(const struct kt_kernels *kernels, uint64_t
     uint8_t zeros[2 * DIM] = { 0 };
     float got[2];
     kernels->integer_distance[KITH_COSINE][KITH_U8](zeros, 0, zeros, DIM, 2, got);
-    if (got[0] != 1 || got[1] != 1) return wrong("integer cosine of zero vectors is %g, %g", (double)got[0], (double)got[1]);
+    if (got[0] != 1 || got[1] != 1)
+        return wrong("integer cosine of zero vectors is %g, %g", (double)got[0], (double)got[1]);
+    return NULL;
+}
+
+/* Rows that point along the query or against it, where rounding would leave 0..2 on either side. */
+static const char *check_cosine_range(const struct kt_kernels *kernels, uint64_t seed)
+{
+    struct kt_random random = { seed };
+    float q[200], rows[6 * 200], got[6];
+    for (size_t dim = 1; dim <= 200; dim++) {
+        fill(&random, KITH_F32, dim, q);
+        for (size_t i = 0; i < 6 * dim; i++)
+            rows[i] = q[i % dim] * (i / dim % 2 ? 1.7f : -1.7f) * (1 + (float)(i / dim));
+        kernels->distance[KITH_COSINE][KITH_F32](q, kernels->norm[KITH_F32](q, dim), rows, dim, 6, got);
+        for (size_t r = 0; r < 6; r++)
+            if (!(got[r] >= 0 && got[r] <= 2))
+                return wrong("cosine %.9g is outside 0..2, dim %zu", (double)got[r], dim);
+    }
     return NULL;
 }
 
@@ -308,18 +353,21 @@ static const char *check_double_edges(const struct kt_kernels *kernels, uint64_t
         float got[2];
         kernels->distance[KITH_COSINE][KITH_F64](q, kernels->norm[KITH_F64](q, 20), rows, 20, 2, got);
         if (got[0] != 0 || fabsf(got[1] - 2) > 1e-6f)
-            return wrong("cosine f64 at scale %g: %g and %g, expected 0 and 2", scales[s], (double)got[0], (double)got[1]);
+            return wrong("cosine f64 at scale %g: %g and %g, expected 0 and 2", scales[s], (double)got[0],
+                         (double)got[1]);
     }
     double near[2] = { 1, 0 }, turned[2] = { 1, 1e-4 };
     float tiny = 0;
     kernels->distance[KITH_COSINE][KITH_F64](near, 1, turned, 2, 1, &tiny);
-    if (fabs((double)tiny - 5e-9) > 1e-13) return wrong("cosine f64 near 0 is %.9g, expected 5e-9", (double)tiny);
+    if (fabs((double)tiny - 5e-9) > 1e-13)
+        return wrong("cosine f64 near 0 is %.9g, expected 5e-9", (double)tiny);
     return NULL;
 }
 
 /* ---- whole numbers ---- */
 
-static float integer_formula(kith_metric metric, kith_element element, const void *a, const void *b, size_t dim)
+static float integer_formula(kith_metric metric, kith_element element, const void *a, const void *b,
+                             size_t dim)
 {
     int64_t l2 = 0, dot = 0, aa = 0, bb = 0;
     for (size_t i = 0; i < dim; i++) {
@@ -336,8 +384,9 @@ static float integer_formula(kith_metric metric, kith_element element, const voi
     return (float)fmin(2, fmax(0, 1 - cosine));
 }
 
-static const char *check_integers_of(const struct kt_kernels *kernels, kith_element element, const unsigned char *query,
-                                     const unsigned char *rows, size_t dim, size_t row_count)
+static const char *check_integers_of(const struct kt_kernels *kernels, kith_element element,
+                                     const unsigned char *query, const unsigned char *rows, size_t dim,
+                                     size_t row_count)
 {
     float got[ROWS_MAX];
     float norm = kernels->integer_norm[element](query, dim);
@@ -346,8 +395,9 @@ static const char *check_integers_of(const struct kt_kernels *kernels, kith_elem
         for (size_t r = 0; r < row_count; r++) {
             float want = integer_formula(metrics[m], element, query, rows + r * dim, dim);
             if (got[r] != want)
-                return wrong("integer %s %s, dim %zu, row %zu of %zu: %.9g, not %.9g", metric_names[metrics[m]],
-                            element_names[element], dim, r, row_count, (double)got[r], (double)want);
+                return wrong("integer %s %s, dim %zu, row %zu of %zu: %.9g, not %.9g",
+                             metric_names[metrics[m]], element_names[element], dim, r, row_count,
+                             (double)got[r], (double)want);
         }
     }
     return NULL;
@@ -404,7 +454,8 @@ static const char *check_hamming(const struct kt_kernels *kernels, uint64_t seed
             unsigned want = 0;
             for (size_t bit = 0; bit < 8 * dim; bit++)
                 want += ((query[bit / 8] ^ rows[r * dim + bit / 8]) >> (bit % 8)) & 1;
-            if (got[r] != (float)want) return wrong("hamming, dim %zu, row %zu: %g, not %u", dim, r, (double)got[r], want);
+            if (got[r] != (float)want)
+                return wrong("hamming, dim %zu, row %zu: %g, not %u", dim, r, (double)got[r], want);
         }
     }
     return NULL;
@@ -423,8 +474,10 @@ static const char *check_norms(const struct kt_kernels *kernels, uint64_t seed)
             for (size_t i = 0; i < dim; i++) want += number(element, vector, i) * number(element, vector, i);
             float got = kernels->norm[element](vector, dim);
             if (fabs((double)got - want) > 2e-6 * want)
-                return wrong("norm %s, dim %zu: %.9g, expected %.9g", element_names[e], dim, (double)got, want);
-            if ((element == KITH_I8 || element == KITH_U8) && kernels->integer_norm[element](vector, dim) != (float)want)
+                return wrong("norm %s, dim %zu: %.9g, expected %.9g", element_names[e], dim, (double)got,
+                             want);
+            if ((element == KITH_I8 || element == KITH_U8) &&
+                kernels->integer_norm[element](vector, dim) != (float)want)
                 return wrong("integer norm %s, dim %zu, is not %.9g", element_names[e], dim, want);
         }
     }
@@ -444,7 +497,8 @@ static const char *check_to_float(const struct kt_kernels *kernels, uint64_t see
             kernels->to_float[e](from, count, to);
             for (size_t i = 0; i < count; i++)
                 if (to[i] != (float)number((kith_element)e, from, i))
-                    return wrong("number %zu of %zu as float is %.9g, from %s", i, count, (double)to[i], element_names[e]);
+                    return wrong("number %zu of %zu as float is %.9g, from %s", i, count, (double)to[i],
+                                 element_names[e]);
         }
     }
     return NULL;
@@ -482,8 +536,9 @@ static const char *check_half_of(const struct kt_kernels *kernels, const float *
     uint16_t *halves = lend(1, count * sizeof *halves);
     kernels->to_half(floats, count, halves);
     for (size_t i = 0; i < count; i++) {
-        bool right = isnan(floats[i]) ? (halves[i] & 0x7e00) == 0x7e00
-                                      : is_nearest(floats[i], halves[i]) && (halves[i] >> 15) == !!signbit(floats[i]);
+        bool right = isnan(floats[i])
+                         ? (halves[i] & 0x7e00) == 0x7e00
+                         : is_nearest(floats[i], halves[i]) && (halves[i] >> 15) == !!signbit(floats[i]);
         if (!right) return wrong("%.9g as half is %04x", (double)floats[i], halves[i]);
     }
     return NULL;
@@ -508,8 +563,8 @@ static const char *check_to_half(const struct kt_kernels *kernels, uint64_t seed
         const char *bad = check_half_of(kernels, floats, COUNT);
         if (bad) return bad;
     }
-    static const float edges[] = { 65504, 65519.996f, 65520, 65536, INFINITY, -INFINITY, NAN, 0, -0.0f, 0x1p-24f, 0x1p-25f,
-                                   0x1.000002p-25f, 0x1p-149f, 3e38f };
+    static const float edges[] = { 65504, 65519.996f, 65520,    65536,    INFINITY,        -INFINITY, NAN,
+                                   0,     -0.0f,      0x1p-24f, 0x1p-25f, 0x1.000002p-25f, 0x1p-149f, 3e38f };
     for (size_t count = 0; count <= sizeof edges / sizeof *edges; count++) {
         floats = lend(0, count * sizeof *floats);
         memcpy(floats, edges, count * sizeof *floats);
@@ -530,14 +585,18 @@ static const char *check_has_bad(const struct kt_kernels *kernels, uint64_t seed
             kith_element element = elements[e];
             unsigned char *p = lend(0, count * kt_element_bytes(element));
             fill(&random, element, count, p);
-            if (kernels->has_bad[element](p, count)) return wrong("%zu finite %s are called bad", count, element_names[element]);
+            if (kernels->has_bad[element](p, count))
+                return wrong("%zu finite %s are called bad", count, element_names[element]);
             if (!count) continue;
             double f64 = bad_numbers[count % 3];
             float f32 = (float)f64;
-            const void *one = element == KITH_F16 ? (const void *)&bad_halves[count % 3] : element == KITH_F32 ? (const void *)&f32 : &f64;
+            const void *one = element == KITH_F16   ? (const void *)&bad_halves[count % 3]
+                              : element == KITH_F32 ? (const void *)&f32
+                                                    : &f64;
             size_t at = kt_random_below(&random, count);
             memcpy(p + at * kt_element_bytes(element), one, kt_element_bytes(element));
-            if (!kernels->has_bad[element](p, count)) return wrong("bad %s at %zu of %zu not seen", element_names[element], at, count);
+            if (!kernels->has_bad[element](p, count))
+                return wrong("bad %s at %zu of %zu not seen", element_names[element], at, count);
         }
     }
     return NULL;
@@ -550,7 +609,8 @@ struct tile_shape {
     size_t gap; /* by which strides exceed the row */
 };
 
-static const char *check_tile_of(const struct kt_kernels *kernels, struct kt_random *random, const struct tile_shape *shape)
+static const char *check_tile_of(const struct kt_kernels *kernels, struct kt_random *random,
+                                 const struct tile_shape *shape)
 {
     size_t stride = shape->dim + shape->gap, out_stride = shape->b_count + shape->gap;
     size_t a_size = shape->a_count ? (shape->a_count - 1) * stride + shape->dim : 0;
@@ -567,12 +627,15 @@ static const char *check_tile_of(const struct kt_kernels *kernels, struct kt_ran
             if (out[i] != -77) return wrong("a tile wrote between its rows");
             continue;
         }
-        struct expected want = formula(KITH_DOT, KITH_F32, a + row * stride, KITH_F32, b + column * stride, shape->dim);
+        struct expected want =
+            formula(KITH_DOT, KITH_F32, a + row * stride, KITH_F32, b + column * stride, shape->dim);
         if (!(fabs((double)out[i] - (1 - want.distance)) <= want.slack))
-            return wrong("tile %zux%zu, dim %zu, at %zu,%zu: %.9g, not %.9g", shape->a_count, shape->b_count, shape->dim, row,
-                        column, (double)out[i], 1 - want.distance);
-        kernels->dot_tile(a + row * stride, 1, stride, b + column * stride, 1, stride, shape->dim, &single, 1);
-        if (single != out[i]) return wrong("a product of dim %zu depends on its place in the tile", shape->dim);
+            return wrong("tile %zux%zu, dim %zu, at %zu,%zu: %.9g, not %.9g", shape->a_count, shape->b_count,
+                         shape->dim, row, column, (double)out[i], 1 - want.distance);
+        kernels->dot_tile(a + row * stride, 1, stride, b + column * stride, 1, stride, shape->dim, &single,
+                          1);
+        if (single != out[i])
+            return wrong("a product of dim %zu depends on its place in the tile", shape->dim);
     }
     return NULL;
 }
@@ -631,7 +694,8 @@ static const char *check_fastscan(const struct kt_kernels *kernels, uint64_t see
         if (sums[blocks * KT_BLOCK_ROWS] != 0x7777) return wrong("fastscan wrote past %zu blocks", blocks);
         for (size_t i = 0; i < blocks * KT_BLOCK_ROWS; i++) {
             uint16_t want = scan_formula(codes + i / 32 * stride, lut, tables, i % 32);
-            if (sums[i] != want) return wrong("fastscan of %zu tables, row %zu: %u, not %u", tables, i, sums[i], want);
+            if (sums[i] != want)
+                return wrong("fastscan of %zu tables, row %zu: %u, not %u", tables, i, sums[i], want);
         }
     }
     return NULL;
@@ -656,7 +720,8 @@ static const char *check_hadamard(const struct kt_kernels *kernels, uint64_t see
                 size += fabs(value);
             }
             if (fabs((double)values[i] - want) > 1e-6 * size)
-                return wrong("hadamard of 2^%u at %zu: %.9g, not %.9g", log_count, i, (double)values[i], want);
+                return wrong("hadamard of 2^%u at %zu: %.9g, not %.9g", log_count, i, (double)values[i],
+                             want);
         }
     }
     return NULL;
@@ -670,6 +735,7 @@ static const struct kernels_check {
     { "any number of rows", check_every_row_count },
     { "a vector is at distance 0 from itself", check_self },
     { "cosine of zero, huge, tiny and NaN vectors", check_cosine_edges },
+    { "cosine stays in 0..2", check_cosine_range },
     { "cosine of doubles beyond the range of their squares", check_double_edges },
     { "integer distances are exact", check_integers },
     { "integer distances are exact up to dim 65,536", check_integer_extremes },

@@ -50,14 +50,17 @@ static void scalar_is_everywhere(void **state)
     assert_null(kt_kernels_named(""));
 }
 
-/* The choice is made once a process; so each is made in one of its own, from which this one learns the name. */
+/* The choice is made once a process; so each is made in one of its own, from which this one learns the name.
+ */
 static void expect_choice(const char *isa, const char *expected)
 {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        if (isa) setenv("KITH_ISA", isa, 1);
-        else unsetenv("KITH_ISA");
+        if (isa)
+            setenv("KITH_ISA", isa, 1);
+        else
+            unsetenv("KITH_ISA");
         _exit(strcmp(kt_kernels()->name, expected) == 0 ? 0 : 1);
     }
     int status = -1;
@@ -85,8 +88,10 @@ static void every_entry_is_there(void **state)
         assert_string_equal(k->name, names[i]);
         for (int metric = 0; metric <= KITH_HAMMING; metric++) {
             for (int element = 0; element <= KITH_U8; element++) {
-                bool whole = element == KITH_I8 || element == KITH_U8, sum = metric >= KITH_L2 && metric <= KITH_DOT;
-                assert_int_equal(!!k->distance[metric][element], sum || (metric == KITH_HAMMING && element == KITH_U8));
+                bool whole = element == KITH_I8 || element == KITH_U8,
+                     sum = metric >= KITH_L2 && metric <= KITH_DOT;
+                assert_int_equal(!!k->distance[metric][element],
+                                 sum || (metric == KITH_HAMMING && element == KITH_U8));
                 assert_int_equal(!!k->integer_distance[metric][element], sum && whole);
                 assert_int_equal(!!k->integer_norm[element], whole);
                 assert_int_equal(!!k->has_bad[element], !whole);
@@ -107,6 +112,7 @@ int main(void)
         cmocka_unit_test(every_entry_is_there),
     };
     for (size_t i = 0; i < KERNELS_CHECKS; i++)
-        tests[OTHERS + i] = (struct CMUnitTest){ kernels_checks[i].promise, keeps_its_promise, NULL, NULL, (void *)(uintptr_t)&kernels_checks[i] };
+        tests[OTHERS + i] = (struct CMUnitTest){ kernels_checks[i].promise, keeps_its_promise, NULL, NULL,
+                                                 (void *)(uintptr_t)&kernels_checks[i] };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
