@@ -1,9 +1,9 @@
 /* Batches: arrays, and whatever their buffers point into.
  *
- * A batch owns nothing but holds: small things in a list, each with a release function. An imported batch holds
- * the producer's ArrowArray, a slice the batch it was cut from, one read from a file the file, one that was
- * built a few blocks of memory. So that a built batch costs no allocation per buffer beyond the buffer, a block
- * carries its hold in the 64 bytes in front of it.
+ * A batch owns nothing but holds: small things in a list, each with a release function. An imported batch
+ * holds the producer's ArrowArray, a slice the batch it was cut from, one read from a file the file, one that
+ * was built a few blocks of memory. So that a built batch costs no allocation per buffer beyond the buffer, a
+ * block carries its hold in the 64 bytes in front of it.
  *
  * Always true here:
  *   - the arrays of a batch, nested ones too, are one allocation, wired to the fields of its schema;
@@ -84,7 +84,8 @@ struct kt_array *kt_array_wire(struct kt_array *array, const struct kt_field *fi
     array->field = field;
     array->children = field->child_count ? room : NULL;
     struct kt_array *next = room + field->child_count;
-    for (uint32_t i = 0; i < field->child_count; i++) next = kt_array_wire(&room[i], &field->children[i], next);
+    for (uint32_t i = 0; i < field->child_count; i++)
+        next = kt_array_wire(&room[i], &field->children[i], next);
     return next;
 }
 
@@ -113,7 +114,8 @@ kith_status kt_batch_new(struct kt_schema *schema, int64_t rows, struct kt_batch
     batch->rows = rows;
     batch->columns = (struct kt_array *)(void *)((uint8_t *)batch + head);
     struct kt_array *room = batch->columns + schema->count;
-    for (uint32_t i = 0; i < schema->count; i++) room = kt_array_wire(&batch->columns[i], &schema->fields[i], room);
+    for (uint32_t i = 0; i < schema->count; i++)
+        room = kt_array_wire(&batch->columns[i], &schema->fields[i], room);
     *out = batch;
     return KITH_OK;
 }
@@ -138,7 +140,8 @@ void kt_batch_release(struct kt_batch *batch)
     kt_free(batch);
 }
 
-kith_status kt_batch_slice(const struct kt_batch *batch, int64_t begin, int64_t count, struct kt_batch **out, kith_error *error)
+kith_status kt_batch_slice(const struct kt_batch *batch, int64_t begin, int64_t count, struct kt_batch **out,
+                           kith_error *error)
 {
     struct kt_batch *slice = NULL;
     if (begin < 0 || count < 0 || begin > batch->rows || count > batch->rows - begin)
@@ -167,8 +170,10 @@ static uint64_t range_bytes(const struct kt_array *array, int64_t row, int64_t c
     bool lists = field->type == KT_LIST || field->type == KT_LARGE_LIST;
     if (kt_type_offset_bytes(field->type) && count > 0) {
         int64_t first = kt_offset_at(array, row), last = kt_offset_at(array, row + count);
-        if (lists) bytes += range_bytes(&array->children[0], first, last - first);
-        else bytes += (uint64_t)(last - first);
+        if (lists)
+            bytes += range_bytes(&array->children[0], first, last - first);
+        else
+            bytes += (uint64_t)(last - first);
     } else if (kt_type_is_view(field->type)) {
         for (int64_t i = 0, size; i < count; i++) {
             if (kt_array_null(array, row + i)) continue;
@@ -189,6 +194,7 @@ static uint64_t range_bytes(const struct kt_array *array, int64_t row, int64_t c
 uint64_t kt_batch_bytes(const struct kt_batch *batch)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < batch->schema->count; i++) bytes += range_bytes(&batch->columns[i], 0, batch->rows);
+    for (uint32_t i = 0; i < batch->schema->count; i++)
+        bytes += range_bytes(&batch->columns[i], 0, batch->rows);
     return bytes;
 }

@@ -1,20 +1,20 @@
 /* Building batches: rows of other arrays, nulls and plain values, appended column by column.
  *
- * It is the one way to concatenate, to take rows and to merge dictionaries. Two shapes of use must be fast: ten rows
- * of a search result, each from another place (a call is a type switch and a copy of a few bytes), and a whole batch
- * (one memcpy per buffer, vectors included).
+ * It is the one way to concatenate, to take rows and to merge dictionaries. Two shapes of use must be fast:
+ * ten rows of a search result, each from another place (a call is a type switch and a copy of a few bytes),
+ * and a whole batch (one memcpy per buffer, vectors included).
  *
- * A bitmap of nulls does not exist until the first null comes; then it is made with ones for all before it. Blocks
- * grow by doubling and end up owned by the batch as they are.
+ * A bitmap of nulls does not exist until the first null comes; then it is made with ones for all before it.
+ * Blocks grow by doubling and end up owned by the batch as they are.
  *
- * A dictionary column keeps a map of the texts met, and its own indices: each value appended is looked up by its
- * text. Remembering which dictionary came last would save that, but a dictionary is known by its address only, and
- * addresses are used again; so a translation is made per call, for calls that append more rows than the dictionary
- * has values, and by row else.
+ * A dictionary column keeps a map of the texts met, and its own indices: each value appended is looked up by
+ * its text. Remembering which dictionary came last would save that, but a dictionary is known by its address
+ * only, and addresses are used again; so a translation is made per call, for calls that append more rows than
+ * the dictionary has values, and by row else.
  *
  * Always true here:
- *   - a node's `validity`, when there, has a bit for each of its `length` values; its children have the lengths
- *     that its type asks for;
+ *   - a node's `validity`, when there, has a bit for each of its `length` values; its children have the
+ * lengths that its type asks for;
  *   - offsets begin with 0, so that a node with offsets has `length + 1` of them.
  */
 #include <string.h>
@@ -68,10 +68,14 @@ static inline bool grow_append(struct grow *grow, const void *bytes, size_t coun
 {
     if (!grow_reserve(grow, count)) return false;
     uint8_t *to = grow->data + grow->size;
-    if (count == 4) memcpy(to, bytes, 4);
-    else if (count == 8) memcpy(to, bytes, 8);
-    else if (count && bytes) memcpy(to, bytes, count);
-    else if (count) memset(to, 0, count);
+    if (count == 4)
+        memcpy(to, bytes, 4);
+    else if (count == 8)
+        memcpy(to, bytes, 8);
+    else if (count && bytes)
+        memcpy(to, bytes, count);
+    else if (count)
+        memset(to, 0, count);
     grow->size += count;
     return true;
 }
@@ -88,7 +92,8 @@ static bool grow_zeros(struct grow *grow, size_t count)
 static bool bits_reserve(uint8_t **bits, int64_t *capacity, int64_t length, int64_t count)
 {
     if (length + count <= *capacity) return true;
-    int64_t wanted = (int64_t)kt_round_up(kt_max_u64((uint64_t)(length + count), 2 * (uint64_t)*capacity), 512);
+    int64_t wanted =
+        (int64_t)kt_round_up(kt_max_u64((uint64_t)(length + count), 2 * (uint64_t)*capacity), 512);
     uint8_t *block = kt_block_new((size_t)wanted / 8);
     if (!block) return false;
     memset(block, 0, (size_t)wanted / 8);
@@ -114,7 +119,8 @@ static uint64_t node_count(const struct kt_field *field)
     return count;
 }
 
-static struct build_node *node_wire(struct build_node *node, const struct kt_field *field, struct build_node *room)
+static struct build_node *node_wire(struct build_node *node, const struct kt_field *field,
+                                    struct build_node *room)
 {
     node->field = field;
     if (!has_nodes_below(field)) return room;
@@ -138,7 +144,9 @@ static void node_release(struct build_node *node)
 static bool node_reserve(struct build_node *node, int64_t rows)
 {
     uint32_t offsets = kt_type_offset_bytes(node->field->type), entry = kt_field_entry_bytes(node->field);
-    size_t bytes = entry ? ((size_t)rows + (offsets ? 1 : 0)) * entry : node->field->type == KT_BOOL ? (size_t)rows / 8 + 1 : 0;
+    size_t bytes = entry                          ? ((size_t)rows + (offsets ? 1 : 0)) * entry
+                   : node->field->type == KT_BOOL ? (size_t)rows / 8 + 1
+                                                  : 0;
     if (bytes && !grow_reserve(&node->values, bytes)) return false;
     if (offsets) grow_zeros(&node->values, offsets);
     if (!has_nodes_below(node->field)) return true;
@@ -162,10 +170,14 @@ static bool mark(struct build_node *node, const uint8_t *from, int64_t from_at, 
     bool fresh = !node->validity;
     if (!bits_reserve(&node->validity, &node->bits, node->length, count)) return false;
     if (fresh) kt_bits_fill(node->validity, 0, node->length, true);
-    if (!from) kt_bits_fill(node->validity, node->length, count, true);
-    else if (count == 1 && kt_bit(from, (uint64_t)from_at)) kt_bit_set(node->validity, (uint64_t)node->length);
-    else if (count == 1) kt_bit_clear(node->validity, (uint64_t)node->length);
-    else kt_bits_copy(node->validity, node->length, from, from_at, count);
+    if (!from)
+        kt_bits_fill(node->validity, node->length, count, true);
+    else if (count == 1 && kt_bit(from, (uint64_t)from_at))
+        kt_bit_set(node->validity, (uint64_t)node->length);
+    else if (count == 1)
+        kt_bit_clear(node->validity, (uint64_t)node->length);
+    else
+        kt_bits_copy(node->validity, node->length, from, from_at, count);
     return true;
 }
 
@@ -188,12 +200,15 @@ static bool append_bits(struct build_node *node, const uint8_t *from, int64_t fr
 
 static kith_status too_long(const struct build_node *node, kith_error *error)
 {
-    return kt_fail(error, KITH_INVALID, "column \"%s\" would hold more than 2^31 - 1 %s in one batch; use its large type or fewer rows",
-                   node->field->name, node->field->child_count ? "items" : "bytes");
+    return kt_fail(
+        error, KITH_INVALID,
+        "column \"%s\" would hold more than 2^31 - 1 %s in one batch; use its large type or fewer rows",
+        node->field->name, node->field->child_count ? "items" : "bytes");
 }
 
 /* Appends offsets for rows whose own are `offsets`; they go on from where the node's end. */
-static kith_status append_offsets(struct build_node *node, const struct kt_array *from, int64_t row, int64_t count, kith_error *error)
+static kith_status append_offsets(struct build_node *node, const struct kt_array *from, int64_t row,
+                                  int64_t count, kith_error *error)
 {
     uint32_t size = kt_type_offset_bytes(node->field->type);
     if (!grow_reserve(&node->values, (size_t)count * size)) return memory_out(error);
@@ -214,22 +229,29 @@ static kith_status append_offsets(struct build_node *node, const struct kt_array
 
 static bool put_index(struct build_node *node, int64_t index)
 {
-    return grow_append(&node->values, &index, kt_field_entry_bytes(node->field)); /* little-endian: the low bytes */
+    return grow_append(&node->values, &index,
+                       kt_field_entry_bytes(node->field)); /* little-endian: the low bytes */
 }
 
 static int64_t index_limit(enum kt_type type)
 {
     switch (type) {
-    case KT_INT8: return INT8_MAX;
-    case KT_UINT8: return UINT8_MAX;
-    case KT_INT16: return INT16_MAX;
-    case KT_UINT16: return UINT16_MAX;
-    default: return INT32_MAX;
+    case KT_INT8:
+        return INT8_MAX;
+    case KT_UINT8:
+        return UINT8_MAX;
+    case KT_INT16:
+        return INT16_MAX;
+    case KT_UINT16:
+        return UINT16_MAX;
+    default:
+        return INT32_MAX;
     }
 }
 
 /* The number of a dictionary's value in the node's own; *index is -1 when that value is null. */
-static kith_status translate(struct build_node *node, const struct kt_array *values, int64_t value, int64_t *index, kith_error *error)
+static kith_status translate(struct build_node *node, const struct kt_array *values, int64_t value,
+                             int64_t *index, kith_error *error)
 {
     int64_t size;
     *index = -1;
@@ -238,12 +260,14 @@ static kith_status translate(struct build_node *node, const struct kt_array *val
     *index = kt_text_map_add(&node->texts, text, size);
     if (*index < 0) return memory_out(error);
     if (*index > index_limit(node->field->index))
-        return kt_fail(error, KITH_INVALID, "column \"%s\" would have more distinct values than its %s indices can count",
+        return kt_fail(error, KITH_INVALID,
+                       "column \"%s\" would have more distinct values than its %s indices can count",
                        node->field->name, kt_type_name(node->field->index));
     return KITH_OK;
 }
 
-static kith_status append_dictionary(struct build_node *node, const struct kt_array *from, int64_t row, int64_t count, kith_error *error)
+static kith_status append_dictionary(struct build_node *node, const struct kt_array *from, int64_t row,
+                                     int64_t count, kith_error *error)
 {
     const struct kt_array *values = &from->children[0];
     kith_status status = KITH_OK;
@@ -257,8 +281,10 @@ static kith_status append_dictionary(struct build_node *node, const struct kt_ar
         int64_t own = -1;
         if (!from->validity || kt_bit(from->validity, (uint64_t)(from->offset + i))) {
             int64_t index = kt_array_integer(from, i);
-            if (table && table[index] != -2) own = table[index];
-            else status = translate(node, values, index, &own, error);
+            if (table && table[index] != -2)
+                own = table[index];
+            else
+                status = translate(node, values, index, &own, error);
             if (table) table[index] = own;
         }
         if (status) break;
@@ -270,14 +296,17 @@ static kith_status append_dictionary(struct build_node *node, const struct kt_ar
     return status;
 }
 
-static kith_status append_rows(struct build_node *node, const struct kt_array *from, int64_t row, int64_t count, kith_error *error);
+static kith_status append_rows(struct build_node *node, const struct kt_array *from, int64_t row,
+                               int64_t count, kith_error *error);
 
-static kith_status append_children(struct build_node *node, const struct kt_array *from, int64_t row, int64_t count, kith_error *error)
+static kith_status append_children(struct build_node *node, const struct kt_array *from, int64_t row,
+                                   int64_t count, kith_error *error)
 {
     kith_status status = KITH_OK;
     int64_t at = from->offset + row;
     if (node->field->type == KT_FIXED_LIST)
-        return append_rows(&node->children[0], &from->children[0], at * node->field->width, count * node->field->width, error);
+        return append_rows(&node->children[0], &from->children[0], at * node->field->width,
+                           count * node->field->width, error);
     if (kt_type_offset_bytes(node->field->type)) {
         int64_t first = kt_offset_at(from, row), last = kt_offset_at(from, row + count);
         return append_rows(&node->children[0], &from->children[0], first, last - first, error);
@@ -287,7 +316,8 @@ static kith_status append_children(struct build_node *node, const struct kt_arra
     return status;
 }
 
-static kith_status append_rows(struct build_node *node, const struct kt_array *from, int64_t row, int64_t count, kith_error *error)
+static kith_status append_rows(struct build_node *node, const struct kt_array *from, int64_t row,
+                               int64_t count, kith_error *error)
 {
     enum kt_type type = node->field->type;
     int64_t at = from->offset + row;
@@ -302,11 +332,13 @@ static kith_status append_rows(struct build_node *node, const struct kt_array *f
     } else if (kt_type_offset_bytes(type)) {
         if (!node->field->child_count) {
             int64_t first = kt_offset_at(from, row), last = kt_offset_at(from, row + count);
-            if (!grow_append(&node->data, from->data ? from->data + first : NULL, (size_t)(last - first))) return memory_out(error);
+            if (!grow_append(&node->data, from->data ? from->data + first : NULL, (size_t)(last - first)))
+                return memory_out(error);
         }
         status = append_offsets(node, from, row, count, error);
     } else if (entry) {
-        if (!grow_append(&node->values, from->values + at * entry, (size_t)count * entry)) return memory_out(error);
+        if (!grow_append(&node->values, from->values + at * entry, (size_t)count * entry))
+            return memory_out(error);
     }
     if (!status && node->field->child_count) status = append_children(node, from, row, count, error);
     node->length += count;
@@ -321,7 +353,8 @@ static kith_status append_hidden(struct build_node *node, int64_t count, kith_er
 {
     size_t bytes = kt_field_value_bytes(node->field);
     if (!bytes) return append_nulls(node, count, error);
-    if (!mark(node, NULL, 0, count) || !grow_zeros(&node->values, (size_t)count * bytes)) return memory_out(error);
+    if (!mark(node, NULL, 0, count) || !grow_zeros(&node->values, (size_t)count * bytes))
+        return memory_out(error);
     node->length += count;
     return KITH_OK;
 }
@@ -337,7 +370,8 @@ static kith_status append_nulls(struct build_node *node, int64_t count, kith_err
         if (!append_bits(node, NULL, 0, count)) return memory_out(error);
     } else if (offsets) {
         if (!grow_reserve(&node->values, (size_t)count * offsets)) return memory_out(error);
-        for (int64_t i = 0; i < count; i++) grow_append(&node->values, node->values.data + node->values.size - offsets, offsets);
+        for (int64_t i = 0; i < count; i++)
+            grow_append(&node->values, node->values.data + node->values.size - offsets, offsets);
     } else if (entry) {
         if (!grow_zeros(&node->values, (size_t)count * entry)) return memory_out(error);
     }
@@ -350,7 +384,8 @@ static kith_status append_nulls(struct build_node *node, int64_t count, kith_err
 
 /* ---- the door ---- */
 
-kith_status kt_builder_new(const struct kt_schema *schema, int64_t expected_rows, struct kt_builder **out, kith_error *error)
+kith_status kt_builder_new(const struct kt_schema *schema, int64_t expected_rows, struct kt_builder **out,
+                           kith_error *error)
 {
     uint64_t count = 0;
     for (uint32_t i = 0; i < schema->count; i++) count += node_count(&schema->fields[i]);
@@ -360,7 +395,8 @@ kith_status kt_builder_new(const struct kt_schema *schema, int64_t expected_rows
     builder->schema = kt_schema_share(schema);
     builder->columns = builder->nodes;
     struct build_node *room = builder->nodes + schema->count;
-    for (uint32_t i = 0; i < schema->count; i++) room = node_wire(&builder->columns[i], &schema->fields[i], room);
+    for (uint32_t i = 0; i < schema->count; i++)
+        room = node_wire(&builder->columns[i], &schema->fields[i], room);
     for (uint32_t i = 0; i < schema->count; i++) {
         if (node_reserve(&builder->columns[i], expected_rows < 0 ? 0 : expected_rows)) continue;
         kt_builder_free(builder);
@@ -378,8 +414,8 @@ void kt_builder_free(struct kt_builder *builder)
     kt_free(builder);
 }
 
-kith_status kt_builder_append(struct kt_builder *builder, uint32_t column, const struct kt_array *from, int64_t row, int64_t count,
-                              kith_error *error)
+kith_status kt_builder_append(struct kt_builder *builder, uint32_t column, const struct kt_array *from,
+                              int64_t row, int64_t count, kith_error *error)
 {
     struct build_node *node = &builder->columns[column];
     if (from->field != node->field && !kt_field_same_type(from->field, node->field)) {
@@ -389,26 +425,33 @@ kith_status kt_builder_append(struct kt_builder *builder, uint32_t column, const
         return kt_fail(error, KITH_TYPE, "column \"%s\" is %s, not %s", node->field->name, wanted, given);
     }
     if (kt_type_is_view(node->field->type))
-        return kt_fail(error, KITH_UNSUPPORTED, "column \"%s\" holds views, which are not collected", node->field->name);
+        return kt_fail(error, KITH_UNSUPPORTED, "column \"%s\" holds views, which are not collected",
+                       node->field->name);
     return append_rows(node, from, row, count, error);
 }
 
-kith_status kt_builder_append_nulls(struct kt_builder *builder, uint32_t column, int64_t count, kith_error *error)
+kith_status kt_builder_append_nulls(struct kt_builder *builder, uint32_t column, int64_t count,
+                                    kith_error *error)
 {
     return append_nulls(&builder->columns[column], count, error);
 }
 
-kith_status kt_builder_append_values(struct kt_builder *builder, uint32_t column, const void *values, int64_t count, kith_error *error)
+kith_status kt_builder_append_values(struct kt_builder *builder, uint32_t column, const void *values,
+                                     int64_t count, kith_error *error)
 {
     struct build_node *node = &builder->columns[column];
     size_t bytes = kt_field_value_bytes(node->field);
-    if (!bytes) return kt_fail(error, KITH_TYPE, "column \"%s\" does not hold values of fixed width", node->field->name);
-    if (!mark(node, NULL, 0, count) || !grow_append(&node->values, values, (size_t)count * bytes)) return memory_out(error);
+    if (!bytes)
+        return kt_fail(error, KITH_TYPE, "column \"%s\" does not hold values of fixed width",
+                       node->field->name);
+    if (!mark(node, NULL, 0, count) || !grow_append(&node->values, values, (size_t)count * bytes))
+        return memory_out(error);
     node->length += count;
     return KITH_OK;
 }
 
-static kith_status node_finish(struct build_node *node, struct kt_batch *batch, struct kt_array *array, kith_error *error)
+static kith_status node_finish(struct build_node *node, struct kt_batch *batch, struct kt_array *array,
+                               kith_error *error)
 {
     kith_status status = KITH_OK;
     array->length = node->length;
@@ -419,7 +462,8 @@ static kith_status node_finish(struct build_node *node, struct kt_batch *batch, 
     kt_batch_own(batch, node->values.data);
     kt_batch_own(batch, node->data.data);
     node->validity = node->values.data = node->data.data = NULL;
-    if (node->field->type == KT_DICTIONARY) return kt_text_map_yield(&node->texts, batch, &array->children[0], error);
+    if (node->field->type == KT_DICTIONARY)
+        return kt_text_map_yield(&node->texts, batch, &array->children[0], error);
     for (uint32_t i = 0; !status && i < node->field->child_count; i++)
         status = node_finish(&node->children[i], batch, &array->children[i], error);
     return status;
@@ -433,13 +477,16 @@ kith_status kt_builder_finish(struct kt_builder *builder, struct kt_batch **out,
     kith_status status = KITH_OK;
     for (uint32_t i = 1; !status && i < schema->count; i++)
         if (builder->columns[i].length != rows)
-            status = kt_fail(error, KITH_INVALID, "column \"%s\" has %lld rows, \"%s\" has %lld", schema->fields[i].name,
-                             (long long)builder->columns[i].length, schema->fields[0].name, (long long)rows);
+            status = kt_fail(error, KITH_INVALID, "column \"%s\" has %lld rows, \"%s\" has %lld",
+                             schema->fields[i].name, (long long)builder->columns[i].length,
+                             schema->fields[0].name, (long long)rows);
     if (!status) status = kt_batch_new(schema, rows, &batch, error);
     for (uint32_t i = 0; !status && i < schema->count; i++)
         status = node_finish(&builder->columns[i], batch, &batch->columns[i], error);
-    if (status) kt_batch_release(batch);
-    else *out = batch;
+    if (status)
+        kt_batch_release(batch);
+    else
+        *out = batch;
     kt_builder_free(builder);
     return status;
 }

@@ -1,20 +1,20 @@
 /* Changing types: a batch as another schema wants it.
  *
- * Columns are matched by name. What has the same type already shares its buffers; what differs is converted only
- * where no value is lost, which is checked value by value, and a failure names column, row and value. Floats may round
- * (a double becomes the nearest float) but not overflow. The kinds of thing stay apart: text is never parsed, booleans
- * are not numbers, numbers are not times.
+ * Columns are matched by name. What has the same type already shares its buffers; what differs is converted
+ * only where no value is lost, which is checked value by value, and a failure names column, row and value.
+ * Floats may round (a double becomes the nearest float) but not overflow. The kinds of thing stay apart: text
+ * is never parsed, booleans are not numbers, numbers are not times.
  *
- * A vector column is looked at even where nothing changes: a NaN or an infinity in it would poison every distance.
- * What happens then is kith_bad_vectors. Rows to be dropped are collected while the columns are cast, and the result
- * is copied without them at the end; that is rare, so it may cost a copy.
+ * A vector column is looked at even where nothing changes: a NaN or an infinity in it would poison every
+ * distance. What happens then is kith_bad_vectors. Rows to be dropped are collected while the columns are
+ * cast, and the result is copied without them at the end; that is rare, so it may cost a copy.
  *
- * Each type's conversion is a function of (array, wired array); this file chooses among them and does structs.
- *   column_cast_number.c   numbers, times
- *   column_cast_text.c     text, binary, dictionaries
+ * Each type's conversion is a function of (array, wired array); this file chooses among them and does
+ * structs. column_cast_number.c   numbers, times column_cast_text.c     text, binary, dictionaries
  *   column_cast_list.c     lists, vectors
  *
- * Always true here: an array that was converted begins at offset 0; one that was adopted keeps its own offset.
+ * Always true here: an array that was converted begins at offset 0; one that was adopted keeps its own
+ * offset.
  */
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +25,8 @@
 
 kith_status kt_cast_memory(struct cast *cast)
 {
-    return kt_fail(cast->error, KITH_NO_MEMORY, "out of memory while column \"%s\" was converted", cast->column);
+    return kt_fail(cast->error, KITH_NO_MEMORY, "out of memory while column \"%s\" was converted",
+                   cast->column);
 }
 
 kith_status kt_cast_refuse(struct cast *cast, const struct kt_field *from, const struct kt_field *to)
@@ -33,7 +34,8 @@ kith_status kt_cast_refuse(struct cast *cast, const struct kt_field *from, const
     char given[160], wanted[160];
     kt_field_type_text(from, given, sizeof given);
     kt_field_type_text(to, wanted, sizeof wanted);
-    return kt_fail(cast->error, KITH_TYPE, "column \"%s\" is %s; %s does not become that unasked", cast->column, wanted, given);
+    return kt_fail(cast->error, KITH_TYPE, "column \"%s\" is %s; %s does not become that unasked",
+                   cast->column, wanted, given);
 }
 
 const char *kt_cast_row(const struct cast *cast, int64_t row, char text[40])
@@ -114,7 +116,8 @@ static kith_status cast_struct(struct cast *cast, const struct kt_array *from, s
     kith_status status = KITH_OK;
     for (uint32_t i = 0; i < from->field->child_count; i++)
         if (child_of(to->field, from->field->children[i].name) < 0)
-            return kt_fail(cast->error, KITH_INVALID, "column \"%s\" has no field \"%s\"", outer, from->field->children[i].name);
+            return kt_fail(cast->error, KITH_INVALID, "column \"%s\" has no field \"%s\"", outer,
+                           from->field->children[i].name);
     if (!kt_cast_validity(cast, from, &to->validity)) return kt_cast_memory(cast);
     to->length = from->length;
     for (uint32_t i = 0; !status && i < to->field->child_count; i++) {
@@ -148,15 +151,15 @@ static bool is_list(const struct kt_field *field)
 
 static bool widens_decimal(const struct kt_field *from, const struct kt_field *to)
 {
-    return from->type == KT_DECIMAL128 && to->type == KT_DECIMAL128 && from->scale == to->scale && from->width <= to->width;
+    return from->type == KT_DECIMAL128 && to->type == KT_DECIMAL128 && from->scale == to->scale &&
+           from->width <= to->width;
 }
 
 static kith_status convert(struct cast *cast, const struct kt_array *from, struct kt_array *to)
 {
     const struct kt_field *given = from->field, *wanted = to->field;
     bool nothing = given->type == KT_NULL || wanted->type == KT_NULL;
-    if (nothing && kt_array_null_count(from) == from->length)
-        return kt_cast_nulls(cast, from->length, to);
+    if (nothing && kt_array_null_count(from) == from->length) return kt_cast_nulls(cast, from->length, to);
     if (wanted->type == KT_DICTIONARY) return kt_cast_dictionary(cast, from, to);
     if (given->type == KT_DICTIONARY) return kt_cast_decode(cast, from, to);
     if (is_bytes(given) && is_bytes(wanted)) return kt_cast_bytes(cast, from, to);
@@ -172,20 +175,25 @@ static kith_status convert(struct cast *cast, const struct kt_array *from, struc
     return kt_cast_refuse(cast, given, wanted);
 }
 
-/* Whether anything below a field wants a look although its type is right: vectors, and values that must be there. */
+/* Whether anything below a field wants a look although its type is right: vectors, and values that must be
+ * there. */
 static bool wants_look(const struct cast *cast, const struct kt_field *field)
 {
     if (field->type != KT_STRUCT || cast->trusting) return false;
     for (uint32_t i = 0; i < field->child_count; i++)
-        if (!field->children[i].nullable || kt_field_is_vector(&field->children[i]) || wants_look(cast, &field->children[i])) return true;
+        if (!field->children[i].nullable || kt_field_is_vector(&field->children[i]) ||
+            wants_look(cast, &field->children[i]))
+            return true;
     return false;
 }
 
 kith_status kt_cast_array(struct cast *cast, const struct kt_array *from, struct kt_array *to)
 {
     kith_status status = KITH_OK;
-    if (!kt_field_same_type(from->field, to->field) || wants_look(cast, to->field)) status = convert(cast, from, to);
-    else kt_array_adopt(to, from);
+    if (!kt_field_same_type(from->field, to->field) || wants_look(cast, to->field))
+        status = convert(cast, from, to);
+    else
+        kt_array_adopt(to, from);
     if (status || cast->trusting) return status;
     if (cast->aligned && kt_field_is_vector(to->field)) status = kt_cast_vectors(cast, to);
     if (status || to->field->nullable || !cast->aligned || to->field->type == KT_NULL) return status;
@@ -193,7 +201,8 @@ kith_status kt_cast_array(struct cast *cast, const struct kt_array *from, struct
         char text[40];
         if (cast->dropped && kt_bit(cast->dropped, (uint64_t)row)) continue;
         if (kt_array_null(to, row))
-            return kt_fail(cast->error, KITH_INVALID, "column \"%s\" must not be null, %s is", cast->column, kt_cast_row(cast, row, text));
+            return kt_fail(cast->error, KITH_INVALID, "column \"%s\" must not be null, %s is", cast->column,
+                           kt_cast_row(cast, row, text));
     }
     return KITH_OK;
 }
@@ -208,15 +217,17 @@ static kith_status check_known(const struct kt_batch *batch, const struct kt_sch
         if (kt_schema_find(to, name) >= 0) continue;
         for (uint32_t k = 0; k < to->count && names.size < 500; k++)
             if (!kt_buffer_text(&names, "%s\"%s\"", k ? ", " : "", to->fields[k].name)) break;
-        kith_status status = kt_fail(error, KITH_INVALID, "field \"%s\" does not exist in the table schema; its columns are %s", name,
-                                     names.data ? (const char *)names.data : "none");
+        kith_status status = kt_fail(error, KITH_INVALID,
+                                     "field \"%s\" does not exist in the table schema; its columns are %s",
+                                     name, names.data ? (const char *)names.data : "none");
         kt_buffer_release(&names);
         return status;
     }
     return KITH_OK;
 }
 
-static kith_status without_dropped(struct kt_batch *batch, const uint8_t *dropped, struct kt_batch **out, kith_error *error)
+static kith_status without_dropped(struct kt_batch *batch, const uint8_t *dropped, struct kt_batch **out,
+                                   kith_error *error)
 {
     struct kt_builder *builder = NULL;
     kith_status status = kt_builder_new(batch->schema, batch->rows, &builder, error);
@@ -244,8 +255,8 @@ static kith_status cast_columns(struct cast *cast, const struct kt_batch *batch)
     return status;
 }
 
-kith_status kt_batch_cast(const struct kt_batch *batch, struct kt_schema *to, const struct kt_cast *options, struct kt_batch **out,
-                          kith_error *error)
+kith_status kt_batch_cast(const struct kt_batch *batch, struct kt_schema *to, const struct kt_cast *options,
+                          struct kt_batch **out, kith_error *error)
 {
     struct cast cast = { .aligned = true, .error = error };
     struct kt_batch *made = NULL;
@@ -269,7 +280,8 @@ out:
     return status;
 }
 
-kith_status kt_batch_plain(struct kt_batch *batch, struct kt_schema *plain, struct kt_batch **out, kith_error *error)
+kith_status kt_batch_plain(const struct kt_batch *batch, struct kt_schema *plain, struct kt_batch **out,
+                           kith_error *error)
 {
     struct cast cast = { .aligned = true, .trusting = true, .error = error };
     if (plain == batch->schema) {
@@ -282,7 +294,9 @@ kith_status kt_batch_plain(struct kt_batch *batch, struct kt_schema *plain, stru
         cast.column = plain->fields[i].name;
         status = kt_cast_array(&cast, &batch->columns[i], &cast.out->columns[i]);
     }
-    if (status) kt_batch_release(cast.out);
-    else *out = cast.out;
+    if (status)
+        kt_batch_release(cast.out);
+    else
+        *out = cast.out;
     return status;
 }

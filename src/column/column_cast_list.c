@@ -1,12 +1,12 @@
 /* Lists and vectors.
  *
- * A list whose rows all have the length of the vector is a vector already: its numbers lie end to end, and only their
- * type may have to change. That is how nearly all vectors come (as lists, from Python), so it must not cost a copy.
- * Where a row is null or of another length, the numbers are laid out anew.
+ * A list whose rows all have the length of the vector is a vector already: its numbers lie end to end, and
+ * only their type may have to change. That is how nearly all vectors come (as lists, from Python), so it must
+ * not cost a copy. Where a row is null or of another length, the numbers are laid out anew.
  *
- * NaN and Inf are looked for in the bits: all ones in the exponent. One or-ed comparison per number over the whole
- * column, which the compiler vectorises, tells in the usual case that nothing is wrong; only then rows are looked at.
- * Nulls among the numbers of a vector count as bad numbers too: a vector column stores none.
+ * NaN and Inf are looked for in the bits: all ones in the exponent. One or-ed comparison per number over the
+ * whole column, which the compiler vectorises, tells in the usual case that nothing is wrong; only then rows
+ * are looked at. Nulls among the numbers of a vector count as bad numbers too: a vector column stores none.
  */
 #include <string.h>
 
@@ -14,12 +14,14 @@
 
 static int64_t item_begin(const struct kt_array *list, int64_t row)
 {
-    return list->field->type == KT_FIXED_LIST ? (list->offset + row) * list->field->width : kt_offset_at(list, row);
+    return list->field->type == KT_FIXED_LIST ? (list->offset + row) * list->field->width
+                                              : kt_offset_at(list, row);
 }
 
 static int64_t item_count(const struct kt_array *list, int64_t row)
 {
-    return list->field->type == KT_FIXED_LIST ? list->field->width : kt_offset_at(list, row + 1) - kt_offset_at(list, row);
+    return list->field->type == KT_FIXED_LIST ? list->field->width
+                                              : kt_offset_at(list, row + 1) - kt_offset_at(list, row);
 }
 
 /* The items that the rows of a list reach, as an array. */
@@ -33,7 +35,8 @@ static struct kt_array items_of(const struct kt_array *list)
     return items;
 }
 
-static kith_status cast_items(struct cast *cast, const struct kt_array *items, struct kt_array *to, bool may_round)
+static kith_status cast_items(struct cast *cast, const struct kt_array *items, struct kt_array *to,
+                              bool may_round)
 {
     struct cast inner = *cast;
     inner.aligned = false;
@@ -47,11 +50,13 @@ kith_status kt_cast_list(struct cast *cast, const struct kt_array *from, struct 
     int32_t *offsets = kt_cast_block(cast, from->length + 1, sizeof *offsets);
     if (!offsets || !kt_cast_validity(cast, from, &to->validity)) return kt_cast_memory(cast);
     if (items.length > INT32_MAX)
-        return kt_fail(cast->error, KITH_INVALID, "column \"%s\" would hold more than 2^31 - 1 items in one batch; send smaller batches",
+        return kt_fail(cast->error, KITH_INVALID,
+                       "column \"%s\" would hold more than 2^31 - 1 items in one batch; send smaller batches",
                        cast->column);
     int64_t first = from->length ? item_begin(from, 0) : 0;
     offsets[0] = 0;
-    for (int64_t i = 0; i < from->length; i++) offsets[i + 1] = (int32_t)(item_begin(from, i) + item_count(from, i) - first);
+    for (int64_t i = 0; i < from->length; i++)
+        offsets[i + 1] = (int32_t)(item_begin(from, i) + item_count(from, i) - first);
     to->values = (const uint8_t *)offsets;
     to->length = from->length;
     return cast_items(cast, &items, &to->children[0], false);
@@ -73,25 +78,35 @@ static bool put_number(const struct kt_field *item, float value, uint8_t *to)
     double wide = (double)value;
     uint16_t half = kt_half_of(value);
     switch (item->type) {
-    case KT_FLOAT32: memcpy(to, &value, 4); return true;
-    case KT_FLOAT64: memcpy(to, &wide, 8); return true;
-    case KT_FLOAT16: memcpy(to, &half, 2); return true;
+    case KT_FLOAT32:
+        memcpy(to, &value, 4);
+        return true;
+    case KT_FLOAT64:
+        memcpy(to, &wide, 8);
+        return true;
+    case KT_FLOAT16:
+        memcpy(to, &half, 2);
+        return true;
     case KT_INT8:
     case KT_UINT8:
         *to = (uint8_t)whole;
-        return (float)whole == value && whole >= (item->type == KT_INT8 ? -128 : 0) && whole <= (item->type == KT_INT8 ? 127 : 255);
-    default: return false;
+        return (float)whole == value && whole >= (item->type == KT_INT8 ? -128 : 0) &&
+               whole <= (item->type == KT_INT8 ? 127 : 255);
+    default:
+        return false;
     }
 }
 
 static kith_status cannot_fill(struct cast *cast, const struct kt_field *item)
 {
-    return kt_fail(cast->error, KITH_INVALID, "column \"%s\" cannot be filled with %g: its numbers are %s", cast->column,
-                   (double)cast->options.fill_value, kt_type_name(item->type));
+    return kt_fail(cast->error, KITH_INVALID, "column \"%s\" cannot be filled with %g: its numbers are %s",
+                   cast->column, (double)cast->options.fill_value, kt_type_name(item->type));
 }
 
-/* Lays rows of any length out as vectors of `width` numbers; `items` are the numbers, already of their new type. */
-static kith_status lay_out(struct cast *cast, const struct kt_array *from, const struct kt_array *items, struct kt_array *to)
+/* Lays rows of any length out as vectors of `width` numbers; `items` are the numbers, already of their new
+ * type. */
+static kith_status lay_out(struct cast *cast, const struct kt_array *from, const struct kt_array *items,
+                           struct kt_array *to)
 {
     const struct kt_field *item = items->field;
     int64_t width = to->field->width, first = from->length ? item_begin(from, 0) : 0;
@@ -106,22 +121,27 @@ static kith_status lay_out(struct cast *cast, const struct kt_array *from, const
     if (inner) kt_bits_fill(inner, 0, from->length * width, true);
     for (int64_t i = 0; i < from->length; i++) {
         uint8_t *out = values + (size_t)i * row_bytes;
-        int64_t begin = item_begin(from, i) - first, count = item_count(from, i), taken = count < width ? count : width;
+        int64_t begin = item_begin(from, i) - first, count = item_count(from, i),
+                taken = count < width ? count : width;
         bool absent = kt_array_null(from, i), wrong = !absent && count != width;
         char text[40];
         if (wrong && (cast->options.bad_vectors == KITH_BAD_ERROR || !cast->aligned))
             return kt_fail(cast->error, KITH_INVALID,
-                           "column \"%s\" holds %lld numbers a vector, %s has %lld (on_bad_vectors can be 'error', 'drop', 'fill' or 'null')",
+                           "column \"%s\" holds %lld numbers a vector, %s has %lld (on_bad_vectors can be "
+                           "'error', 'drop', 'fill' or 'null')",
                            cast->column, (long long)width, kt_cast_row(cast, i, text), (long long)count);
-        if (wrong && cast->options.bad_vectors == KITH_BAD_DROP && !kt_cast_drop(cast, i)) return kt_cast_memory(cast);
-        if (wrong && cast->options.bad_vectors == KITH_BAD_FILL && count < width && !fillable) return cannot_fill(cast, item);
+        if (wrong && cast->options.bad_vectors == KITH_BAD_DROP && !kt_cast_drop(cast, i))
+            return kt_cast_memory(cast);
+        if (wrong && cast->options.bad_vectors == KITH_BAD_FILL && count < width && !fillable)
+            return cannot_fill(cast, item);
         if (absent || (wrong && cast->options.bad_vectors != KITH_BAD_FILL)) {
             memset(out, 0, row_bytes);
             kt_bit_clear(validity, (uint64_t)i);
             nulls = true;
             continue;
         }
-        if (taken) memcpy(out, items->values + (size_t)(items->offset + begin) * bytes, (size_t)taken * bytes);
+        if (taken)
+            memcpy(out, items->values + (size_t)(items->offset + begin) * bytes, (size_t)taken * bytes);
         for (int64_t k = taken; k < width; k++) memcpy(out + (size_t)k * bytes, fill, bytes);
         if (inner) kt_bits_copy(inner, i * width, items->validity, items->offset + begin, taken);
     }
@@ -176,10 +196,14 @@ static bool any_bad_f16(const uint8_t *values, int64_t count)
 static bool any_bad(enum kt_type type, const uint8_t *values, int64_t count)
 {
     switch (type) {
-    case KT_FLOAT16: return any_bad_f16(values, count);
-    case KT_FLOAT32: return any_bad_f32(values, count);
-    case KT_FLOAT64: return any_bad_f64(values, count);
-    default: return false;
+    case KT_FLOAT16:
+        return any_bad_f16(values, count);
+    case KT_FLOAT32:
+        return any_bad_f32(values, count);
+    case KT_FLOAT64:
+        return any_bad_f64(values, count);
+    default:
+        return false;
     }
 }
 
@@ -193,7 +217,9 @@ static int64_t bad_at(const struct kt_array *vectors, int64_t row)
     bool nulls = item->validity && kt_bits_count(item->validity, at, width) < width;
     if (!nulls && !any_bad(item->field->type, values, width)) return -1;
     for (int64_t i = 0; i < width; i++)
-        if ((nulls && !kt_bit(item->validity, (uint64_t)(at + i))) || any_bad(item->field->type, values + (size_t)i * bytes, 1)) return i;
+        if ((nulls && !kt_bit(item->validity, (uint64_t)(at + i))) ||
+            any_bad(item->field->type, values + (size_t)i * bytes, 1))
+            return i;
     return -1;
 }
 
@@ -215,7 +241,8 @@ static bool repair_begin(struct cast *cast, struct kt_array *vectors, struct rep
         repair->validity = kt_cast_block(cast, (vectors->length + 7) / 8, 1);
         if (!repair->validity) return false;
         kt_bits_fill(repair->validity, 0, vectors->length, true);
-        if (vectors->validity) kt_bits_copy(repair->validity, 0, vectors->validity, vectors->offset, vectors->length);
+        if (vectors->validity)
+            kt_bits_copy(repair->validity, 0, vectors->validity, vectors->offset, vectors->length);
     }
     return true;
 }
@@ -229,19 +256,23 @@ static kith_status fill_row(struct cast *cast, const struct kt_array *vectors, i
     if (!put_number(item->field, cast->options.fill_value, fill)) return cannot_fill(cast, item->field);
     for (int64_t i = 0; i < width; i++) {
         bool absent = item->validity && !kt_bit(item->validity, (uint64_t)(at + i));
-        if (absent || any_bad(item->field->type, out + (size_t)i * bytes, 1)) memcpy(out + (size_t)i * bytes, fill, bytes);
+        if (absent || any_bad(item->field->type, out + (size_t)i * bytes, 1))
+            memcpy(out + (size_t)i * bytes, fill, bytes);
     }
     return KITH_OK;
 }
 
-static kith_status bad_row(struct cast *cast, struct kt_array *vectors, int64_t row, int64_t at, struct repair *repair)
+static kith_status bad_row(struct cast *cast, struct kt_array *vectors, int64_t row, int64_t at,
+                           struct repair *repair)
 {
     char text[40];
     if (cast->options.bad_vectors == KITH_BAD_ERROR)
         return kt_fail(cast->error, KITH_INVALID,
-                       "column \"%s\": the vector in %s has NaN, infinity or null at position %lld (on_bad_vectors can be 'error', 'drop', 'fill' or 'null')",
+                       "column \"%s\": the vector in %s has NaN, infinity or null at position %lld "
+                       "(on_bad_vectors can be 'error', 'drop', 'fill' or 'null')",
                        cast->column, kt_cast_row(cast, row, text), (long long)at);
-    if (cast->options.bad_vectors == KITH_BAD_DROP) return kt_cast_drop(cast, row) ? KITH_OK : kt_cast_memory(cast);
+    if (cast->options.bad_vectors == KITH_BAD_DROP)
+        return kt_cast_drop(cast, row) ? KITH_OK : kt_cast_memory(cast);
     if (!repair_begin(cast, vectors, repair)) return kt_cast_memory(cast);
     if (cast->options.bad_vectors == KITH_BAD_NULL) {
         kt_bit_clear(repair->validity, (uint64_t)row);

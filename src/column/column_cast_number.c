@@ -1,11 +1,12 @@
 /* Numbers and times.
  *
- * Values pass through int64 or double in pieces that stay in the first-level cache: eight loads and eight stores
- * instead of a loop for each of a hundred pairs, each vectorised, and about as fast as memory. Whether a piece lost
- * anything is one flag; only then its rows are looked at one by one, and what lies under a null is forgiven.
+ * Values pass through int64 or double in pieces that stay in the first-level cache: eight loads and eight
+ * stores instead of a loop for each of a hundred pairs, each vectorised, and about as fast as memory. Whether
+ * a piece lost anything is one flag; only then its rows are looked at one by one, and what lies under a null
+ * is forgiven.
  *
- * uint64 above 2^63 looks negative in the int64 between; such values fit only uint64 itself (which is no conversion)
- * or a float, which takes them from the original.
+ * uint64 above 2^63 looks negative in the int64 between; such values fit only uint64 itself (which is no
+ * conversion) or a float, which takes them from the original.
  *
  * Times are integers with a factor: both are counted in nanoseconds, days in milliseconds.
  */
@@ -20,7 +21,8 @@ enum { PIECE = 512 };
 
 static float half_to_float(uint16_t half)
 {
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023, bits;
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023,
+             bits;
     if (exponent == 31) {
         bits = sign | 0x7f800000u | fraction << 13;
     } else if (exponent) {
@@ -59,25 +61,15 @@ static enum kt_type stored_as(enum kt_type type)
 {
     switch (type) {
     case KT_DATE32:
-    case KT_TIME32: return KT_INT32;
+    case KT_TIME32:
+        return KT_INT32;
     case KT_DATE64:
     case KT_TIME64:
     case KT_TIMESTAMP:
-    case KT_DURATION: return KT_INT64;
-    default: return type;
-    }
-}
-
-static void load_integers(enum kt_type type, const void *from, int64_t count, int64_t *out)
-{
-    switch (type) {
-    case KT_INT8: for (int64_t i = 0; i < count; i++) out[i] = ((const int8_t *)from)[i]; break;
-    case KT_INT16: for (int64_t i = 0; i < count; i++) out[i] = ((const int16_t *)from)[i]; break;
-    case KT_INT32: for (int64_t i = 0; i < count; i++) out[i] = ((const int32_t *)from)[i]; break;
-    case KT_UINT8: for (int64_t i = 0; i < count; i++) out[i] = ((const uint8_t *)from)[i]; break;
-    case KT_UINT16: for (int64_t i = 0; i < count; i++) out[i] = ((const uint16_t *)from)[i]; break;
-    case KT_UINT32: for (int64_t i = 0; i < count; i++) out[i] = ((const uint32_t *)from)[i]; break;
-    default: if (count) memcpy(out, from, (size_t)count * sizeof *out); break;
+    case KT_DURATION:
+        return KT_INT64;
+    default:
+        return type;
     }
 }
 
@@ -85,12 +77,20 @@ static void load_doubles(enum kt_type type, const void *from, int64_t count, dou
 {
     int64_t integers[PIECE];
     switch (type) {
-    case KT_FLOAT16: for (int64_t i = 0; i < count; i++) out[i] = (double)half_to_float(((const uint16_t *)from)[i]); break;
-    case KT_FLOAT32: for (int64_t i = 0; i < count; i++) out[i] = (double)((const float *)from)[i]; break;
-    case KT_FLOAT64: memcpy(out, from, (size_t)count * sizeof *out); break;
-    case KT_UINT64: for (int64_t i = 0; i < count; i++) out[i] = (double)((const uint64_t *)from)[i]; break;
+    case KT_FLOAT16:
+        for (int64_t i = 0; i < count; i++) out[i] = (double)half_to_float(((const uint16_t *)from)[i]);
+        break;
+    case KT_FLOAT32:
+        for (int64_t i = 0; i < count; i++) out[i] = (double)((const float *)from)[i];
+        break;
+    case KT_FLOAT64:
+        memcpy(out, from, (size_t)count * sizeof *out);
+        break;
+    case KT_UINT64:
+        for (int64_t i = 0; i < count; i++) out[i] = (double)((const uint64_t *)from)[i];
+        break;
     default:
-        load_integers(type, from, count, integers);
+        kt_load_integers(type, from, count, integers);
         for (int64_t i = 0; i < count; i++) out[i] = (double)integers[i];
         break;
     }
@@ -101,14 +101,30 @@ static bool store_integers(enum kt_type type, const int64_t *from, int64_t count
 {
     int64_t lost = 0;
     switch (type) {
-    case KT_INT8: for (int64_t i = 0; i < count; i++) lost |= (((int8_t *)to)[i] = (int8_t)from[i]) ^ from[i]; break;
-    case KT_INT16: for (int64_t i = 0; i < count; i++) lost |= (((int16_t *)to)[i] = (int16_t)from[i]) ^ from[i]; break;
-    case KT_INT32: for (int64_t i = 0; i < count; i++) lost |= (((int32_t *)to)[i] = (int32_t)from[i]) ^ from[i]; break;
-    case KT_UINT8: for (int64_t i = 0; i < count; i++) lost |= (((uint8_t *)to)[i] = (uint8_t)from[i]) ^ from[i]; break;
-    case KT_UINT16: for (int64_t i = 0; i < count; i++) lost |= (((uint16_t *)to)[i] = (uint16_t)from[i]) ^ from[i]; break;
-    case KT_UINT32: for (int64_t i = 0; i < count; i++) lost |= (((uint32_t *)to)[i] = (uint32_t)from[i]) ^ from[i]; break;
-    case KT_UINT64: for (int64_t i = 0; i < count; i++) lost |= ((int64_t *)to)[i] = from[i]; return lost >= 0;
-    default: memcpy(to, from, (size_t)count * sizeof *from); break;
+    case KT_INT8:
+        for (int64_t i = 0; i < count; i++) lost |= (((int8_t *)to)[i] = (int8_t)from[i]) ^ from[i];
+        break;
+    case KT_INT16:
+        for (int64_t i = 0; i < count; i++) lost |= (((int16_t *)to)[i] = (int16_t)from[i]) ^ from[i];
+        break;
+    case KT_INT32:
+        for (int64_t i = 0; i < count; i++) lost |= (((int32_t *)to)[i] = (int32_t)from[i]) ^ from[i];
+        break;
+    case KT_UINT8:
+        for (int64_t i = 0; i < count; i++) lost |= (((uint8_t *)to)[i] = (uint8_t)from[i]) ^ from[i];
+        break;
+    case KT_UINT16:
+        for (int64_t i = 0; i < count; i++) lost |= (((uint16_t *)to)[i] = (uint16_t)from[i]) ^ from[i];
+        break;
+    case KT_UINT32:
+        for (int64_t i = 0; i < count; i++) lost |= (((uint32_t *)to)[i] = (uint32_t)from[i]) ^ from[i];
+        break;
+    case KT_UINT64:
+        for (int64_t i = 0; i < count; i++) lost |= ((int64_t *)to)[i] = from[i];
+        return lost >= 0;
+    default:
+        memcpy(to, from, (size_t)count * sizeof *from);
+        break;
     }
     return lost == 0;
 }
@@ -119,7 +135,8 @@ static bool store_doubles(enum kt_type type, const double *from, int64_t count, 
     switch (type) {
     case KT_FLOAT16:
         for (int64_t i = 0; i < count; i++) {
-            uint16_t half = kt_half_of((float)from[i]); /* rounds twice; the error stays below one unit of the half */
+            uint16_t half =
+                kt_half_of((float)from[i]); /* rounds twice; the error stays below one unit of the half */
             ((uint16_t *)to)[i] = half;
             lost |= (half & 0x7c00) == 0x7c00 && isfinite(from[i]);
         }
@@ -131,7 +148,9 @@ static bool store_doubles(enum kt_type type, const double *from, int64_t count, 
             lost |= (fabsf(value) > 0x1.fffffep127f) & (fabs(from[i]) < (double)INFINITY);
         }
         break;
-    default: memcpy(to, from, (size_t)count * sizeof *from); break;
+    default:
+        memcpy(to, from, (size_t)count * sizeof *from);
+        break;
     }
     return !lost;
 }
@@ -161,7 +180,8 @@ static bool convert_numbers(const struct numbers *numbers, const void *from, int
     double doubles[PIECE];
     if (kt_type_is_float(numbers->from)) {
         load_doubles(numbers->from, from, count, doubles);
-        if (kt_type_is_float(numbers->to)) return store_doubles(numbers->to, doubles, count, to) || numbers->may_round;
+        if (kt_type_is_float(numbers->to))
+            return store_doubles(numbers->to, doubles, count, to) || numbers->may_round;
         bool fine = whole(doubles, count, integers);
         return store_integers(numbers->to, integers, count, to) && fine;
     }
@@ -169,12 +189,12 @@ static bool convert_numbers(const struct numbers *numbers, const void *from, int
         load_doubles(numbers->from, from, count, doubles);
         bool fine = store_doubles(numbers->to, doubles, count, to);
         if (numbers->may_round || !fine) return numbers->may_round;
-        load_integers(numbers->from, from, count, integers);
+        kt_load_integers(numbers->from, from, count, integers);
         load_doubles(numbers->to, to, count, doubles);
         fine = whole(doubles, count, back);
         return fine && memcmp(back, integers, (size_t)count * sizeof *back) == 0;
     }
-    load_integers(numbers->from, from, count, integers);
+    kt_load_integers(numbers->from, from, count, integers);
     int64_t negative = 0;
     for (int64_t i = 0; numbers->from == KT_UINT64 && i < count; i++) negative |= integers[i];
     return store_integers(numbers->to, integers, count, to) && negative >= 0;
@@ -182,10 +202,12 @@ static bool convert_numbers(const struct numbers *numbers, const void *from, int
 
 bool kt_can_cast_number(const struct kt_field *from, const struct kt_field *to)
 {
-    return (kt_type_is_integer(from->type) || kt_type_is_float(from->type)) && (kt_type_is_integer(to->type) || kt_type_is_float(to->type));
+    return (kt_type_is_integer(from->type) || kt_type_is_float(from->type)) &&
+           (kt_type_is_integer(to->type) || kt_type_is_float(to->type));
 }
 
-static kith_status number_lost(struct cast *cast, const struct kt_array *from, const struct kt_array *to, int64_t row)
+static kith_status number_lost(struct cast *cast, const struct kt_array *from, const struct kt_array *to,
+                               int64_t row)
 {
     char text[40], wanted[40];
     const uint8_t *value = from->values + (from->offset + row) * kt_field_value_bytes(from->field);
@@ -193,16 +215,16 @@ static kith_status number_lost(struct cast *cast, const struct kt_array *from, c
     if (kt_type_is_float(from->field->type)) {
         double number;
         load_doubles(from->field->type, value, 1, &number);
-        return kt_fail(cast->error, KITH_INVALID, "column \"%s\" is %s; %s has %.17g, which does not fit", cast->column, wanted,
-                       kt_cast_row(cast, row, text), number);
+        return kt_fail(cast->error, KITH_INVALID, "column \"%s\" is %s; %s has %.17g, which does not fit",
+                       cast->column, wanted, kt_cast_row(cast, row, text), number);
     }
     int64_t number;
-    load_integers(from->field->type, value, 1, &number);
+    kt_load_integers(from->field->type, value, 1, &number);
     if (from->field->type == KT_UINT64)
-        return kt_fail(cast->error, KITH_INVALID, "column \"%s\" is %s; %s has %llu, which does not fit", cast->column, wanted,
-                       kt_cast_row(cast, row, text), (unsigned long long)number);
-    return kt_fail(cast->error, KITH_INVALID, "column \"%s\" is %s; %s has %lld, which does not fit", cast->column, wanted,
-                   kt_cast_row(cast, row, text), (long long)number);
+        return kt_fail(cast->error, KITH_INVALID, "column \"%s\" is %s; %s has %llu, which does not fit",
+                       cast->column, wanted, kt_cast_row(cast, row, text), (unsigned long long)number);
+    return kt_fail(cast->error, KITH_INVALID, "column \"%s\" is %s; %s has %lld, which does not fit",
+                   cast->column, wanted, kt_cast_row(cast, row, text), (long long)number);
 }
 
 kith_status kt_cast_number(struct cast *cast, const struct kt_array *from, struct kt_array *to)
@@ -242,8 +264,10 @@ static bool same_zone_kind(const struct kt_field *a, const struct kt_field *b)
 
 bool kt_can_cast_time(const struct kt_field *from, const struct kt_field *to)
 {
-    bool dates = (from->type == KT_DATE32 || from->type == KT_DATE64) && (to->type == KT_DATE32 || to->type == KT_DATE64);
-    bool times = (from->type == KT_TIME32 || from->type == KT_TIME64) && (to->type == KT_TIME32 || to->type == KT_TIME64);
+    bool dates = (from->type == KT_DATE32 || from->type == KT_DATE64) &&
+                 (to->type == KT_DATE32 || to->type == KT_DATE64);
+    bool times = (from->type == KT_TIME32 || from->type == KT_TIME64) &&
+                 (to->type == KT_TIME32 || to->type == KT_TIME64);
     bool stamps = from->type == KT_TIMESTAMP && to->type == KT_TIMESTAMP && same_zone_kind(from, to);
     return dates || times || stamps || (from->type == KT_DURATION && to->type == KT_DURATION);
 }
@@ -268,14 +292,19 @@ kith_status kt_cast_time(struct cast *cast, const struct kt_array *from, struct 
     for (int64_t i = 0; i < from->length; i++) {
         int64_t value, converted = 0;
         char text[40], wanted[80];
-        load_integers(in, from->values + (from->offset + i) * in_bytes, 1, &value);
-        if (convert_time(value, from_ticks, to_ticks, &converted) && store_integers(out, &converted, 1, values + i * out_bytes)) continue;
+        kt_load_integers(in, from->values + (from->offset + i) * in_bytes, 1, &value);
+        if (convert_time(value, from_ticks, to_ticks, &converted) &&
+            store_integers(out, &converted, 1, values + i * out_bytes))
+            continue;
         memset(values + i * out_bytes, 0, out_bytes);
         if (kt_array_null(from, i)) continue;
         kt_field_type_text(to->field, wanted, sizeof wanted);
-        return kt_fail(cast->error, KITH_INVALID, "column \"%s\" is %s; %s has %lld %s, which it cannot hold exactly", cast->column, wanted,
-                       kt_cast_row(cast, i, text), (long long)value,
-                       from->field->type == KT_DATE64 ? "ms" : from->field->type == KT_DATE32 ? "days" : kt_unit_name(from->field->unit));
+        return kt_fail(cast->error, KITH_INVALID,
+                       "column \"%s\" is %s; %s has %lld %s, which it cannot hold exactly", cast->column,
+                       wanted, kt_cast_row(cast, i, text), (long long)value,
+                       from->field->type == KT_DATE64   ? "ms"
+                       : from->field->type == KT_DATE32 ? "days"
+                                                        : kt_unit_name(from->field->unit));
     }
     return KITH_OK;
 }

@@ -1,8 +1,8 @@
 /* Text, binary and dictionaries.
  *
- * Between the forms with offsets only the offsets change; the bytes are shared. Views are gathered into one run of
- * bytes. Text may become binary, binary becomes text only if it is UTF-8. Everything that becomes a dictionary is
- * encoded anew, row by row, so that the result has no text twice and no null among its values.
+ * Between the forms with offsets only the offsets change; the bytes are shared. Views are gathered into one
+ * run of bytes. Text may become binary, binary becomes text only if it is UTF-8. Everything that becomes a
+ * dictionary is encoded anew, row by row, so that the result has no text twice and no null among its values.
  */
 #include <string.h>
 
@@ -10,7 +10,8 @@
 
 static kith_status too_long(struct cast *cast)
 {
-    return kt_fail(cast->error, KITH_INVALID, "column \"%s\" would hold more than 2^31 - 1 bytes in one batch; send smaller batches",
+    return kt_fail(cast->error, KITH_INVALID,
+                   "column \"%s\" would hold more than 2^31 - 1 bytes in one batch; send smaller batches",
                    cast->column);
 }
 
@@ -25,7 +26,8 @@ static kith_status share_bytes(struct cast *cast, const struct kt_array *from, s
     uint32_t size = kt_type_offset_bytes(to->field->type);
     uint8_t *offsets = kt_cast_block(cast, from->length + 1, size);
     if (!offsets) return kt_cast_memory(cast);
-    int64_t first = from->length ? kt_offset_at(from, 0) : 0, last = from->length ? kt_offset_at(from, from->length) : 0;
+    int64_t first = from->length ? kt_offset_at(from, 0) : 0,
+            last = from->length ? kt_offset_at(from, from->length) : 0;
     if (size == 4 && last - first > INT32_MAX) return too_long(cast);
     put_offset(offsets, size, 0, 0);
     for (int64_t i = 1; i <= from->length; i++) put_offset(offsets, size, i, kt_offset_at(from, i) - first);
@@ -76,8 +78,8 @@ static kith_status fixed_bytes(struct cast *cast, const struct kt_array *from, s
         }
         const uint8_t *bytes = kt_array_bytes(from, i, &count);
         if (count != width)
-            return kt_fail(cast->error, KITH_INVALID, "column \"%s\" holds %lld bytes a row, %s has %lld", cast->column, (long long)width,
-                           kt_cast_row(cast, i, text), (long long)count);
+            return kt_fail(cast->error, KITH_INVALID, "column \"%s\" holds %lld bytes a row, %s has %lld",
+                           cast->column, (long long)width, kt_cast_row(cast, i, text), (long long)count);
         if (width) memcpy(values + i * width, bytes, (size_t)width);
     }
     to->values = values;
@@ -93,14 +95,18 @@ kith_status kt_cast_bytes(struct cast *cast, const struct kt_array *from, struct
         return kt_cast_refuse(cast, from->field, to->field);
     if (!kt_cast_validity(cast, from, &to->validity)) return kt_cast_memory(cast);
     to->length = from->length;
-    if (to->field->type == KT_FIXED_BINARY) status = fixed_bytes(cast, from, to);
-    else if (kt_type_offset_bytes(from->field->type)) status = share_bytes(cast, from, to);
-    else status = gather_bytes(cast, from, to);
+    if (to->field->type == KT_FIXED_BINARY)
+        status = fixed_bytes(cast, from, to);
+    else if (kt_type_offset_bytes(from->field->type))
+        status = share_bytes(cast, from, to);
+    else
+        status = gather_bytes(cast, from, to);
     for (int64_t i = 0; becomes_text && !status && i < to->length; i++) {
         int64_t count;
         const uint8_t *bytes = kt_array_bytes(to, i, &count);
         if (!kt_array_null(to, i) && !kt_utf8_valid(bytes, (size_t)count))
-            status = kt_fail(cast->error, KITH_INVALID, "column \"%s\" holds text, %s is not UTF-8", cast->column, kt_cast_row(cast, i, text));
+            status = kt_fail(cast->error, KITH_INVALID, "column \"%s\" holds text, %s is not UTF-8",
+                             cast->column, kt_cast_row(cast, i, text));
     }
     return status;
 }
@@ -117,7 +123,8 @@ kith_status kt_cast_dictionary(struct cast *cast, const struct kt_array *from, s
     struct kt_text_map map = { 0 };
     kith_status status = KITH_OK;
     uint32_t width = kt_field_entry_bytes(to->field);
-    if (!speaks_text(from->field) || !speaks_text(to->field)) return kt_cast_refuse(cast, from->field, to->field);
+    if (!speaks_text(from->field) || !speaks_text(to->field))
+        return kt_cast_refuse(cast, from->field, to->field);
     int64_t limit = width >= 4 ? INT32_MAX : (int64_t)1 << (8 * width - (to->field->index <= KT_INT64));
     uint8_t *indices = kt_cast_block(cast, from->length, width);
     uint8_t *validity = kt_cast_block(cast, (from->length + 7) / 8, 1);
@@ -133,10 +140,12 @@ kith_status kt_cast_dictionary(struct cast *cast, const struct kt_array *from, s
         }
         const uint8_t *bytes = kt_array_bytes(from, i, &count);
         index = kt_text_map_add(&map, bytes, count);
-        if (index < 0) status = kt_cast_memory(cast);
+        if (index < 0)
+            status = kt_cast_memory(cast);
         else if (index >= limit)
-            status = kt_fail(cast->error, KITH_INVALID, "column \"%s\" has more distinct values than its %s indices can count", cast->column,
-                             kt_type_name(to->field->index));
+            status = kt_fail(cast->error, KITH_INVALID,
+                             "column \"%s\" has more distinct values than its %s indices can count",
+                             cast->column, kt_type_name(to->field->index));
         memcpy(indices + i * width, &index, width);
         kt_bit_set(validity, (uint64_t)i);
     }
@@ -166,8 +175,11 @@ kith_status kt_cast_decode(struct cast *cast, const struct kt_array *from, struc
     cast->aligned = aligned;
     cast->out = owner;
     for (int64_t i = 0; !status && i < from->length; i++) {
-        if (kt_array_null(from, i)) status = kt_builder_append_nulls(builder, 0, 1, cast->error);
-        else status = kt_builder_append(builder, 0, &values->columns[0], kt_array_integer(from, i), 1, cast->error);
+        if (kt_array_null(from, i))
+            status = kt_builder_append_nulls(builder, 0, 1, cast->error);
+        else
+            status =
+                kt_builder_append(builder, 0, &values->columns[0], kt_array_integer(from, i), 1, cast->error);
     }
     if (status) goto out;
     status = kt_builder_finish(builder, &taken, cast->error);

@@ -1,14 +1,16 @@
 /* What is checked when bytes come from outside, once: afterwards every loop in the library trusts them.
  *
- * Sizes are the business of whoever brings the bytes (column_import.c has only the producer's word, ipc_lend.c knows
- * the file). Checked here is what the values of one array claim about other bytes: that offsets rise and end inside
- * their data, that views lie inside their buffers, that dictionary indices name a value, that text is UTF-8.
+ * Sizes are the business of whoever brings the bytes (column_import.c has only the producer's word,
+ * ipc_lend.c knows the file). Checked here is what the values of one array claim about other bytes: that
+ * offsets rise and end inside their data, that views lie inside their buffers, that dictionary indices name a
+ * value, that text is UTF-8.
  *
- * The loops keep no branch per value: a disorder or a high bit is or-ed together and looked at in the end, so that the
- * compiler vectorises them, and a check costs a fraction of reading the bytes from memory.
+ * The loops keep no branch per value: a disorder or a high bit is or-ed together and looked at in the end, so
+ * that the compiler vectorises them, and a check costs a fraction of reading the bytes from memory.
  *
- * Text is validated whole: if the bytes of all rows together are UTF-8 and no row begins inside a character, each row
- * is. Only when that fails are the rows looked at one by one, because a producer may leave rubbish under its nulls.
+ * Text is validated whole: if the bytes of all rows together are UTF-8 and no row begins inside a character,
+ * each row is. Only when that fails are the rows looked at one by one, because a producer may leave rubbish
+ * under its nulls.
  */
 #include <string.h>
 
@@ -23,16 +25,21 @@ static bool is_ascii(const uint8_t *bytes, size_t count)
     return seen < 0x80;
 }
 
-/* The bytes of the character at `p`, or 0: Unicode's table 3-7, no overlong forms, no surrogates, at most 10FFFF. */
+/* The bytes of the character at `p`, or 0: Unicode's table 3-7, no overlong forms, no surrogates, at most
+ * 10FFFF. */
 static size_t character(const uint8_t *p, const uint8_t *end)
 {
     uint8_t first = p[0], low = 0x80, high = 0xbf;
     size_t size;
     if (first < 0x80) return 1;
-    if (first >= 0xc2 && first <= 0xdf) size = 2;
-    else if (first >= 0xe0 && first <= 0xef) size = 3;
-    else if (first >= 0xf0 && first <= 0xf4) size = 4;
-    else return 0;
+    if (first >= 0xc2 && first <= 0xdf)
+        size = 2;
+    else if (first >= 0xe0 && first <= 0xef)
+        size = 3;
+    else if (first >= 0xf0 && first <= 0xf4)
+        size = 4;
+    else
+        return 0;
     if (first == 0xe0) low = 0xa0;
     if (first == 0xed) high = 0x9f;
     if (first == 0xf0) low = 0x90;
@@ -46,25 +53,37 @@ static size_t character(const uint8_t *p, const uint8_t *end)
 bool kt_utf8_valid(const uint8_t *bytes, size_t count)
 {
     enum { RUN = 64 };
+    static const uint64_t high = 0x8080808080808080u;
     const uint8_t *p = bytes, *end = bytes + count;
     while (p < end) {
-        if (end - p >= RUN && is_ascii(p, RUN)) {
-            p += RUN;
-            continue;
-        }
-        const uint8_t *stop = end - p >= RUN ? p + RUN : end;
-        while (p < stop) {
+        if (*p >= 0x80) {
             size_t size = character(p, end);
             if (!size) return false;
             p += size;
+        } else if (end - p >= RUN && is_ascii(p, RUN)) {
+            p += RUN;
+        } else if (end - p >= 8 && !(kt_get_u64(p) & high)) {
+            p += 8;
+        } else {
+            p++;
         }
     }
     return true;
 }
 
-static bool begins_character(const uint8_t *at)
+/* Whether each of the texts that the offsets divide begins with a character, not inside one. */
+static bool divided_well(const struct kt_array *array)
 {
-    return (*at & 0xc0) != 0x80;
+    bool narrow = kt_type_offset_bytes(array->field->type) == 4;
+    const int32_t *offsets_32 = (const int32_t *)(const void *)array->values + array->offset;
+    const int64_t *offsets_64 = (const int64_t *)(const void *)array->values + array->offset;
+    int64_t last = kt_offset_at(array, array->length);
+    unsigned inside = 0;
+    for (int64_t row = 0; row < array->length; row++) {
+        int64_t at = narrow ? offsets_32[row] : offsets_64[row];
+        if (at < last) inside |= (array->data[at] & 0xc0) == 0x80;
+    }
+    return !inside;
 }
 
 /* ---- offsets ---- */
@@ -83,28 +102,34 @@ static bool rises_64(const int64_t *offsets, int64_t count)
     return !disorder && offsets[0] >= 0;
 }
 
-static kith_status check_offsets(const struct kt_array *array, int64_t limit, const char *column, kith_error *error)
+static kith_status check_offsets(const struct kt_array *array, int64_t limit, const char *column,
+                                 kith_error *error)
 {
     if (!array->length) return KITH_OK;
     bool narrow = kt_type_offset_bytes(array->field->type) == 4;
-    bool rises = narrow ? rises_32((const int32_t *)(const void *)array->values + array->offset, array->length)
-                        : rises_64((const int64_t *)(const void *)array->values + array->offset, array->length);
+    bool rises = narrow
+                     ? rises_32((const int32_t *)(const void *)array->values + array->offset, array->length)
+                     : rises_64((const int64_t *)(const void *)array->values + array->offset, array->length);
     if (!rises) return kt_fail(error, KITH_INVALID, "the offsets of column \"%s\" do not rise", column);
     int64_t last = kt_offset_at(array, array->length);
     if (limit >= 0 && last > limit)
-        return kt_fail(error, KITH_INVALID, "the offsets of column \"%s\" end at %lld, beyond its %lld values", column,
+        return kt_fail(error, KITH_INVALID,
+                       "the offsets of column \"%s\" end at %lld, beyond its %lld values", column,
                        (long long)last, (long long)limit);
     return KITH_OK;
 }
 
-kith_status kt_array_check_offsets(const struct kt_array *array, const struct kt_extent *extent, const char *column, kith_error *error)
+kith_status kt_array_check_offsets(const struct kt_array *array, const struct kt_extent *extent,
+                                   const char *column, kith_error *error)
 {
-    return check_offsets(array, array->field->child_count ? array->children[0].length : extent->data, column, error);
+    return check_offsets(array, array->field->child_count ? array->children[0].length : extent->data, column,
+                         error);
 }
 
 static kith_status check_bytes(const struct kt_array *array, const char *column, kith_error *error)
 {
-    if (array->data || !array->length || kt_offset_at(array, 0) == kt_offset_at(array, array->length)) return KITH_OK;
+    if (array->data || !array->length || kt_offset_at(array, 0) == kt_offset_at(array, array->length))
+        return KITH_OK;
     return kt_fail(error, KITH_INVALID, "column \"%s\" has offsets but no bytes", column);
 }
 
@@ -117,24 +142,20 @@ static kith_status check_text(const struct kt_array *array, const char *column, 
     kith_status status = check_bytes(array, column, error);
     if (status) return status;
     if (is_ascii(array->data + first, (size_t)(last - first))) return KITH_OK;
-    bool fine = kt_utf8_valid(array->data + first, (size_t)(last - first));
-    for (int64_t row = 0; fine && row < array->length; row++) {
-        const uint8_t *text = kt_array_bytes(array, row, &count);
-        fine = !count || begins_character(text);
-    }
-    if (fine) return KITH_OK;
+    if (kt_utf8_valid(array->data + first, (size_t)(last - first)) && divided_well(array)) return KITH_OK;
     for (int64_t row = 0; row < array->length; row++) {
         const uint8_t *text = kt_array_bytes(array, row, &count);
         if (!kt_array_null(array, row) && !kt_utf8_valid(text, (size_t)count))
-            return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" is not UTF-8", (long long)row, column);
+            return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" is not UTF-8", (long long)row,
+                           column);
     }
     return KITH_OK;
 }
 
 /* ---- views and indices ---- */
 
-static kith_status check_views(const struct kt_array *array, const struct kt_extent *extent, const char *column,
-                               kith_error *error)
+static kith_status check_views(const struct kt_array *array, const struct kt_extent *extent,
+                               const char *column, kith_error *error)
 {
     bool text = array->field->type == KT_UTF8_VIEW;
     for (int64_t row = 0; row < array->length; row++) {
@@ -142,31 +163,46 @@ static kith_status check_views(const struct kt_array *array, const struct kt_ext
         if (kt_array_null(array, row)) continue;
         int32_t length = (int32_t)kt_get_u32(view), buffer = (int32_t)kt_get_u32(view + 8);
         int64_t at = (int32_t)kt_get_u32(view + 12);
-        if (length < 0) return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" has a negative length", (long long)row, column);
-        if (length > 12 && (buffer < 0 || buffer >= extent->view_count || at < 0 || at > extent->views[buffer] - length))
-            return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" lies outside its buffers", (long long)row, column);
+        if (length < 0)
+            return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" has a negative length",
+                           (long long)row, column);
+        if (length > 12 &&
+            (buffer < 0 || buffer >= extent->view_count || at < 0 || at > extent->views[buffer] - length))
+            return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" lies outside its buffers",
+                           (long long)row, column);
         int64_t count;
         const uint8_t *bytes = kt_array_bytes(array, row, &count);
         if (text && !kt_utf8_valid(bytes, (size_t)count))
-            return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" is not UTF-8", (long long)row, column);
+            return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" is not UTF-8", (long long)row,
+                           column);
     }
     return KITH_OK;
 }
 
 static kith_status check_indices(const struct kt_array *array, const char *column, kith_error *error)
 {
-    int64_t values = array->children[0].length;
-    for (int64_t row = 0; row < array->length; row++) {
-        if (array->validity && !kt_bit(array->validity, (uint64_t)(array->offset + row))) continue;
-        int64_t index = kt_array_integer(array, row);
-        if (index < 0 || index >= values)
-            return kt_fail(error, KITH_INVALID, "row %lld of column \"%s\" has dictionary index %lld of %lld values",
-                           (long long)row, column, (long long)index, (long long)values);
+    enum { PIECE = 512 };
+    int64_t indices[PIECE];
+    uint64_t values = (uint64_t)array->children[0].length;
+    for (int64_t at = 0; at < array->length; at += PIECE) {
+        int64_t count = array->length - at < PIECE ? array->length - at : PIECE;
+        unsigned outside = 0;
+        kt_array_integers(array, at, count, indices);
+        for (int64_t i = 0; i < count; i++) outside |= (uint64_t)indices[i] >= values;
+        for (int64_t i = 0; outside && i < count; i++) { /* what lies under a null is forgiven */
+            if ((uint64_t)indices[i] < values ||
+                (array->validity && !kt_bit(array->validity, (uint64_t)(array->offset + at + i))))
+                continue;
+            return kt_fail(error, KITH_INVALID,
+                           "row %lld of column \"%s\" has dictionary index %lld of %llu values",
+                           (long long)(at + i), column, (long long)indices[i], (unsigned long long)values);
+        }
     }
     return KITH_OK;
 }
 
-kith_status kt_array_check(const struct kt_array *array, const struct kt_extent *extent, const char *column, kith_error *error)
+kith_status kt_array_check(const struct kt_array *array, const struct kt_extent *extent, const char *column,
+                           kith_error *error)
 {
     kith_status status;
     switch (array->field->type) {
@@ -179,10 +215,14 @@ kith_status kt_array_check(const struct kt_array *array, const struct kt_extent 
         status = kt_array_check_offsets(array, extent, column, error);
         return status ? status : check_bytes(array, column, error);
     case KT_LIST:
-    case KT_LARGE_LIST: return kt_array_check_offsets(array, extent, column, error);
+    case KT_LARGE_LIST:
+        return kt_array_check_offsets(array, extent, column, error);
     case KT_UTF8_VIEW:
-    case KT_BINARY_VIEW: return check_views(array, extent, column, error);
-    case KT_DICTIONARY: return check_indices(array, column, error);
-    default: return KITH_OK;
+    case KT_BINARY_VIEW:
+        return check_views(array, extent, column, error);
+    case KT_DICTIONARY:
+        return check_indices(array, column, error);
+    default:
+        return KITH_OK;
     }
 }

@@ -5,8 +5,8 @@
 
 #include "column/column_private.h"
 
-kith_status kt_batch_combine(struct kt_schema *schema, struct kt_batch *const *parts, const uint32_t *columns, struct kt_batch **out,
-                             kith_error *error)
+kith_status kt_batch_combine(struct kt_schema *schema, struct kt_batch *const *parts, const uint32_t *columns,
+                             struct kt_batch **out, kith_error *error)
 {
     struct kt_batch *batch = NULL;
     kith_status status = kt_batch_new(schema, schema->count ? parts[0]->rows : 0, &batch, error);
@@ -17,7 +17,9 @@ kith_status kt_batch_combine(struct kt_schema *schema, struct kt_batch *const *p
         for (uint32_t j = 0; j < i && !held; j++) held = parts[j] == parts[i];
         if (!held) status = kt_batch_hold_batch(batch, parts[i], error);
     }
-    if (status) kt_batch_release(batch);
-    else *out = batch;
+    if (status)
+        kt_batch_release(batch);
+    else
+        *out = batch;
     return status;
 }

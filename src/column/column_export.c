@@ -1,12 +1,14 @@
 /* The Arrow C data interface, outwards.
  *
- * Batches already lie in memory as Arrow wants them, so an export is a tree of small structs that point into the
- * batch and share it. The specification lets a consumer move any child out and release it whenever it likes, before
- * or after its parent; so every node, of arrays and schemas, has a private part of its own with its own reference.
+ * Batches already lie in memory as Arrow wants them, so an export is a tree of small structs that point into
+ * the batch and share it. The specification lets a consumer move any child out and release it whenever it
+ * likes, before or after its parent; so every node, of arrays and schemas, has a private part of its own with
+ * its own reference.
  *
  * Bitmaps that begin inside a byte need nothing: Arrow's `offset` says so for all buffers of an array.
  *
- * An empty array may have no buffers here; a consumer gets 64 zero bytes instead of NULL (older arrow-rs refuses NULL).
+ * An empty array may have no buffers here; a consumer gets 64 zero bytes instead of NULL (older arrow-rs
+ * refuses NULL).
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 
 /* ---- schemas ---- */
 
-struct schema_private { /* and all that an ArrowSchema points to */
+struct schema_private {           /* and all that an ArrowSchema points to */
     struct ArrowSchema *children; /* in place: the spec asks for pointers, below */
     struct ArrowSchema **pointers;
     struct ArrowSchema dictionary;
@@ -38,11 +40,12 @@ static void schema_release(struct ArrowSchema *schema)
 }
 
 static const char *const plain_formats[] = {
-    [KT_NULL] = "n", [KT_BOOL] = "b", [KT_INT8] = "c", [KT_INT16] = "s", [KT_INT32] = "i", [KT_INT64] = "l",
-    [KT_UINT8] = "C", [KT_UINT16] = "S", [KT_UINT32] = "I", [KT_UINT64] = "L", [KT_FLOAT16] = "e",
-    [KT_FLOAT32] = "f", [KT_FLOAT64] = "g", [KT_UTF8] = "u", [KT_LARGE_UTF8] = "U", [KT_BINARY] = "z",
-    [KT_LARGE_BINARY] = "Z", [KT_DATE32] = "tdD", [KT_DATE64] = "tdm", [KT_LIST] = "+l", [KT_STRUCT] = "+s",
-    [KT_LARGE_LIST] = "+L", [KT_UTF8_VIEW] = "vu", [KT_BINARY_VIEW] = "vz",
+    [KT_NULL] = "n",         [KT_BOOL] = "b",        [KT_INT8] = "c",       [KT_INT16] = "s",
+    [KT_INT32] = "i",        [KT_INT64] = "l",       [KT_UINT8] = "C",      [KT_UINT16] = "S",
+    [KT_UINT32] = "I",       [KT_UINT64] = "L",      [KT_FLOAT16] = "e",    [KT_FLOAT32] = "f",
+    [KT_FLOAT64] = "g",      [KT_UTF8] = "u",        [KT_LARGE_UTF8] = "U", [KT_BINARY] = "z",
+    [KT_LARGE_BINARY] = "Z", [KT_DATE32] = "tdD",    [KT_DATE64] = "tdm",   [KT_LIST] = "+l",
+    [KT_STRUCT] = "+s",      [KT_LARGE_LIST] = "+L", [KT_UTF8_VIEW] = "vu", [KT_BINARY_VIEW] = "vz",
 };
 
 static char *format_text(const struct kt_field *field)
@@ -51,15 +54,31 @@ static char *format_text(const struct kt_field *field)
     char unit = "smun"[field->unit];
     bool fine;
     switch (field->type) {
-    case KT_DICTIONARY: fine = kt_buffer_text(&text, "%s", plain_formats[field->index]); break;
-    case KT_FIXED_BINARY: fine = kt_buffer_text(&text, "w:%d", field->width); break;
-    case KT_FIXED_LIST: fine = kt_buffer_text(&text, "+w:%d", field->width); break;
-    case KT_DECIMAL128: fine = kt_buffer_text(&text, "d:%d,%d", field->width, field->scale); break;
+    case KT_DICTIONARY:
+        fine = kt_buffer_text(&text, "%s", plain_formats[field->index]);
+        break;
+    case KT_FIXED_BINARY:
+        fine = kt_buffer_text(&text, "w:%d", field->width);
+        break;
+    case KT_FIXED_LIST:
+        fine = kt_buffer_text(&text, "+w:%d", field->width);
+        break;
+    case KT_DECIMAL128:
+        fine = kt_buffer_text(&text, "d:%d,%d", field->width, field->scale);
+        break;
     case KT_TIME32:
-    case KT_TIME64: fine = kt_buffer_text(&text, "tt%c", unit); break;
-    case KT_DURATION: fine = kt_buffer_text(&text, "tD%c", unit); break;
-    case KT_TIMESTAMP: fine = kt_buffer_text(&text, "ts%c:%s", unit, field->timezone ? field->timezone : ""); break;
-    default: fine = kt_buffer_text(&text, "%s", plain_formats[field->type]); break;
+    case KT_TIME64:
+        fine = kt_buffer_text(&text, "tt%c", unit);
+        break;
+    case KT_DURATION:
+        fine = kt_buffer_text(&text, "tD%c", unit);
+        break;
+    case KT_TIMESTAMP:
+        fine = kt_buffer_text(&text, "ts%c:%s", unit, field->timezone ? field->timezone : "");
+        break;
+    default:
+        fine = kt_buffer_text(&text, "%s", plain_formats[field->type]);
+        break;
     }
     if (!fine) kt_buffer_release(&text);
     return (char *)text.data;
@@ -80,9 +99,9 @@ static bool metadata_bytes(json_t *metadata, char **out)
     int32_t count = (int32_t)json_object_size(metadata);
     if (!count) return true;
     bool fine = kt_buffer_append(&buffer, &count, sizeof count);
-    json_object_foreach (metadata, key, value)
-        fine = fine && append_sized(&buffer, key, strlen(key)) &&
-               append_sized(&buffer, json_string_value(value), json_string_length(value));
+    json_object_foreach(metadata, key, value) fine =
+        fine && append_sized(&buffer, key, strlen(key)) &&
+        append_sized(&buffer, json_string_value(value), json_string_length(value));
     if (!fine) kt_buffer_release(&buffer);
     *out = (char *)buffer.data;
     return fine;
@@ -108,7 +127,8 @@ static kith_status export_field(const struct kt_field *field, struct ArrowSchema
     out->format = private->format;
     out->metadata = private->metadata;
     out->children = count ? private->pointers : NULL;
-    out->flags = (field->nullable ? ARROW_FLAG_NULLABLE : 0) | (field->ordered ? ARROW_FLAG_DICTIONARY_ORDERED : 0);
+    out->flags =
+        (field->nullable ? ARROW_FLAG_NULLABLE : 0) | (field->ordered ? ARROW_FLAG_DICTIONARY_ORDERED : 0);
     for (uint32_t i = 0; !status && i < count; i++) {
         private->pointers[i] = &private->children[i];
         status = export_field(&field->children[i], &private->children[i], error);
@@ -127,7 +147,10 @@ kith_status kt_schema_export(const struct kt_schema *schema, struct ArrowSchema 
 {
     char none[] = "";
     struct ArrowSchema made;
-    struct kt_field root = { .name = none, .type = KT_STRUCT, .children = schema->fields, .child_count = schema->count,
+    struct kt_field root = { .name = none,
+                             .type = KT_STRUCT,
+                             .children = schema->fields,
+                             .child_count = schema->count,
                              .metadata = schema->metadata };
     kith_status status = export_field(&root, &made, error);
     if (!status) *out = made;
@@ -157,10 +180,11 @@ static void array_release(struct ArrowArray *array)
     array->release = NULL;
 }
 
-static kith_status array_new(struct kt_batch *batch, uint32_t children, struct ArrowArray *out, struct array_private **private_out,
-                             kith_error *error)
+static kith_status array_new(struct kt_batch *batch, uint32_t children, struct ArrowArray *out,
+                             struct array_private **private_out, kith_error *error)
 {
-    size_t bytes = sizeof(struct array_private) + children * (sizeof(struct ArrowArray) + sizeof(struct ArrowArray *));
+    size_t bytes =
+        sizeof(struct array_private) + children * (sizeof(struct ArrowArray) + sizeof(struct ArrowArray *));
     struct array_private *private = kt_alloc_zero(1, bytes);
     if (!private) return kt_fail_memory(error, bytes);
     private->batch = kt_batch_share(batch);
@@ -195,12 +219,14 @@ static void set_buffers(const struct kt_array *from, struct ArrowArray *out)
     out->n_buffers = 3;
 }
 
-static kith_status export_array(struct kt_batch *batch, const struct kt_array *from, struct ArrowArray *out, kith_error *error)
+static kith_status export_array(struct kt_batch *batch, const struct kt_array *from, struct ArrowArray *out,
+                                kith_error *error)
 {
     struct array_private *private = NULL;
     bool dictionary = from->field->type == KT_DICTIONARY;
     if (kt_type_is_view(from->field->type))
-        return kt_fail(error, KITH_UNSUPPORTED, "column \"%s\" holds views, which are exported in plain form only", from->field->name);
+        return kt_fail(error, KITH_UNSUPPORTED,
+                       "column \"%s\" holds views, which are exported in plain form only", from->field->name);
     kith_status status = array_new(batch, dictionary ? 0 : from->field->child_count, out, &private, error);
     if (status) return status;
     out->length = from->length;
@@ -233,7 +259,9 @@ kith_status kt_batch_export(struct kt_batch *batch, struct ArrowArray *out, kith
         status = export_array(batch, &batch->columns[i], &private->children[i], error);
         if (!status) made.n_children++;
     }
-    if (status) array_release(&made);
-    else *out = made;
+    if (status)
+        array_release(&made);
+    else
+        *out = made;
     return status;
 }

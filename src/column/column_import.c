@@ -1,12 +1,14 @@
 /* The Arrow C data interface, inwards.
  *
- * The pointers are the producer's word; everything they lead to is checked before it is believed: the number of
- * buffers and children of each array, lengths against what its parent reaches, and (column_check.c) what the values
- * say. Nothing is copied: the batch takes the producer's ArrowArray over and releases it with itself. The exception
- * is a buffer that lies askew for its type, which the specification allows: it is copied straight.
+ * The pointers are the producer's word; everything they lead to is checked before it is believed: the number
+ * of buffers and children of each array, lengths against what its parent reaches, and (column_check.c) what
+ * the values say. Nothing is copied: the batch takes the producer's ArrowArray over and releases it with
+ * itself. The exception is a buffer that lies askew for its type, which the specification allows: it is
+ * copied straight.
  *
- * A producer that cuts a table into batches exports the whole child for every slice of a list or struct. So only
- * the rows that the batch can reach are checked; checking them all would be quadratic in the number of slices.
+ * A producer that cuts a table into batches exports the whole child for every slice of a list or struct. So
+ * only the rows that the batch can reach are checked; checking them all would be quadratic in the number of
+ * slices.
  *
  * Refused, in words: unions, maps, run-end encoding, intervals, list views, other decimals than 128 bits, and
  * anything nested deeper than KT_DEPTH_MAX.
@@ -25,14 +27,21 @@ static const int64_t LENGTH_MAX = (int64_t)1 << 40; /* times KT_WIDTH_MAX it is 
 static kith_status refuse(const char *path, const char *format, kith_error *error)
 {
     const char *what = "of a type that Kith does not know";
-    if (strncmp(format, "+u", 2) == 0) what = "a union";
-    else if (strcmp(format, "+m") == 0) what = "a map";
-    else if (strcmp(format, "+r") == 0) what = "run-end encoded";
-    else if (strncmp(format, "+v", 2) == 0) what = "a list view";
-    else if (strncmp(format, "ti", 2) == 0) what = "an interval";
-    else if (format[0] == 'd') what = "a decimal of other than 128 bits";
-    return kt_fail(error, KITH_TYPE, "column \"%s\" is %s (Arrow format \"%.40s\"), which cannot be stored; cast it first", path,
-                   what, format);
+    if (strncmp(format, "+u", 2) == 0)
+        what = "a union";
+    else if (strcmp(format, "+m") == 0)
+        what = "a map";
+    else if (strcmp(format, "+r") == 0)
+        what = "run-end encoded";
+    else if (strncmp(format, "+v", 2) == 0)
+        what = "a list view";
+    else if (strncmp(format, "ti", 2) == 0)
+        what = "an interval";
+    else if (format[0] == 'd')
+        what = "a decimal of other than 128 bits";
+    return kt_fail(error, KITH_TYPE,
+                   "column \"%s\" is %s (Arrow format \"%.40s\"), which cannot be stored; cast it first",
+                   path, what, format);
 }
 
 static const struct simple_format {
@@ -40,18 +49,38 @@ static const struct simple_format {
     enum kt_type type;
     enum kt_unit unit;
 } simple_formats[] = {
-    { "n", KT_NULL, 0 }, { "b", KT_BOOL, 0 },
-    { "c", KT_INT8, 0 }, { "C", KT_UINT8, 0 }, { "s", KT_INT16, 0 }, { "S", KT_UINT16, 0 },
-    { "i", KT_INT32, 0 }, { "I", KT_UINT32, 0 }, { "l", KT_INT64, 0 }, { "L", KT_UINT64, 0 },
-    { "e", KT_FLOAT16, 0 }, { "f", KT_FLOAT32, 0 }, { "g", KT_FLOAT64, 0 },
-    { "u", KT_UTF8, 0 }, { "U", KT_LARGE_UTF8, 0 }, { "vu", KT_UTF8_VIEW, 0 },
-    { "z", KT_BINARY, 0 }, { "Z", KT_LARGE_BINARY, 0 }, { "vz", KT_BINARY_VIEW, 0 },
-    { "tdD", KT_DATE32, 0 }, { "tdm", KT_DATE64, 0 },
-    { "tts", KT_TIME32, KT_SECOND }, { "ttm", KT_TIME32, KT_MILLISECOND },
-    { "ttu", KT_TIME64, KT_MICROSECOND }, { "ttn", KT_TIME64, KT_NANOSECOND },
-    { "tDs", KT_DURATION, KT_SECOND }, { "tDm", KT_DURATION, KT_MILLISECOND },
-    { "tDu", KT_DURATION, KT_MICROSECOND }, { "tDn", KT_DURATION, KT_NANOSECOND },
-    { "+l", KT_LIST, 0 }, { "+L", KT_LARGE_LIST, 0 }, { "+s", KT_STRUCT, 0 },
+    { "n", KT_NULL, 0 },
+    { "b", KT_BOOL, 0 },
+    { "c", KT_INT8, 0 },
+    { "C", KT_UINT8, 0 },
+    { "s", KT_INT16, 0 },
+    { "S", KT_UINT16, 0 },
+    { "i", KT_INT32, 0 },
+    { "I", KT_UINT32, 0 },
+    { "l", KT_INT64, 0 },
+    { "L", KT_UINT64, 0 },
+    { "e", KT_FLOAT16, 0 },
+    { "f", KT_FLOAT32, 0 },
+    { "g", KT_FLOAT64, 0 },
+    { "u", KT_UTF8, 0 },
+    { "U", KT_LARGE_UTF8, 0 },
+    { "vu", KT_UTF8_VIEW, 0 },
+    { "z", KT_BINARY, 0 },
+    { "Z", KT_LARGE_BINARY, 0 },
+    { "vz", KT_BINARY_VIEW, 0 },
+    { "tdD", KT_DATE32, 0 },
+    { "tdm", KT_DATE64, 0 },
+    { "tts", KT_TIME32, KT_SECOND },
+    { "ttm", KT_TIME32, KT_MILLISECOND },
+    { "ttu", KT_TIME64, KT_MICROSECOND },
+    { "ttn", KT_TIME64, KT_NANOSECOND },
+    { "tDs", KT_DURATION, KT_SECOND },
+    { "tDm", KT_DURATION, KT_MILLISECOND },
+    { "tDu", KT_DURATION, KT_MICROSECOND },
+    { "tDn", KT_DURATION, KT_NANOSECOND },
+    { "+l", KT_LIST, 0 },
+    { "+L", KT_LARGE_LIST, 0 },
+    { "+s", KT_STRUCT, 0 },
 };
 
 /* A decimal number after a prefix; false unless the text ends after it, or at `stop`. */
@@ -71,9 +100,8 @@ static bool parse_timestamp(const char *format, struct kt_field *field)
     if (!format[2] || !unit || format[3] != ':') return false;
     field->type = KT_TIMESTAMP;
     field->unit = (enum kt_unit)(unit - units);
-    if (!format[4]) return true;
-    field->timezone = kt_strdup(format + 4);
-    return field->timezone != NULL;
+    if (format[4]) field->timezone = kt_strdup(format + 4); /* import_field() looks whether it could */
+    return true;
 }
 
 static bool parse_format(const char *format, struct kt_field *field)
@@ -113,38 +141,44 @@ static kith_status import_metadata(const char *bytes, json_t **out, kith_error *
     for (int32_t i = 0; i < count; i++) {
         int32_t key_size = (int32_t)kt_get_u32(bytes);
         const char *key = bytes + 4;
-        if (key_size < 0) return kt_fail(error, KITH_INVALID, "the Arrow schema's metadata has a key of negative length");
+        if (key_size < 0)
+            return kt_fail(error, KITH_INVALID, "the Arrow schema's metadata has a key of negative length");
         int32_t value_size = (int32_t)kt_get_u32(key + key_size);
         const char *value = key + key_size + 4;
-        if (value_size < 0) return kt_fail(error, KITH_INVALID, "the Arrow schema's metadata has a value of negative length");
-        if (!kt_metadata_add(out, key, (size_t)key_size, value, (size_t)value_size)) return kt_fail_memory(error, (size_t)value_size);
+        if (value_size < 0)
+            return kt_fail(error, KITH_INVALID, "the Arrow schema's metadata has a value of negative length");
+        if (!kt_metadata_add(out, key, (size_t)key_size, value, (size_t)value_size))
+            return kt_fail_memory(error, (size_t)value_size);
         bytes = value + value_size;
     }
     return KITH_OK;
 }
 
-static kith_status import_field(const struct ArrowSchema *from, const char *parent, uint32_t depth, struct kt_field *to,
-                                kith_error *error);
+static kith_status import_field(const struct ArrowSchema *from, const char *parent, uint32_t depth,
+                                struct kt_field *to, kith_error *error);
 
-static kith_status import_children(struct ArrowSchema *const *from, int64_t count, const char *path, uint32_t depth,
-                                   struct kt_field *to, kith_error *error)
+static kith_status import_children(struct ArrowSchema *const *from, int64_t count, const char *path,
+                                   uint32_t depth, struct kt_field *to, kith_error *error)
 {
-    if (count < 0 || count > INT16_MAX) return kt_fail(error, KITH_INVALID, "column \"%s\" has %lld children", path, (long long)count);
-    if (depth > KT_DEPTH_MAX) return kt_fail(error, KITH_TYPE, "column \"%s\" is nested deeper than 32 levels", path);
+    if (count < 0 || count > INT16_MAX)
+        return kt_fail(error, KITH_INVALID, "column \"%s\" has %lld children", path, (long long)count);
+    if (depth > KT_DEPTH_MAX)
+        return kt_fail(error, KITH_TYPE, "column \"%s\" is nested deeper than 32 levels", path);
     if (!count) return KITH_OK;
     to->children = kt_alloc_zero((size_t)count, sizeof *to->children);
     if (!to->children) return kt_fail_memory(error, (size_t)count * sizeof *to->children);
     for (int64_t i = 0; i < count; i++) {
         to->child_count++; /* so that a half-imported one is released too */
-        if (!from || !from[i] || !from[i]->release) return kt_fail(error, KITH_INVALID, "a child of column \"%s\" is missing", path);
+        if (!from || !from[i] || !from[i]->release)
+            return kt_fail(error, KITH_INVALID, "a child of column \"%s\" is missing", path);
         kith_status status = import_field(from[i], path, depth + 1, &to->children[i], error);
         if (status) return status;
     }
     return KITH_OK;
 }
 
-static kith_status import_field(const struct ArrowSchema *from, const char *parent, uint32_t depth, struct kt_field *to,
-                                kith_error *error)
+static kith_status import_field(const struct ArrowSchema *from, const char *parent, uint32_t depth,
+                                struct kt_field *to, kith_error *error)
 {
     char path[PATH];
     const char *name = from->name ? from->name : "";
@@ -159,6 +193,10 @@ static kith_status import_field(const struct ArrowSchema *from, const char *pare
     to->name = kt_strdup(name);
     if (!to->name) return kt_fail_memory(error, strlen(name));
     if (!parse_format(from->format, to)) return refuse(path, from->format, error);
+    if (to->type == KT_TIMESTAMP && from->format[4] && !to->timezone)
+        return kt_fail_memory(error, strlen(from->format));
+    if (to->timezone && !kt_utf8_valid((const uint8_t *)to->timezone, strlen(to->timezone)))
+        return kt_fail(error, KITH_INVALID, "the time zone of column \"%s\" is not UTF-8", path);
     status = import_metadata(from->metadata, &to->metadata, error);
     if (status) return status;
     if (!from->dictionary) return import_children(from->children, from->n_children, path, depth, to, error);
@@ -173,9 +211,12 @@ kith_status kt_schema_import(const struct ArrowSchema *from, struct kt_schema **
     struct kt_field root = { 0 };
     kith_status status;
 
-    if (!from || !from->release || !from->format) return kt_fail(error, KITH_INVALID, "the Arrow schema has been released");
+    if (!from || !from->release || !from->format)
+        return kt_fail(error, KITH_INVALID, "the Arrow schema has been released");
     if (strcmp(from->format, "+s") != 0)
-        return kt_fail(error, KITH_INVALID, "the Arrow schema is one of a column (format \"%.40s\"), not of a table", from->format);
+        return kt_fail(error, KITH_INVALID,
+                       "the Arrow schema is one of a column (format \"%.40s\"), not of a table",
+                       from->format);
     status = import_metadata(from->metadata, &root.metadata, error);
     if (!status) status = import_children(from->children, from->n_children, "", 0, &root, error);
     if (!status) status = kt_schema_new(root.children, root.child_count, root.metadata, out, error);
@@ -200,22 +241,28 @@ static void import_hold_release(struct kt_hold *hold)
 static int64_t expected_buffers(enum kt_type type)
 {
     switch (type) {
-    case KT_NULL: return 0;
+    case KT_NULL:
+        return 0;
     case KT_STRUCT:
-    case KT_FIXED_LIST: return 1;
+    case KT_FIXED_LIST:
+        return 1;
     case KT_UTF8:
     case KT_LARGE_UTF8:
     case KT_BINARY:
     case KT_LARGE_BINARY:
     case KT_UTF8_VIEW:
-    case KT_BINARY_VIEW: return 3; /* views: and one for each buffer of theirs */
-    default: return 2;
+    case KT_BINARY_VIEW:
+        return 3; /* views: and one for each buffer of theirs */
+    default:
+        return 2;
     }
 }
 
-static kith_status check_counts(const struct ArrowArray *from, const struct kt_field *field, const char *path, kith_error *error)
+static kith_status check_counts(const struct ArrowArray *from, const struct kt_field *field, const char *path,
+                                kith_error *error)
 {
-    int64_t buffers = expected_buffers(field->type), children = field->type == KT_DICTIONARY ? 0 : field->child_count;
+    int64_t buffers = expected_buffers(field->type),
+            children = field->type == KT_DICTIONARY ? 0 : field->child_count;
     bool more = kt_type_is_view(field->type) || field->type == KT_NULL;
     if (from->n_buffers < buffers || (from->n_buffers > buffers && !more) || (buffers && !from->buffers))
         return kt_fail(error, KITH_INVALID, "column \"%s\" comes with %lld buffers, its type has %lld", path,
@@ -226,21 +273,22 @@ static kith_status check_counts(const struct ArrowArray *from, const struct kt_f
     if (field->type == KT_DICTIONARY && !from->dictionary)
         return kt_fail(error, KITH_INVALID, "column \"%s\" comes without its dictionary", path);
     if (from->length < 0 || from->offset < 0 || from->length > LENGTH_MAX || from->offset > LENGTH_MAX)
-        return kt_fail(error, KITH_INVALID, "column \"%s\" has a length of %lld from %lld on", path, (long long)from->length,
-                       (long long)from->offset);
+        return kt_fail(error, KITH_INVALID, "column \"%s\" has a length of %lld from %lld on", path,
+                       (long long)from->length, (long long)from->offset);
     return KITH_OK;
 }
 
 /* The buffers of one array, as they are; offsets of an empty array may be missing. */
-static kith_status import_buffers(struct kt_batch *batch, const struct ArrowArray *from, struct kt_array *to, const char *path,
-                                  kith_error *error)
+static kith_status import_buffers(struct kt_batch *batch, const struct ArrowArray *from, struct kt_array *to,
+                                  const char *path, kith_error *error)
 {
     static const int64_t no_offsets[2] = { 0, 0 };
     enum kt_type type = to->field->type;
     if (type != KT_NULL) {
         to->validity = from->null_count == 0 ? NULL : from->buffers[0];
         if (from->null_count > 0 && !to->validity)
-            return kt_fail(error, KITH_INVALID, "column \"%s\" has %lld nulls but no bitmap of them", path, (long long)from->null_count);
+            return kt_fail(error, KITH_INVALID, "column \"%s\" has %lld nulls but no bitmap of them", path,
+                           (long long)from->null_count);
     }
     if (type == KT_NULL || expected_buffers(type) < 2) return KITH_OK;
     to->values = from->buffers[1];
@@ -250,7 +298,8 @@ static kith_status import_buffers(struct kt_batch *batch, const struct ArrowArra
         to->offset = 0;
     }
     if (!to->values && from->length && (entry || type == KT_BOOL))
-        return kt_fail(error, KITH_INVALID, "column \"%s\" has %lld rows but no values", path, (long long)from->length);
+        return kt_fail(error, KITH_INVALID, "column \"%s\" has %lld rows but no values", path,
+                       (long long)from->length);
     size_t straight = entry == 2 || entry == 4 || entry == 8 ? entry : 1;
     if (type != KT_FIXED_BINARY && to->values && (uintptr_t)to->values % straight) {
         size_t bytes = (size_t)(to->offset + from->length + (offsets ? 1 : 0)) * entry;
@@ -259,13 +308,16 @@ static kith_status import_buffers(struct kt_batch *batch, const struct ArrowArra
         memcpy(copy, to->values, bytes);
         to->values = copy;
     }
-    if (kt_type_is_view(type)) to->view_buffers = (const uint8_t *const *)(from->buffers + 2);
-    else if (expected_buffers(type) == 3) to->data = from->buffers[2];
+    if (kt_type_is_view(type))
+        to->view_buffers = (const uint8_t *const *)(from->buffers + 2);
+    else if (expected_buffers(type) == 3)
+        to->data = from->buffers[2];
     return KITH_OK;
 }
 
 /* The child's rows that rows [row, row + count) of `array` reach. */
-static void reach(const struct kt_array *array, int64_t row, int64_t count, int64_t *child_row, int64_t *child_count)
+static void reach(const struct kt_array *array, int64_t row, int64_t count, int64_t *child_row,
+                  int64_t *child_count)
 {
     switch (array->field->type) {
     case KT_STRUCT:
@@ -283,8 +335,8 @@ static void reach(const struct kt_array *array, int64_t row, int64_t count, int6
     }
 }
 
-static kith_status import_array(struct kt_batch *batch, const struct ArrowArray *from, struct kt_array *to, int64_t row,
-                                int64_t count, const char *parent, kith_error *error)
+static kith_status import_array(struct kt_batch *batch, const struct ArrowArray *from, struct kt_array *to,
+                                int64_t row, int64_t count, const char *parent, kith_error *error)
 {
     char path[PATH];
     snprintf(path, sizeof path, "%s%s%s", parent, *parent ? "." : "", to->field->name);
@@ -295,8 +347,8 @@ static kith_status import_array(struct kt_batch *batch, const struct ArrowArray 
     status = check_counts(from, to->field, path, error);
     if (status) return status;
     if (row > from->length || count > from->length - row)
-        return kt_fail(error, KITH_INVALID, "column \"%s\" has %lld values, %lld are needed", path, (long long)from->length,
-                       (long long)(row + count));
+        return kt_fail(error, KITH_INVALID, "column \"%s\" has %lld values, %lld are needed", path,
+                       (long long)from->length, (long long)(row + count));
     to->length = from->length;
     to->offset = from->offset;
     status = import_buffers(batch, from, to, path, error);
@@ -306,11 +358,13 @@ static kith_status import_array(struct kt_batch *batch, const struct ArrowArray 
     if (kt_type_is_view(to->field->type)) {
         extent.view_count = from->n_buffers - 3;
         extent.views = from->buffers[from->n_buffers - 1];
-        if (extent.view_count && !extent.views) return kt_fail(error, KITH_INVALID, "column \"%s\" lacks the sizes of its buffers", path);
+        if (extent.view_count && !extent.views)
+            return kt_fail(error, KITH_INVALID, "column \"%s\" lacks the sizes of its buffers", path);
     }
     if (dictionary) {
         int64_t values = from->dictionary->length;
-        status = import_array(batch, from->dictionary, &to->children[0], 0, values < 0 ? 0 : values, path, error);
+        status =
+            import_array(batch, from->dictionary, &to->children[0], 0, values < 0 ? 0 : values, path, error);
         if (status) return status;
     } else if (to->field->child_count && from->children[0]) {
         to->children[0].length = from->children[0]->length; /* what check_offsets() measures against */
@@ -322,7 +376,8 @@ static kith_status import_array(struct kt_batch *batch, const struct ArrowArray 
     for (uint32_t i = 0; !status && !dictionary && i < to->field->child_count; i++) {
         int64_t child_row, child_count;
         reach(to, row, count, &child_row, &child_count);
-        status = import_array(batch, from->children[i], &to->children[i], child_row, child_count, path, error);
+        status =
+            import_array(batch, from->children[i], &to->children[i], child_row, child_count, path, error);
     }
     return status;
 }
@@ -330,16 +385,21 @@ static kith_status import_array(struct kt_batch *batch, const struct ArrowArray 
 static kith_status check_top(const struct kt_schema *schema, const struct ArrowArray *from, kith_error *error)
 {
     if (from->n_children != schema->count || (schema->count && !from->children))
-        return kt_fail(error, KITH_INVALID, "the Arrow batch has %lld columns, its schema %u", (long long)from->n_children, schema->count);
+        return kt_fail(error, KITH_INVALID, "the Arrow batch has %lld columns, its schema %u",
+                       (long long)from->n_children, schema->count);
     if (from->length < 0 || from->offset < 0 || from->length > LENGTH_MAX || from->offset > LENGTH_MAX)
-        return kt_fail(error, KITH_INVALID, "the Arrow batch has a length of %lld from %lld on", (long long)from->length, (long long)from->offset);
+        return kt_fail(error, KITH_INVALID, "the Arrow batch has a length of %lld from %lld on",
+                       (long long)from->length, (long long)from->offset);
     const uint8_t *validity = from->n_buffers > 0 && from->buffers ? from->buffers[0] : NULL;
-    if (validity && from->null_count != 0 && kt_bits_count(validity, from->offset, from->length) != from->length)
-        return kt_fail(error, KITH_INVALID, "the Arrow batch has rows that are null as a whole; only columns can be null");
+    if (validity && from->null_count != 0 &&
+        kt_bits_count(validity, from->offset, from->length) != from->length)
+        return kt_fail(error, KITH_INVALID,
+                       "the Arrow batch has rows that are null as a whole; only columns can be null");
     return KITH_OK;
 }
 
-kith_status kt_batch_import(struct kt_schema *schema, struct ArrowArray *from, struct kt_batch **out, kith_error *error)
+kith_status kt_batch_import(struct kt_schema *schema, struct ArrowArray *from, struct kt_batch **out,
+                            kith_error *error)
 {
     struct kt_batch *batch = NULL;
     struct import_hold *hold = kt_alloc(sizeof *hold);
@@ -351,8 +411,10 @@ kith_status kt_batch_import(struct kt_schema *schema, struct ArrowArray *from, s
     }
     *hold = (struct import_hold){ { NULL, import_hold_release }, *from };
     from->release = NULL;
-    if (!hold->array.release) status = kt_fail(error, KITH_INVALID, "the Arrow batch has been released");
-    else status = check_top(schema, &hold->array, error);
+    if (!hold->array.release)
+        status = kt_fail(error, KITH_INVALID, "the Arrow batch has been released");
+    else
+        status = check_top(schema, &hold->array, error);
     if (!status) status = kt_batch_new(schema, hold->array.length, &batch, error);
     if (status) {
         import_hold_release(&hold->hold);

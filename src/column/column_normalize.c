@@ -1,14 +1,16 @@
 /* The schema that a table stores, from the schema that a user brings.
  *
- * Producers choose forms for reasons of their own: Polars sends views and large lists, pandas 8-bit dictionaries,
- * Python lists of floats. A table keeps one plain form of each, with room to grow: dictionary indices become int32, so
- * that the 129th distinct value of a column that began with few is not an error.
+ * Producers choose forms for reasons of their own: Polars sends views and large lists, pandas 8-bit
+ * dictionaries, Python lists of floats. A table keeps one plain form of each, with room to grow: dictionary
+ * indices become int32, so that the 129th distinct value of a column that began with few is not an error.
  *
- * Lists of numbers in a column named like a vector become vectors, as LanceDB's users expect: of the commonest length
- * among the first rows; of uint8 when they are integers in 0..255, of float16 when they are that, else of float32.
- * (Floats stay floats even when whole: [1.0, 2.0] means a float vector.) Without rows to look at, a list stays a list.
+ * Lists of numbers in a column named like a vector become vectors, as LanceDB's users expect: of the
+ * commonest length among the first rows; of uint8 when they are integers in 0..255, of float16 when they are
+ * that, else of float32. (Floats stay floats even when whole: [1.0, 2.0] means a float vector.) Without rows
+ * to look at, a list stays a list.
  *
- * "ARROW:extension:name" says what a storage type means; it is kept, except where the storage became another one.
+ * "ARROW:extension:name" says what a storage type means; it is kept, except where the storage became another
+ * one.
  */
 #include <ctype.h>
 #include <string.h>
@@ -23,10 +25,13 @@ static kith_status check_names(const struct kt_schema *schema, kith_error *error
     for (uint32_t i = 0; i < schema->count; i++) {
         const char *name = schema->fields[i].name;
         if (!*name) return kt_fail(error, KITH_INVALID, "column number %u has no name", i);
-        if (strchr(name, '.')) return kt_fail(error, KITH_INVALID, "the name \"%s\" contains '.', which separates the fields of structs", name);
+        if (strchr(name, '.'))
+            return kt_fail(error, KITH_INVALID,
+                           "the name \"%s\" contains '.', which separates the fields of structs", name);
         if (strcmp(name, "_rowid") == 0 || strcmp(name, "_distance") == 0)
             return kt_fail(error, KITH_INVALID, "the name \"%s\" is reserved: results use it", name);
-        if (kt_schema_find(schema, name) != (int)i) return kt_fail(error, KITH_INVALID, "two columns are named \"%s\"", name);
+        if (kt_schema_find(schema, name) != (int)i)
+            return kt_fail(error, KITH_INVALID, "two columns are named \"%s\"", name);
     }
     return KITH_OK;
 }
@@ -38,7 +43,8 @@ static kith_status check_children(const struct kt_field *field, kith_error *erro
     for (uint32_t i = 0; !status && i < field->child_count; i++) {
         for (uint32_t k = 0; field->type == KT_STRUCT && k < i; k++)
             if (strcmp(field->children[k].name, field->children[i].name) == 0)
-                return kt_fail(error, KITH_INVALID, "column \"%s\" has two fields named \"%s\"", field->name, field->children[i].name);
+                return kt_fail(error, KITH_INVALID, "column \"%s\" has two fields named \"%s\"", field->name,
+                               field->children[i].name);
         status = check_children(&field->children[i], error);
     }
     return status;
@@ -60,12 +66,14 @@ static bool named_like_a_vector(const char *name)
 
 static int64_t item_begin(const struct kt_array *list, int64_t row)
 {
-    return list->field->type == KT_FIXED_LIST ? (list->offset + row) * list->field->width : kt_offset_at(list, row);
+    return list->field->type == KT_FIXED_LIST ? (list->offset + row) * list->field->width
+                                              : kt_offset_at(list, row);
 }
 
 static int64_t item_end(const struct kt_array *list, int64_t row)
 {
-    return list->field->type == KT_FIXED_LIST ? item_begin(list, row) + list->field->width : kt_offset_at(list, row + 1);
+    return list->field->type == KT_FIXED_LIST ? item_begin(list, row) + list->field->width
+                                              : kt_offset_at(list, row + 1);
 }
 
 /* The commonest length among the rows that are not null, the first met of equals; -1 without any. */
@@ -117,12 +125,16 @@ static bool is_list_of_numbers(const struct kt_field *field)
 
 static void make_vector(struct kt_field *field, const struct kt_array *first)
 {
-    if (!is_list_of_numbers(field) || kt_field_is_vector(field) || !named_like_a_vector(field->name) || !first) return;
+    if (!is_list_of_numbers(field) || kt_field_is_vector(field) || !named_like_a_vector(field->name) ||
+        !first)
+        return;
     int64_t width = commonest_length(first);
     struct kt_field *item = &field->children[0];
     if (width < 1 || width > KT_WIDTH_MAX) return;
-    if (kt_type_is_integer(item->type)) item->type = all_in_byte(first) ? KT_UINT8 : KT_FLOAT32;
-    else if (item->type != KT_FLOAT16) item->type = KT_FLOAT32;
+    if (kt_type_is_integer(item->type))
+        item->type = all_in_byte(first) ? KT_UINT8 : KT_FLOAT32;
+    else if (item->type != KT_FLOAT16)
+        item->type = KT_FLOAT32;
     field->type = KT_FIXED_LIST;
     field->width = (int32_t)width;
     if (!field->metadata) return;
@@ -141,11 +153,14 @@ static void widen_dictionaries(struct kt_field *field)
 static void give_ids(struct kt_field *field, int32_t *next)
 {
     field->id = (*next)++;
-    if (field->type == KT_DICTIONARY) field->children[0].id = -1; /* a dictionary's value is no field of its own */
-    for (uint32_t i = 0; field->type != KT_DICTIONARY && i < field->child_count; i++) give_ids(&field->children[i], next);
+    if (field->type == KT_DICTIONARY)
+        field->children[0].id = -1; /* a dictionary's value is no field of its own */
+    for (uint32_t i = 0; field->type != KT_DICTIONARY && i < field->child_count; i++)
+        give_ids(&field->children[i], next);
 }
 
-kith_status kt_schema_normalize(const struct kt_schema *from, const struct kt_batch *first, struct kt_schema **out, kith_error *error)
+kith_status kt_schema_normalize(const struct kt_schema *from, const struct kt_batch *first,
+                                struct kt_schema **out, kith_error *error)
 {
     struct kt_schema *schema = NULL;
     int32_t next = 0;

@@ -200,11 +200,16 @@ bool kt_field_is_vector(const struct kt_field *field)
 kith_element kt_field_element(const struct kt_field *vector_field)
 {
     switch (vector_field->children[0].type) {
-    case KT_FLOAT16: return KITH_F16;
-    case KT_FLOAT64: return KITH_F64;
-    case KT_INT8: return KITH_I8;
-    case KT_UINT8: return KITH_U8;
-    default: return KITH_F32;
+    case KT_FLOAT16:
+        return KITH_F16;
+    case KT_FLOAT64:
+        return KITH_F64;
+    case KT_INT8:
+        return KITH_I8;
+    case KT_UINT8:
+        return KITH_U8;
+    default:
+        return KITH_F32;
     }
 }
 
@@ -226,7 +231,8 @@ const char *kt_field_fault(const struct kt_field *field)
         if (field->unit > KT_MILLISECOND) return "must count seconds or milliseconds";
         break;
     case KT_TIME64:
-        if (field->unit < KT_MICROSECOND || field->unit > KT_NANOSECOND) return "must count microseconds or nanoseconds";
+        if (field->unit < KT_MICROSECOND || field->unit > KT_NANOSECOND)
+            return "must count microseconds or nanoseconds";
         break;
     case KT_TIMESTAMP:
     case KT_DURATION:
@@ -236,15 +242,18 @@ const char *kt_field_fault(const struct kt_field *field)
         if (!kt_type_is_integer(field->index)) return "must have integer indices";
         if (field->children[0].child_count) return "has values that are nested";
         break;
-    default: break;
+    default:
+        break;
     }
     return NULL;
 }
 
-static kith_status check_below(const struct kt_field *fields, uint32_t count, uint32_t depth, kith_error *error)
+static kith_status check_below(const struct kt_field *fields, uint32_t count, uint32_t depth,
+                               kith_error *error)
 {
     for (uint32_t i = 0; i < count; i++) {
-        const char *fault = depth > KT_DEPTH_MAX ? "is nested deeper than 32 levels" : kt_field_fault(&fields[i]);
+        const char *fault =
+            depth > KT_DEPTH_MAX ? "is nested deeper than 32 levels" : kt_field_fault(&fields[i]);
         if (fault)
             return kt_fail(error, KITH_TYPE, "column \"%s\" of type %s %s", fields[i].name,
                            type_facts[fields[i].type].shown, fault);
@@ -329,8 +338,8 @@ void kt_schema_release(struct kt_schema *schema)
     kt_free(schema);
 }
 
-kith_status kt_schema_new(const struct kt_field *fields, uint32_t count, json_t *metadata, struct kt_schema **out,
-                          kith_error *error)
+kith_status kt_schema_new(const struct kt_field *fields, uint32_t count, json_t *metadata,
+                          struct kt_schema **out, kith_error *error)
 {
     struct kt_schema *schema = NULL;
     kith_status status = kt_fields_check(fields, count, error);
@@ -357,7 +366,8 @@ int kt_schema_find(const struct kt_schema *schema, const char *name)
     return -1;
 }
 
-bool kt_metadata_add(json_t **metadata, const char *key, size_t key_size, const char *value, size_t value_size)
+bool kt_metadata_add(json_t **metadata, const char *key, size_t key_size, const char *value,
+                     size_t value_size)
 {
     if (memchr(key, 0, key_size) || !kt_utf8_valid((const uint8_t *)key, key_size) ||
         !kt_utf8_valid((const uint8_t *)value, value_size))
@@ -389,7 +399,8 @@ static void put_type(struct text *text, const struct kt_field *field)
 {
     put(text, "%s", type_facts[field->type].shown);
     if (is_time(field->type)) put(text, "[%s", unit_names[field->unit]);
-    if (field->type == KT_TIMESTAMP && field->timezone && *field->timezone) put(text, ", %s", field->timezone);
+    if (field->type == KT_TIMESTAMP && field->timezone && *field->timezone)
+        put(text, ", %s", field->timezone);
     if (is_time(field->type)) put(text, "]");
     if (field->type == KT_DECIMAL128) put(text, "(%d, %d)", field->width, field->scale);
     if (field->child_count) put(text, "<");

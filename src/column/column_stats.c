@@ -2,10 +2,11 @@
  *
  *   {"rows": n, "columns": [{"id": 3, "nulls": 0, "min": "01000000", "max": "ff000000"}, ...]}
  *
- * min and max are the value's bytes, little-endian, in hexadecimal: exact for every type, and no question of how to
- * print a double. Text and binary are ordered by bytes and cut at 64; a max of 64 bytes therefore stands for everything
- * that begins with them. Floats leave NaN out, count them in "nans", and take zero as both: min -0.0, max +0.0. Without
- * an order (booleans have one, vectors, lists, structs not), or without a value, min and max are absent.
+ * min and max are the value's bytes, little-endian, in hexadecimal: exact for every type, and no question of
+ * how to print a double. Text and binary are ordered by bytes and cut at 64; a max of 64 bytes therefore
+ * stands for everything that begins with them. Floats leave NaN out, count them in "nans", and take zero as
+ * both: min -0.0, max +0.0. Without an order (booleans have one, vectors, lists, structs not), or without a
+ * value, min and max are absent.
  */
 #include <math.h>
 #include <string.h>
@@ -30,7 +31,8 @@ struct column_stats {
 static enum order order_of(const struct kt_field *field)
 {
     switch (field->type) {
-    case KT_BOOL: return BOOLEAN;
+    case KT_BOOL:
+        return BOOLEAN;
     case KT_INT8:
     case KT_INT16:
     case KT_INT32:
@@ -40,27 +42,33 @@ static enum order order_of(const struct kt_field *field)
     case KT_TIME32:
     case KT_TIME64:
     case KT_TIMESTAMP:
-    case KT_DURATION: return SIGNED;
+    case KT_DURATION:
+        return SIGNED;
     case KT_UINT8:
     case KT_UINT16:
     case KT_UINT32:
-    case KT_UINT64: return UNSIGNED;
+    case KT_UINT64:
+        return UNSIGNED;
     case KT_FLOAT16:
     case KT_FLOAT32:
-    case KT_FLOAT64: return FLOATING;
-    case KT_DECIMAL128: return DECIMAL;
+    case KT_FLOAT64:
+        return FLOATING;
+    case KT_DECIMAL128:
+        return DECIMAL;
     case KT_UTF8:
     case KT_LARGE_UTF8:
     case KT_BINARY:
     case KT_LARGE_BINARY:
     case KT_FIXED_BINARY:
-    case KT_DICTIONARY: return BYTES;
-    default: return NO_ORDER;
+    case KT_DICTIONARY:
+        return BYTES;
+    default:
+        return NO_ORDER;
     }
 }
 
-/* Bytes of up to 8 as an integer whose order is that of the values. A float's bits are turned so that negative ones
- * descend (their order as integers is reversed). */
+/* Bytes of up to 8 as an integer whose order is that of the values. A float's bits are turned so that
+ * negative ones descend (their order as integers is reversed). */
 static uint64_t key_of(enum order order, const uint8_t *value, int64_t count)
 {
     uint64_t bits = 0, top = (uint64_t)1 << (8 * count - 1);
@@ -156,9 +164,12 @@ static json_t *column_to_json(const struct kt_field *field, const struct column_
 {
     enum order order = order_of(field);
     json_t *json = json_object();
-    bool fine = json && set(json, "id", json_integer(field->id)) && set(json, "nulls", json_integer(stats->nulls));
+    bool fine =
+        json && set(json, "id", json_integer(field->id)) && set(json, "nulls", json_integer(stats->nulls));
     if (fine && order == FLOATING) fine = set(json, "nans", json_integer(stats->nans));
-    if (fine && stats->any) fine = set(json, "min", hex_of(order, stats->low, false)) && set(json, "max", hex_of(order, stats->high, true));
+    if (fine && stats->any)
+        fine = set(json, "min", hex_of(order, stats->low, false)) &&
+               set(json, "max", hex_of(order, stats->high, true));
     if (fine) return json;
     json_decref(json);
     return NULL;

@@ -1,8 +1,8 @@
 /* The Arrow C stream interface: reading a producer's, making ours.
  *
- * A stream of ours is a function that gives batches and a context it frees. It is a struct on the heap, so that it
- * may be moved and released on any thread; as the specification has it, not used from two at once. The message of the
- * last failure is kept, and get_last_error() gives it.
+ * A stream of ours is a function that gives batches and a context it frees. It is a struct on the heap, so
+ * that it may be moved and released on any thread; as the specification has it, not used from two at once.
+ * The message of the last failure is kept, and get_last_error() gives it.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,13 +14,15 @@
 static kith_status foreign_failure(struct ArrowArrayStream *stream, int code, kith_error *error)
 {
     const char *words = stream->get_last_error ? stream->get_last_error(stream) : NULL;
-    return kt_fail(error, KITH_INVALID, "the producer of the Arrow stream failed: %s", words && *words ? words : strerror(code));
+    return kt_fail(error, KITH_INVALID, "the producer of the Arrow stream failed: %s",
+                   words && *words ? words : strerror(code));
 }
 
 kith_status kt_stream_schema(struct ArrowArrayStream *stream, struct kt_schema **out, kith_error *error)
 {
     struct ArrowSchema schema = { 0 };
-    if (!stream || !stream->release || !stream->get_schema) return kt_fail(error, KITH_INVALID, "the Arrow stream has been released");
+    if (!stream || !stream->release || !stream->get_schema)
+        return kt_fail(error, KITH_INVALID, "the Arrow stream has been released");
     int code = stream->get_schema(stream, &schema);
     if (code) return foreign_failure(stream, code, error);
     kith_status status = kt_schema_import(&schema, out, error);
@@ -28,10 +30,12 @@ kith_status kt_stream_schema(struct ArrowArrayStream *stream, struct kt_schema *
     return status;
 }
 
-kith_status kt_stream_next(struct ArrowArrayStream *stream, struct kt_schema *schema, struct kt_batch **out, kith_error *error)
+kith_status kt_stream_next(struct ArrowArrayStream *stream, struct kt_schema *schema, struct kt_batch **out,
+                           kith_error *error)
 {
     struct ArrowArray array = { 0 };
-    if (!stream || !stream->release || !stream->get_next) return kt_fail(error, KITH_INVALID, "the Arrow stream has been released");
+    if (!stream || !stream->release || !stream->get_next)
+        return kt_fail(error, KITH_INVALID, "the Arrow stream has been released");
     int code = stream->get_next(stream, &array);
     if (code) return foreign_failure(stream, code, error);
     if (!array.release) {
@@ -55,13 +59,19 @@ struct stream {
 static int code_of(kith_status status)
 {
     switch (status) {
-    case KITH_OK: return 0;
-    case KITH_NO_MEMORY: return ENOMEM;
+    case KITH_OK:
+        return 0;
+    case KITH_NO_MEMORY:
+        return ENOMEM;
     case KITH_INVALID:
-    case KITH_TYPE: return EINVAL;
-    case KITH_CANCELLED: return ECANCELED;
-    case KITH_UNSUPPORTED: return ENOSYS;
-    default: return EIO;
+    case KITH_TYPE:
+        return EINVAL;
+    case KITH_CANCELLED:
+        return ECANCELED;
+    case KITH_UNSUPPORTED:
+        return ENOSYS;
+    default:
+        return EIO;
     }
 }
 
@@ -100,8 +110,8 @@ static void stream_release(struct ArrowArrayStream *self)
     self->release = NULL;
 }
 
-kith_status kt_stream_make(struct kt_schema *schema, kt_next_fn next, void (*release)(void *context), void *context,
-                           struct ArrowArrayStream *out, kith_error *error)
+kith_status kt_stream_make(struct kt_schema *schema, kt_next_fn next, void (*release)(void *context),
+                           void *context, struct ArrowArrayStream *out, kith_error *error)
 {
     struct stream *stream = kt_alloc_zero(1, sizeof *stream);
     if (!stream) return kt_fail_memory(error, sizeof *stream);

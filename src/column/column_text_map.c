@@ -1,8 +1,8 @@
 /* Texts to numbers: the distinct values of a dictionary, in the order they came.
  *
- * Open addressing with linear probing over numbers; the texts lie end to end in one buffer, which is already the form
- * in which a dictionary array wants them, so ending a dictionary moves two pointers. A value's 32-bit hash is kept,
- * so that growing never touches the texts and a probe rarely compares bytes for nothing.
+ * Open addressing with linear probing over numbers; the texts lie end to end in one buffer, which is already
+ * the form in which a dictionary array wants them, so ending a dictionary moves two pointers. A value's
+ * 32-bit hash is kept, so that growing never touches the texts and a probe rarely compares bytes for nothing.
  */
 #include <string.h>
 
@@ -68,11 +68,13 @@ static bool grow_data(struct kt_text_map *map, int64_t count)
 static bool same(const struct kt_text_map *map, uint32_t value, const uint8_t *text, int64_t count)
 {
     int64_t at = map->offsets[value];
-    return map->offsets[value + 1] - at == count && (!count || memcmp(map->data + at, text, (size_t)count) == 0);
+    return map->offsets[value + 1] - at == count &&
+           (!count || memcmp(map->data + at, text, (size_t)count) == 0);
 }
 
 /* The number of a text, or -1 with *slot at the free place where it would go. */
-static int64_t look(const struct kt_text_map *map, uint32_t hash, const uint8_t *text, int64_t count, uint32_t *slot)
+static int64_t look(const struct kt_text_map *map, uint32_t hash, const uint8_t *text, int64_t count,
+                    uint32_t *slot)
 {
     uint32_t at = hash & map->mask;
     for (; map->slots[at]; at = (at + 1) & map->mask) {
@@ -111,13 +113,15 @@ int64_t kt_text_map_add(struct kt_text_map *map, const uint8_t *text, int64_t co
     return (int64_t)map->count - 1;
 }
 
-kith_status kt_text_map_yield(struct kt_text_map *map, struct kt_batch *batch, struct kt_array *values, kith_error *error)
+kith_status kt_text_map_yield(struct kt_text_map *map, struct kt_batch *batch, struct kt_array *values,
+                              kith_error *error)
 {
     static const int64_t none = 0;
     values->length = map->count;
     values->data = map->data;
     values->values = (const uint8_t *)(map->offsets ? map->offsets : &none);
-    if (kt_type_offset_bytes(values->field->type) == 4) { /* narrowed in place: entry i is written after it was read */
+    if (kt_type_offset_bytes(values->field->type) ==
+        4) { /* narrowed in place: entry i is written after it was read */
         int32_t *narrow = (int32_t *)(void *)map->offsets;
         if (map->count && map->offsets[map->count] > INT32_MAX)
             return kt_fail(error, KITH_INVALID, "a dictionary would hold more than 2 GiB of text");

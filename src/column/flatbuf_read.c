@@ -2,17 +2,16 @@
  *
  *   0        u32  offset of the root table, from here
  *   table    i32  vtable = position of the table - this
- *            ...  fields, each where the vtable says: numbers and structs in place; texts, vectors and tables as a
- *                 u32 to be added to the field's own position
- *   vtable   u16  bytes of the vtable
- *            u16  bytes of the table
+ *            ...  fields, each where the vtable says: numbers and structs in place; texts, vectors and tables
+ * as a u32 to be added to the field's own position vtable   u16  bytes of the vtable u16  bytes of the table
  *            u16  per field, in the order of the schema: its distance from the table's start, 0 when absent
  *   vector   u32  count, then the items        text: the same, then a NUL
  *
- * Every position is computed in 64 bits and compared with the size before it is read. A failure is noted once in
- * `bad`, and everything reads as absent from then on, so the caller asks once, at the end. Nothing is assumed about
- * alignment. Offsets only lead forward, but they may meet: tables can share children, so a kilobyte may describe a
- * tree of millions of fields. The budget bounds what is made of a buffer; the caller spends it per field and text.
+ * Every position is computed in 64 bits and compared with the size before it is read. A failure is noted once
+ * in `bad`, and everything reads as absent from then on, so the caller asks once, at the end. Nothing is
+ * assumed about alignment. Offsets only lead forward, but they may meet: tables can share children, so a
+ * kilobyte may describe a tree of millions of fields. The budget bounds what is made of a buffer; the caller
+ * spends it per field and text.
  */
 #include "column/flatbuf_private.h"
 
@@ -23,8 +22,10 @@ struct kt_flatbuf kt_flatbuf(const uint8_t *bytes, uint64_t size)
 
 bool kt_flatbuf_spend(struct kt_flatbuf *from, uint64_t amount)
 {
-    if (from->budget < amount) from->bad = true;
-    else from->budget -= amount;
+    if (from->budget < amount)
+        from->bad = true;
+    else
+        from->budget -= amount;
     return !from->bad;
 }
 
@@ -43,7 +44,8 @@ static struct kt_flatbuf_table table_at(struct kt_flatbuf *from, uint64_t at)
         from->bad = true;
         return none;
     }
-    uint32_t field_bytes = kt_get_u16(from->bytes + fields), table_bytes = kt_get_u16(from->bytes + fields + 2);
+    uint32_t field_bytes = kt_get_u16(from->bytes + fields),
+             table_bytes = kt_get_u16(from->bytes + fields + 2);
     if (field_bytes < 4 || !inside(from, (uint64_t)fields, field_bytes) || !inside(from, at, table_bytes)) {
         from->bad = true;
         return none;
@@ -57,7 +59,8 @@ struct kt_flatbuf_table kt_flatbuf_root(struct kt_flatbuf *from)
 }
 
 /* Where a field of `bytes` bytes lies, 0 when it is absent. */
-static uint64_t field_at(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint32_t field, uint32_t bytes)
+static uint64_t field_at(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint32_t field,
+                         uint32_t bytes)
 {
     uint32_t entry = 4 + 2 * field;
     if (from->bad || !table.field_bytes || entry + 2 > table.field_bytes) return 0;
@@ -71,16 +74,21 @@ bool kt_flatbuf_has(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint
     return field_at(from, table, field, 0) != 0;
 }
 
-int64_t kt_flatbuf_integer(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint32_t field, uint32_t bytes, int64_t absent)
+int64_t kt_flatbuf_integer(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint32_t field,
+                           uint32_t bytes, int64_t absent)
 {
     uint64_t at = field_at(from, table, field, bytes);
     if (!at) return absent;
     const uint8_t *p = from->bytes + at;
     switch (bytes) {
-    case 1: return (int8_t)*p;
-    case 2: return (int16_t)kt_get_u16(p);
-    case 4: return (int32_t)kt_get_u32(p);
-    default: return (int64_t)kt_get_u64(p);
+    case 1:
+        return (int8_t)*p;
+    case 2:
+        return (int16_t)kt_get_u16(p);
+    case 4:
+        return (int32_t)kt_get_u32(p);
+    default:
+        return (int64_t)kt_get_u64(p);
     }
 }
 
@@ -91,13 +99,15 @@ static uint64_t target(struct kt_flatbuf *from, struct kt_flatbuf_table table, u
     return at ? at + kt_get_u32(from->bytes + at) : 0;
 }
 
-struct kt_flatbuf_table kt_flatbuf_table(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint32_t field)
+struct kt_flatbuf_table kt_flatbuf_table(struct kt_flatbuf *from, struct kt_flatbuf_table table,
+                                         uint32_t field)
 {
     uint64_t at = target(from, table, field);
     return at ? table_at(from, at) : (struct kt_flatbuf_table){ 0 };
 }
 
-struct kt_flatbuf_vector kt_flatbuf_vector(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint32_t field, uint32_t item_bytes)
+struct kt_flatbuf_vector kt_flatbuf_vector(struct kt_flatbuf *from, struct kt_flatbuf_table table,
+                                           uint32_t field, uint32_t item_bytes)
 {
     struct kt_flatbuf_vector none = { 0 };
     uint64_t at = target(from, table, field);
@@ -107,7 +117,8 @@ struct kt_flatbuf_vector kt_flatbuf_vector(struct kt_flatbuf *from, struct kt_fl
     return (struct kt_flatbuf_vector){ at + 4, count };
 }
 
-const char *kt_flatbuf_text(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint32_t field, uint32_t *count)
+const char *kt_flatbuf_text(struct kt_flatbuf *from, struct kt_flatbuf_table table, uint32_t field,
+                            uint32_t *count)
 {
     struct kt_flatbuf_vector text = kt_flatbuf_vector(from, table, field, 1);
     *count = text.count;
@@ -117,5 +128,6 @@ const char *kt_flatbuf_text(struct kt_flatbuf *from, struct kt_flatbuf_table tab
 struct kt_flatbuf_table kt_flatbuf_item(struct kt_flatbuf *from, struct kt_flatbuf_vector vector, uint32_t i)
 {
     uint64_t at = vector.at + 4 * (uint64_t)i;
-    return inside(from, at, 4) ? table_at(from, at + kt_get_u32(from->bytes + at)) : (struct kt_flatbuf_table){ 0 };
+    return inside(from, at, 4) ? table_at(from, at + kt_get_u32(from->bytes + at))
+                               : (struct kt_flatbuf_table){ 0 };
 }

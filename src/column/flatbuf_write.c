@@ -1,13 +1,15 @@
 /* Writing FlatBuffers from front to back.
  *
- * The usual builders write backwards, children first. Parents can as well come first: an offset leads forward, so a
- * table is written with zeros where its offsets go, and each is filled in when what it refers to begins. That makes
- * one growing buffer, no stack of open objects, and code that reads in the order of the schema.
+ * The usual builders write backwards, children first. Parents can as well come first: an offset leads
+ * forward, so a table is written with zeros where its offsets go, and each is filled in when what it refers
+ * to begins. That makes one growing buffer, no stack of open objects, and code that reads in the order of the
+ * schema.
  *
  *   vtable | padding | table | what its fields refer to, one after another | next table's vtable ...
  *
- * A table begins at a multiple of 8 (its fields then lie at multiples of their size), and the buffer itself at a
- * multiple of 8 in its file, as verifiers demand. Vtables are not shared between tables: schemas are small.
+ * A table begins at a multiple of 8 (its fields then lie at multiples of their size), and the buffer itself
+ * at a multiple of 8 in its file, as verifiers demand. Vtables are not shared between tables: schemas are
+ * small.
  */
 #include "column/flatbuf_private.h"
 
@@ -40,7 +42,8 @@ void kt_flatbuf_refer(struct kt_flatbuf_writer *writer, size_t at, size_t align)
     kt_flatbuf_put(writer, at, (int64_t)(writer->out.size - at), 4);
 }
 
-/* The distance of each field from the table's start, wide ones first so that none needs padding but the first. */
+/* The distance of each field from the table's start, wide ones first so that none needs padding but the
+ * first. */
 static uint32_t lay_out(const uint8_t *sizes, uint32_t count, uint16_t *distance)
 {
     uint32_t at = 4;
@@ -54,7 +57,8 @@ static uint32_t lay_out(const uint8_t *sizes, uint32_t count, uint16_t *distance
     return at;
 }
 
-struct kt_flatbuf_slots kt_flatbuf_put_table(struct kt_flatbuf_writer *writer, size_t at, const uint8_t *sizes, uint32_t count)
+struct kt_flatbuf_slots kt_flatbuf_put_table(struct kt_flatbuf_writer *writer, size_t at,
+                                             const uint8_t *sizes, uint32_t count)
 {
     struct kt_flatbuf_slots slots = { { 0 } };
     uint16_t distance[KT_FLATBUF_FIELDS] = { 0 };

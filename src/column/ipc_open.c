@@ -1,11 +1,12 @@
-/* Random access to an IPC file: everything about it is read and validated when it is opened, so that lending a column
- * is a binary search for the batch and a few ranges.
+/* Random access to an IPC file: everything about it is read and validated when it is opened, so that lending
+ * a column is a binary search for the batch and a few ranges.
  *
  *   ... | footer (flatbuffer) | i32 its bytes | "ARROW1"
  *
- * Two things are made later, when they are first needed, because many opens never do: the values of a dictionary, and
- * a column of a compressed batch in plain form. Both are made without a lock and published by compare-and-swap; a
- * thread that lost throws its own away. Once there they stay until the file is closed: what was lent points into them.
+ * Two things are made later, when they are first needed, because many opens never do: the values of a
+ * dictionary, and a column of a compressed batch in plain form. Both are made without a lock and published by
+ * compare-and-swap; a thread that lost throws its own away. Once there they stay until the file is closed:
+ * what was lent points into them.
  */
 #include <string.h>
 
@@ -53,13 +54,15 @@ static void file_free(struct kt_ipc_file *file)
     uint32_t columns = file->schema ? file->schema->count : 0;
     for (uint32_t i = 0; i < file->batch_count; i++) {
         struct file_batch *batch = &file->batches[i];
-        for (uint32_t k = 0; batch->loaded && k < columns; k++) kt_ipc_loaded_free(atomic_load_explicit(&batch->loaded[k], memory_order_relaxed));
+        for (uint32_t k = 0; batch->loaded && k < columns; k++)
+            kt_ipc_loaded_free(atomic_load_explicit(&batch->loaded[k], memory_order_relaxed));
         kt_free(batch->loaded);
         kt_ipc_record_release(&batch->record);
     }
     for (uint32_t i = 0; i < file->dictionary_count; i++) {
         struct file_dictionary *dictionary = &file->dictionaries[i];
-        for (uint32_t k = 0; k < dictionary->part_count; k++) kt_ipc_record_release(&dictionary->parts[k].record);
+        for (uint32_t k = 0; k < dictionary->part_count; k++)
+            kt_ipc_record_release(&dictionary->parts[k].record);
         kt_free(dictionary->parts);
         kt_batch_release(atomic_load_explicit(&dictionary->values, memory_order_relaxed));
         kt_schema_release(dictionary->schema);
@@ -92,8 +95,9 @@ static kith_status damaged(const struct kt_ipc_file *file, const char *what, kit
 }
 
 /* Opens the message of a block; `*end` is where the last one ended. */
-static kith_status open_block(struct kt_ipc_file *file, const struct ipc_footer *footer, struct kt_flatbuf_vector blocks, uint32_t i,
-                              uint64_t *end, int kind, struct ipc_message *message, struct ipc_range *body, kith_error *error)
+static kith_status open_block(struct kt_ipc_file *file, const struct ipc_footer *footer,
+                              struct kt_flatbuf_vector blocks, uint32_t i, uint64_t *end, int kind,
+                              struct ipc_message *message, struct ipc_range *body, kith_error *error)
 {
     const uint8_t *bytes;
     struct ipc_block block;
@@ -105,22 +109,26 @@ static kith_status open_block(struct kt_ipc_file *file, const struct ipc_footer 
     return status;
 }
 
-static kith_status add_part(struct kt_ipc_file *file, struct file_dictionary *dictionary, struct ipc_message *message, struct ipc_range body,
-                            kith_error *error)
+static kith_status add_part(struct kt_ipc_file *file, struct file_dictionary *dictionary,
+                            struct ipc_message *message, struct ipc_range body, kith_error *error)
 {
     struct file_part *parts = kt_realloc_array(dictionary->parts, dictionary->part_count + 1, sizeof *parts);
     if (!parts) return kt_fail_memory(error, sizeof *parts);
     dictionary->parts = parts;
     struct file_part *part = &parts[dictionary->part_count];
-    *part = (struct file_part){ .delta = kt_flatbuf_integer(&message->from, message->header, DICTIONARY_DELTA, 1, 0) != 0 };
-    if (part->delta != (dictionary->part_count > 0)) return damaged(file, "a dictionary is replaced or begins with a delta", error);
+    *part = (struct file_part){ .delta = kt_flatbuf_integer(&message->from, message->header, DICTIONARY_DELTA,
+                                                            1, 0) != 0 };
+    if (part->delta != (dictionary->part_count > 0))
+        return damaged(file, "a dictionary is replaced or begins with a delta", error);
     struct kt_flatbuf_table data = kt_flatbuf_table(&message->from, message->header, DICTIONARY_DATA);
-    kith_status status = kt_ipc_record(&message->from, data, dictionary->schema->fields, 1, body, kt_view_name(file->view), &part->record, error);
+    kith_status status = kt_ipc_record(&message->from, data, dictionary->schema->fields, 1, body,
+                                       kt_view_name(file->view), &part->record, error);
     if (!status) dictionary->part_count++;
     return status;
 }
 
-static kith_status open_dictionaries(struct kt_ipc_file *file, const struct ipc_footer *footer, kith_error *error)
+static kith_status open_dictionaries(struct kt_ipc_file *file, const struct ipc_footer *footer,
+                                     kith_error *error)
 {
     struct kt_flatbuf_vector blocks = footer->dictionaries;
     kith_status status = KITH_OK;
@@ -156,12 +164,14 @@ static kith_status open_batches(struct kt_ipc_file *file, const struct ipc_foote
         struct ipc_range body;
         struct file_batch *batch = &file->batches[i];
         status = open_block(file, footer, blocks, i, &end, IPC_RECORD_BATCH, &message, &body, error);
-        if (!status) status = kt_ipc_record(&message.from, message.header, file->schema->fields, file->schema->count, body,
-                                            kt_view_name(file->view), &batch->record, error);
+        if (!status)
+            status = kt_ipc_record(&message.from, message.header, file->schema->fields, file->schema->count,
+                                   body, kt_view_name(file->view), &batch->record, error);
         if (status) return status;
         file->batch_count++;
         file->begins[i + 1] = file->begins[i] + batch->record.rows;
-        if (file->begins[i + 1] > (uint64_t)1 << 48) return damaged(file, "it claims more rows than can be", error);
+        if (file->begins[i + 1] > (uint64_t)1 << 48)
+            return damaged(file, "it claims more rows than can be", error);
         if (!batch->record.zstd) continue;
         batch->loaded = kt_alloc_zero(file->schema->count, sizeof *batch->loaded);
         if (!batch->loaded) return kt_fail_memory(error, file->schema->count * sizeof *batch->loaded);
@@ -169,12 +179,14 @@ static kith_status open_batches(struct kt_ipc_file *file, const struct ipc_foote
     return status;
 }
 
-static kith_status set_up_columns(struct kt_ipc_file *file, const int64_t *ids, uint32_t id_count, kith_error *error)
+static kith_status set_up_columns(struct kt_ipc_file *file, const int64_t *ids, uint32_t id_count,
+                                  kith_error *error)
 {
     uint32_t node = 0, dictionary = 0;
     file->columns = kt_alloc_zero(file->schema->count, sizeof *file->columns);
     file->dictionaries = kt_alloc_zero(id_count, sizeof *file->dictionaries);
-    if (!file->columns || !file->dictionaries) return kt_fail_memory(error, file->schema->count * sizeof *file->columns);
+    if (!file->columns || !file->dictionaries)
+        return kt_fail_memory(error, file->schema->count * sizeof *file->columns);
     for (uint32_t i = 0; i < file->schema->count; i++) {
         const struct kt_field *field = &file->schema->fields[i];
         file->columns[i] = (struct file_column){ node, dictionary, kt_field_nodes(field) - 1 };
@@ -183,7 +195,8 @@ static kith_status set_up_columns(struct kt_ipc_file *file, const int64_t *ids, 
     }
     for (uint32_t i = 0; i < id_count; i++) {
         uint32_t number = i;
-        const struct kt_field *field = kt_ipc_dictionary_field(file->schema->fields, file->schema->count, &number);
+        const struct kt_field *field =
+            kt_ipc_dictionary_field(file->schema->fields, file->schema->count, &number);
         if (!field) return damaged(file, "its dictionaries are not those of its schema", error);
         kith_status status = kt_ipc_values_schema(field, &file->dictionaries[i].schema, error);
         if (status) return status;
@@ -207,7 +220,8 @@ static kith_status open_footer(struct kt_ipc_file *file, kith_error *error)
     if (!status) status = kt_ipc_tail(bytes, length, name, &range, error);
     if (!status) status = kt_view(file->view, range.at, range.size, &bytes, error);
     if (!status) status = kt_ipc_footer(bytes, range, name, &footer, error);
-    if (!status) status = kt_ipc_get_schema(&footer.from, footer.schema, &file->schema, &ids, &id_count, error);
+    if (!status)
+        status = kt_ipc_get_schema(&footer.from, footer.schema, &file->schema, &ids, &id_count, error);
     if (!status) status = set_up_columns(file, ids, id_count, error);
     if (!status) status = open_dictionaries(file, &footer, error);
     if (!status) status = open_batches(file, &footer, error);
@@ -225,8 +239,10 @@ kith_status kt_ipc_open(struct kt_view_file *view, struct kt_ipc_file **out, kit
     atomic_init(&file->references, 1);
     file->view = view;
     kith_status status = open_footer(file, error);
-    if (status) file_free(file);
-    else *out = file;
+    if (status)
+        file_free(file);
+    else
+        *out = file;
     return status;
 }
 
@@ -262,14 +278,16 @@ static struct ipc_source source_of(const struct kt_ipc_file *file)
     return (struct ipc_source){ .file = file->view, .name = kt_view_name(file->view) };
 }
 
-static kith_status make_dictionary(struct kt_ipc_file *file, struct file_dictionary *dictionary, struct kt_batch **out, kith_error *error)
+static kith_status make_dictionary(struct kt_ipc_file *file, struct file_dictionary *dictionary,
+                                   struct kt_batch **out, kith_error *error)
 {
     struct ipc_source source = source_of(file);
     struct kt_batch *values = NULL;
     kith_status status = KITH_OK;
     for (uint32_t i = 0; !status && i < dictionary->part_count; i++) {
         struct kt_batch *part = NULL, *joined = NULL;
-        status = kt_ipc_make_batch(&source, &dictionary->parts[i].record, dictionary->schema, NULL, &part, error);
+        status =
+            kt_ipc_make_batch(&source, &dictionary->parts[i].record, dictionary->schema, NULL, &part, error);
         if (!status && values) {
             status = kt_ipc_join(values, part, &joined, error);
             kt_batch_release(values);
@@ -279,21 +297,26 @@ static kith_status make_dictionary(struct kt_ipc_file *file, struct file_diction
             values = part;
         }
     }
-    if (status) kt_batch_release(values);
-    else *out = values;
+    if (status)
+        kt_batch_release(values);
+    else
+        *out = values;
     return status;
 }
 
 /* Makes sure that `count` dictionaries from `first` on are there; those without parts stay NULL. */
-static kith_status need_dictionaries(struct kt_ipc_file *file, uint32_t first, uint32_t count, kith_error *error)
+static kith_status need_dictionaries(struct kt_ipc_file *file, uint32_t first, uint32_t count,
+                                     kith_error *error)
 {
     for (uint32_t i = first; i < first + count; i++) {
         struct file_dictionary *dictionary = &file->dictionaries[i];
         struct kt_batch *made = NULL, *none = NULL;
-        if (!dictionary->part_count || atomic_load_explicit(&dictionary->values, memory_order_acquire)) continue;
+        if (!dictionary->part_count || atomic_load_explicit(&dictionary->values, memory_order_acquire))
+            continue;
         kith_status status = make_dictionary(file, dictionary, &made, error);
         if (status) return status;
-        if (!atomic_compare_exchange_strong_explicit(&dictionary->values, &none, made, memory_order_acq_rel, memory_order_acquire))
+        if (!atomic_compare_exchange_strong_explicit(&dictionary->values, &none, made, memory_order_acq_rel,
+                                                     memory_order_acquire))
             kt_batch_release(made);
     }
     return KITH_OK;
@@ -302,22 +325,30 @@ static kith_status need_dictionaries(struct kt_ipc_file *file, uint32_t first, u
 enum { FEW = 8 };
 
 /* The batches of `count` dictionaries from `first` on: in `few` when they fit, else in memory to be freed. */
-static struct kt_batch **gather(struct kt_ipc_file *file, uint32_t first, uint32_t count, struct kt_batch *few[FEW])
+static struct kt_batch **gather(struct kt_ipc_file *file, uint32_t first, uint32_t count,
+                                struct kt_batch *few[FEW])
 {
     struct kt_batch **all = count <= FEW ? few : kt_alloc_array(count, sizeof(struct kt_batch *));
-    for (uint32_t i = 0; all && i < count; i++) all[i] = atomic_load_explicit(&file->dictionaries[first + i].values, memory_order_acquire);
+    for (uint32_t i = 0; all && i < count; i++)
+        all[i] = atomic_load_explicit(&file->dictionaries[first + i].values, memory_order_acquire);
     return all;
 }
 
-static kith_status need_loaded(struct kt_ipc_file *file, struct file_batch *batch, uint32_t column, struct ipc_loaded **out, kith_error *error)
+static kith_status need_loaded(struct kt_ipc_file *file, struct file_batch *batch, uint32_t column,
+                               struct ipc_loaded **out, kith_error *error)
 {
-    struct ipc_loaded *made = NULL, *there = atomic_load_explicit(&batch->loaded[column], memory_order_acquire);
+    struct ipc_loaded *made = NULL,
+                      *there = atomic_load_explicit(&batch->loaded[column], memory_order_acquire);
     struct ipc_source source = source_of(file);
     if (!there) {
-        kith_status status = kt_ipc_load(&source, &batch->record, &file->schema->fields[column], file->columns[column].node, &made, error);
+        kith_status status = kt_ipc_load(&source, &batch->record, &file->schema->fields[column],
+                                         file->columns[column].node, &made, error);
         if (status) return status;
-        if (atomic_compare_exchange_strong_explicit(&batch->loaded[column], &there, made, memory_order_acq_rel, memory_order_acquire)) there = made;
-        else kt_ipc_loaded_free(made);
+        if (atomic_compare_exchange_strong_explicit(&batch->loaded[column], &there, made,
+                                                    memory_order_acq_rel, memory_order_acquire))
+            there = made;
+        else
+            kt_ipc_loaded_free(made);
     }
     *out = there;
     return KITH_OK;
@@ -330,22 +361,25 @@ static uint32_t batch_of(const struct kt_ipc_file *file, uint64_t row)
     uint32_t low = 0, high = file->batch_count;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (file->begins[middle] <= row) low = middle;
-        else high = middle;
+        if (file->begins[middle] <= row)
+            low = middle;
+        else
+            high = middle;
     }
     return low;
 }
 
-kith_status kt_ipc_column(struct kt_ipc_file *file, uint32_t column, uint64_t row, uint64_t count, struct kt_array *array, struct kt_array *room,
-                          kith_error *error)
+kith_status kt_ipc_column(struct kt_ipc_file *file, uint32_t column, uint64_t row, uint64_t count,
+                          struct kt_array *array, struct kt_array *room, kith_error *error)
 {
     struct kt_batch *few[FEW], **dictionaries = few;
     struct ipc_loaded *loaded = NULL;
     kith_status status = KITH_OK;
     uint32_t at = batch_of(file, row);
-    if (at >= file->batch_count || row < file->begins[at] || row > file->begins[at + 1] || count > file->begins[at + 1] - row)
-        return kt_fail(error, KITH_INVALID, "%s: rows %llu to %llu do not lie in one record batch", kt_view_name(file->view),
-                       (unsigned long long)row, (unsigned long long)(row + count));
+    if (at >= file->batch_count || row < file->begins[at] || row > file->begins[at + 1] ||
+        count > file->begins[at + 1] - row)
+        return kt_fail(error, KITH_INVALID, "%s: rows %llu to %llu do not lie in one record batch",
+                       kt_view_name(file->view), (unsigned long long)row, (unsigned long long)(row + count));
     struct file_batch *batch = &file->batches[at];
     const struct kt_field *field = &file->schema->fields[column];
     uint32_t needed = kt_ipc_dictionaries(field), first = file->columns[column].dictionary;
@@ -357,7 +391,10 @@ kith_status kt_ipc_column(struct kt_ipc_file *file, uint32_t column, uint64_t ro
     }
     if (batch->loaded) status = need_loaded(file, batch, column, &loaded, error);
     if (!status) {
-        struct ipc_lend lend = { .source = source_of(file), .record = &batch->record, .loaded = loaded, .dictionaries = dictionaries,
+        struct ipc_lend lend = { .source = source_of(file),
+                                 .record = &batch->record,
+                                 .loaded = loaded,
+                                 .dictionaries = dictionaries,
                                  .node = file->columns[column].node };
         kt_array_wire(array, field, room);
         status = kt_ipc_lend(&lend, array, row - file->begins[at], count, error);
@@ -382,13 +419,17 @@ kith_status kt_ipc_batch(struct kt_ipc_file *file, uint32_t at, struct kt_batch 
     struct kt_batch *few[FEW], **dictionaries = NULL, *batch = NULL;
     struct ipc_source source = source_of(file);
     struct file_hold *hold = NULL;
-    if (at >= file->batch_count) return kt_fail(error, KITH_INVALID, "%s has %u record batches, no number %u", source.name, file->batch_count, at);
+    if (at >= file->batch_count)
+        return kt_fail(error, KITH_INVALID, "%s has %u record batches, no number %u", source.name,
+                       file->batch_count, at);
     kith_status status = need_dictionaries(file, 0, file->dictionary_count, error);
     if (status) return status;
     dictionaries = gather(file, 0, file->dictionary_count, few);
     hold = kt_alloc(sizeof *hold);
     if (!dictionaries || !hold) status = kt_fail_memory(error, sizeof *hold);
-    if (!status) status = kt_ipc_make_batch(&source, &file->batches[at].record, file->schema, dictionaries, &batch, error);
+    if (!status)
+        status =
+            kt_ipc_make_batch(&source, &file->batches[at].record, file->schema, dictionaries, &batch, error);
     if (status) goto out;
     *hold = (struct file_hold){ { NULL, file_hold_release }, kt_ipc_share(file) };
     kt_batch_hold(batch, &hold->hold);

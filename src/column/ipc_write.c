@@ -4,14 +4,18 @@
  *   stream   schema | dictionary and record batches ... | ff ff ff ff 00 00 00 00
  *   message  ff ff ff ff | i32 bytes of metadata and padding | metadata (flatbuffer) | padding | body
  *
- * The metadata are padded so that every body, and in it every buffer, begins at a multiple of 64 from the start of the
- * file: a mapped vector column is aligned as it lies. The block table (cache/view.h) stands between the end-of-stream
- * mark and the footer, where readers that follow either never look.
+ * The metadata are padded so that every body, and in it every buffer, begins at a multiple of 64 from the
+ * start of the file: a mapped vector column is aligned as it lies. The block table (cache/view.h) stands
+ * between the end-of-stream mark and the footer, where readers that follow either never look.
  *
- * Dictionaries. A stream may replace a dictionary, so there each array's own is written when it is not the one written
- * last. A file may only add to one: the texts of the first batch are written first, each later batch is re-encoded
- * against them, and texts it has beyond are written before it as a delta. "Not the one written last" is known by
- * address, which is why the last batch is kept: while it lives its addresses mean it.
+ * What is not in plain form (views, large lists, dictionaries of other things than text) is cast to it batch
+ * by batch.
+ *
+ * Dictionaries. A stream may replace a dictionary, so there each array's own is written when it is not the
+ * one written last. A file may only add to one: the texts of the first batch are written first, each later
+ * batch is re-encoded against them, and texts it has beyond are written before it as a delta. "Not the one
+ * written last" is known by address, which is why the last batch is kept: while it lives its addresses mean
+ * it.
  */
 #include <string.h>
 
@@ -27,18 +31,19 @@ enum { BLOCK_BYTES = 24 };
 
 struct out_dictionary {
     const struct kt_field *field;
-    struct kt_text_map texts;     /* file: all texts met */
-    uint32_t written;             /* file: of them */
-    struct kt_array last;         /* values, while the writer's `last` lives */
-    bool known;                   /* `last` is one */
-    bool as_it_is;                /* file: indices of `last` are those of `texts` */
+    struct kt_text_map texts; /* file: all texts met */
+    uint32_t written;         /* file: of them */
+    struct kt_array last;     /* values, while the writer's `last` lives */
+    bool known;               /* `last` is one */
+    bool as_it_is;            /* file: indices of `last` are those of `texts` */
 };
 
 struct kt_ipc_writer {
     struct kt_sink *sink;
     uint64_t begin; /* where in the sink the file begins */
     enum kt_ipc_form form;
-    struct kt_schema *schema;
+    struct kt_schema *schema; /* in plain form */
+    bool casts;               /* batches come in another form */
     const struct kt_field **fields;
     uint32_t *columns; /* of the schema */
     uint32_t count;
@@ -46,7 +51,7 @@ struct kt_ipc_writer {
     uint32_t dictionary_count;
     struct kt_batch *last; /* the batch written last */
     struct kt_flatbuf_writer metadata;
-    struct ipc_body body, texts; /* of the record batch, of a dictionary batch within it */
+    struct ipc_body body, texts;                 /* of the record batch, of a dictionary batch within it */
     struct kt_buffer records, dictionary_blocks; /* Block, each BLOCK_BYTES */
 };
 
@@ -68,25 +73,30 @@ static size_t message_begin(struct kt_flatbuf_writer *metadata, int kind, uint64
     return slots.at[MESSAGE_HEADER];
 }
 
-static void put_record(struct kt_flatbuf_writer *metadata, size_t at, const struct ipc_body *body, int64_t rows)
+static void put_record(struct kt_flatbuf_writer *metadata, size_t at, const struct ipc_body *body,
+                       int64_t rows)
 {
     struct kt_flatbuf_slots slots = kt_flatbuf_put_table(metadata, at, (const uint8_t[]){ 8, 4, 4 }, 3);
     kt_flatbuf_put(metadata, slots.at[RECORD_LENGTH], rows, 8);
     size_t nodes = kt_flatbuf_put_vector(metadata, slots.at[RECORD_NODES], body->nodes.size / 16, 16);
-    if (!metadata->failed && body->nodes.size) memcpy(metadata->out.data + nodes, body->nodes.data, body->nodes.size);
+    if (!metadata->failed && body->nodes.size)
+        memcpy(metadata->out.data + nodes, body->nodes.data, body->nodes.size);
     size_t buffers = kt_flatbuf_put_vector(metadata, slots.at[RECORD_BUFFERS], body->buffers.size / 16, 16);
-    if (!metadata->failed && body->buffers.size) memcpy(metadata->out.data + buffers, body->buffers.data, body->buffers.size);
+    if (!metadata->failed && body->buffers.size)
+        memcpy(metadata->out.data + buffers, body->buffers.data, body->buffers.size);
 }
 
 /* Writes a message whose metadata are made; `body` may be NULL, `blocks` takes its Block unless NULL. */
-static kith_status message_write(struct kt_ipc_writer *writer, const struct ipc_body *body, struct kt_buffer *blocks, kith_error *error)
+static kith_status message_write(struct kt_ipc_writer *writer, const struct ipc_body *body,
+                                 struct kt_buffer *blocks, kith_error *error)
 {
     uint8_t prefix[8], block[BLOCK_BYTES] = { 0 };
     const struct kt_buffer *metadata = &writer->metadata.out;
     if (writer->metadata.failed) return memory_out(error);
     uint64_t at = kt_sink_at(writer->sink) - writer->begin;
     uint64_t size = kt_round_up(at + sizeof prefix + metadata->size, IPC_ALIGN) - at - sizeof prefix;
-    if (size > INT32_MAX) return kt_fail(error, KITH_INVALID, "the metadata of an Arrow message would exceed 2 GiB");
+    if (size > INT32_MAX)
+        return kt_fail(error, KITH_INVALID, "the metadata of an Arrow message would exceed 2 GiB");
     kt_put_u32(prefix, UINT32_MAX);
     kt_put_u32(prefix + 4, (uint32_t)size);
     kt_put_u64(block, at);
@@ -111,22 +121,24 @@ static kith_status message_write(struct kt_ipc_writer *writer, const struct ipc_
 
 /* ---- dictionaries ---- */
 
-static kith_status no_dictionaries(void *context, uint32_t number, const struct kt_array *array, int64_t row, int64_t count,
-                                   struct kt_array *recoded, kith_error *error)
+static kith_status no_dictionaries(void *context, uint32_t number, const struct kt_array *array, int64_t row,
+                                   int64_t count, struct kt_array *recoded, kith_error *error)
 {
     (void)context, (void)number, (void)row, (void)count, (void)recoded;
-    return kt_fail(error, KITH_UNSUPPORTED, "column \"%s\" is a dictionary within a dictionary", array->field->name);
+    return kt_fail(error, KITH_UNSUPPORTED, "column \"%s\" is a dictionary within a dictionary",
+                   array->field->name);
 }
 
-static kith_status write_values(struct kt_ipc_writer *writer, uint32_t number, const struct kt_array *values, bool delta,
-                                kith_error *error)
+static kith_status write_values(struct kt_ipc_writer *writer, uint32_t number, const struct kt_array *values,
+                                bool delta, kith_error *error)
 {
     kt_ipc_body_clear(&writer->texts);
     struct ipc_encode encode = { .body = &writer->texts, .recode = no_dictionaries };
     kith_status status = kt_ipc_encode(&encode, values, 0, values->length, error);
     if (status) return status;
     size_t header = message_begin(&writer->metadata, IPC_DICTIONARY_BATCH, writer->texts.bytes);
-    struct kt_flatbuf_slots slots = kt_flatbuf_put_table(&writer->metadata, header, (const uint8_t[]){ 8, 4, 1 }, 3);
+    struct kt_flatbuf_slots slots =
+        kt_flatbuf_put_table(&writer->metadata, header, (const uint8_t[]){ 8, 4, 1 }, 3);
     kt_flatbuf_put(&writer->metadata, slots.at[DICTIONARY_ID], number, 8);
     kt_flatbuf_put(&writer->metadata, slots.at[DICTIONARY_DELTA], delta, 1);
     put_record(&writer->metadata, slots.at[DICTIONARY_DATA], &writer->texts, values->length);
@@ -134,18 +146,23 @@ static kith_status write_values(struct kt_ipc_writer *writer, uint32_t number, c
 }
 
 /* Writes the texts of a map that were not written yet. */
-static kith_status write_texts(struct kt_ipc_writer *writer, uint32_t number, struct out_dictionary *dictionary, kith_error *error)
+static kith_status write_texts(struct kt_ipc_writer *writer, uint32_t number,
+                               struct out_dictionary *dictionary, kith_error *error)
 {
     static const int64_t none = 0;
     const struct kt_text_map *map = &dictionary->texts;
     const struct kt_field *field = &dictionary->field->children[0];
     uint32_t first = dictionary->written, count = map->count - first;
-    struct kt_array values = { .field = field, .length = count, .offset = first, .data = map->data,
+    struct kt_array values = { .field = field,
+                               .length = count,
+                               .offset = first,
+                               .data = map->data,
                                .values = (const uint8_t *)(map->offsets ? map->offsets : &none) };
     int32_t *narrow = NULL;
     if (kt_type_offset_bytes(field->type) == 4) {
         if (map->count && map->offsets[map->count] > INT32_MAX)
-            return kt_fail(error, KITH_INVALID, "the dictionary of column \"%s\" would exceed 2 GiB", dictionary->field->name);
+            return kt_fail(error, KITH_INVALID, "the dictionary of column \"%s\" would exceed 2 GiB",
+                           dictionary->field->name);
         narrow = kt_alloc_array((size_t)map->count + 1, sizeof *narrow);
         if (!narrow) return memory_out(error);
         narrow[0] = 0;
@@ -161,12 +178,14 @@ static kith_status write_texts(struct kt_ipc_writer *writer, uint32_t number, st
 
 static bool same_values(const struct kt_array *a, const struct kt_array *b)
 {
-    return a->values == b->values && a->data == b->data && a->validity == b->validity && a->offset == b->offset && a->length == b->length;
+    return a->values == b->values && a->data == b->data && a->validity == b->validity &&
+           a->offset == b->offset && a->length == b->length;
 }
 
 /* The indices of rows [row, row + count) in the writer's own numbering, with nulls for null values. */
-static kith_status recode(struct kt_ipc_writer *writer, struct out_dictionary *dictionary, const struct kt_array *array,
-                          int64_t row, int64_t count, struct kt_array *recoded, kith_error *error)
+static kith_status recode(struct kt_ipc_writer *writer, struct out_dictionary *dictionary,
+                          const struct kt_array *array, int64_t row, int64_t count, struct kt_array *recoded,
+                          kith_error *error)
 {
     const struct kt_array *values = &array->children[0];
     uint32_t width = kt_field_entry_bytes(array->field);
@@ -183,18 +202,22 @@ static kith_status recode(struct kt_ipc_writer *writer, struct out_dictionary *d
         int64_t index = kt_text_map_add(&dictionary->texts, text, size);
         if (index < 0) return memory_out(error);
         if (width < 4 && index >= (int64_t)1 << (8 * width - (array->field->index <= KT_INT64)))
-            return kt_fail(error, KITH_INVALID, "column \"%s\" has more distinct values than its %s indices can count",
+            return kt_fail(error, KITH_INVALID,
+                           "column \"%s\" has more distinct values than its %s indices can count",
                            array->field->name, kt_type_name(array->field->index));
         memcpy(indices + i * width, &index, width);
         kt_bit_set(validity, (uint64_t)i);
     }
-    *recoded = (struct kt_array){ .field = array->field, .length = count, .validity = validity, .values = indices,
+    *recoded = (struct kt_array){ .field = array->field,
+                                  .length = count,
+                                  .validity = validity,
+                                  .values = indices,
                                   .children = array->children };
     return KITH_OK;
 }
 
-static kith_status meet_dictionary(void *context, uint32_t number, const struct kt_array *array, int64_t row, int64_t count,
-                                   struct kt_array *recoded, kith_error *error)
+static kith_status meet_dictionary(void *context, uint32_t number, const struct kt_array *array, int64_t row,
+                                   int64_t count, struct kt_array *recoded, kith_error *error)
 {
     struct kt_ipc_writer *writer = context;
     struct out_dictionary *dictionary = &writer->dictionaries[number];
@@ -229,7 +252,8 @@ static kith_status meet_dictionary(void *context, uint32_t number, const struct 
 void kt_ipc_abandon(struct kt_ipc_writer *writer)
 {
     if (!writer) return;
-    for (uint32_t i = 0; i < writer->dictionary_count; i++) kt_text_map_release(&writer->dictionaries[i].texts);
+    for (uint32_t i = 0; writer->dictionaries && i < writer->dictionary_count; i++)
+        kt_text_map_release(&writer->dictionaries[i].texts);
     kt_batch_release(writer->last);
     kt_schema_release(writer->schema);
     kt_ipc_body_release(&writer->body);
@@ -243,25 +267,11 @@ void kt_ipc_abandon(struct kt_ipc_writer *writer)
     kt_free(writer);
 }
 
-static bool holds_views(const struct kt_field *field)
-{
-    bool views = kt_type_is_view(field->type);
-    for (uint32_t i = 0; !views && i < field->child_count; i++) views = holds_views(&field->children[i]);
-    return views;
-}
-
-static bool is_text_dictionary(const struct kt_field *field)
-{
-    return field->type != KT_DICTIONARY || field->children[0].type == KT_UTF8 || field->children[0].type == KT_LARGE_UTF8;
-}
-
 static kith_status choose_columns(struct kt_ipc_writer *writer, const uint32_t *columns, kith_error *error)
 {
     for (uint32_t i = 0; i < writer->count; i++) {
         writer->columns[i] = columns ? columns[i] : i;
         const struct kt_field *field = writer->fields[i] = &writer->schema->fields[writer->columns[i]];
-        if (holds_views(field) || !is_text_dictionary(field))
-            return kt_fail(error, KITH_UNSUPPORTED, "column \"%s\" must be cast to its plain form before it is written", field->name);
         writer->dictionary_count += kt_ipc_dictionaries(field);
     }
     writer->dictionaries = kt_alloc_zero(writer->dictionary_count, sizeof *writer->dictionaries);
@@ -278,15 +288,17 @@ static kith_status choose_columns(struct kt_ipc_writer *writer, const uint32_t *
 static kith_status write_schema(struct kt_ipc_writer *writer, kith_error *error)
 {
     kith_status status = KITH_OK;
-    if (writer->form == KT_IPC_FILE) status = kt_sink_write(writer->sink, kt_ipc_magic, sizeof kt_ipc_magic, error);
+    if (writer->form == KT_IPC_FILE)
+        status = kt_sink_write(writer->sink, kt_ipc_magic, sizeof kt_ipc_magic, error);
     if (status) return status;
     size_t header = message_begin(&writer->metadata, IPC_SCHEMA, 0);
     kt_ipc_put_schema(&writer->metadata, header, writer->fields, writer->count, writer->schema->metadata);
     return message_write(writer, NULL, NULL, error);
 }
 
-kith_status kt_ipc_begin(struct kt_sink *sink, enum kt_ipc_form form, const struct kt_schema *schema, const uint32_t *columns,
-                         uint32_t column_count, struct kt_ipc_writer **out, kith_error *error)
+kith_status kt_ipc_begin(struct kt_sink *sink, enum kt_ipc_form form, const struct kt_schema *schema,
+                         const uint32_t *columns, uint32_t column_count, struct kt_ipc_writer **out,
+                         kith_error *error)
 {
     struct kt_ipc_writer *writer = kt_alloc_zero(1, sizeof *writer);
     kith_status status;
@@ -294,26 +306,34 @@ kith_status kt_ipc_begin(struct kt_sink *sink, enum kt_ipc_form form, const stru
     writer->sink = sink;
     writer->begin = kt_sink_at(sink);
     writer->form = form;
-    writer->schema = kt_schema_share(schema);
     writer->count = columns ? column_count : schema->count;
     writer->fields = kt_alloc_zero(writer->count, sizeof *writer->fields);
     writer->columns = kt_alloc_zero(writer->count, sizeof *writer->columns);
-    status = writer->fields && writer->columns ? choose_columns(writer, columns, error) : memory_out(error);
+    status = kt_schema_plain(schema, &writer->schema, error);
+    writer->casts = writer->schema != schema;
+    if (!status)
+        status =
+            writer->fields && writer->columns ? choose_columns(writer, columns, error) : memory_out(error);
     if (!status) status = write_schema(writer, error);
-    if (status) kt_ipc_abandon(writer);
-    else *out = writer;
+    if (status)
+        kt_ipc_abandon(writer);
+    else
+        *out = writer;
     return status;
 }
 
-kith_status kt_ipc_write(struct kt_ipc_writer *writer, const struct kt_batch *batch, kith_error *error)
+static kith_status write_batch(struct kt_ipc_writer *writer, const struct kt_batch *batch, kith_error *error)
 {
     kith_status status = KITH_OK;
     kt_ipc_body_clear(&writer->body);
     struct ipc_encode encode = { .body = &writer->body, .recode = meet_dictionary, .context = writer };
     for (uint32_t i = 0; !status && i < writer->count; i++) {
         const struct kt_array *column = &batch->columns[writer->columns[i]];
-        if (writer->columns[i] >= batch->schema->count || !kt_field_same_type(column->field, writer->fields[i]))
-            return kt_fail(error, KITH_TYPE, "column \"%s\" of a batch is not of the type that the file began with", writer->fields[i]->name);
+        if (writer->columns[i] >= batch->schema->count ||
+            !kt_field_same_type(column->field, writer->fields[i]))
+            return kt_fail(error, KITH_TYPE,
+                           "column \"%s\" of a batch is not of the type that the file began with",
+                           writer->fields[i]->name);
         status = kt_ipc_encode(&encode, column, 0, batch->rows, error);
     }
     if (status) return status;
@@ -322,6 +342,19 @@ kith_status kt_ipc_write(struct kt_ipc_writer *writer, const struct kt_batch *ba
     status = message_write(writer, &writer->body, &writer->records, error);
     kt_batch_release(writer->last);
     writer->last = kt_batch_share(batch);
+    return status;
+}
+
+kith_status kt_ipc_write(struct kt_ipc_writer *writer, const struct kt_batch *batch, kith_error *error)
+{
+    struct kt_batch *plain = NULL;
+    if (!writer->casts) return write_batch(writer, batch, error);
+    if (batch->schema->count != writer->schema->count)
+        return kt_fail(error, KITH_TYPE, "a batch has %u columns, the file began with %u",
+                       batch->schema->count, writer->schema->count);
+    kith_status status = kt_batch_plain(batch, writer->schema, &plain, error);
+    if (!status) status = write_batch(writer, plain, error);
+    kt_batch_release(plain);
     return status;
 }
 
@@ -338,7 +371,8 @@ static kith_status write_footer(struct kt_ipc_writer *writer, kith_error *error)
     kt_flatbuf_begin(metadata);
     struct kt_flatbuf_slots slots = kt_flatbuf_put_table(metadata, 0, (const uint8_t[]){ 2, 4, 4, 4 }, 4);
     kt_flatbuf_put(metadata, slots.at[FOOTER_VERSION], IPC_V5, 2);
-    kt_ipc_put_schema(metadata, slots.at[FOOTER_SCHEMA], writer->fields, writer->count, writer->schema->metadata);
+    kt_ipc_put_schema(metadata, slots.at[FOOTER_SCHEMA], writer->fields, writer->count,
+                      writer->schema->metadata);
     put_blocks(metadata, slots.at[FOOTER_DICTIONARIES], &writer->dictionary_blocks);
     put_blocks(metadata, slots.at[FOOTER_RECORDS], &writer->records);
     if (metadata->failed) return memory_out(error);

@@ -761,14 +761,12 @@ static kith_status posix_remove(struct kt_io *io, const char *name, kith_error *
     return status;
 }
 
+static int remove_below(int folder, const char *name, int depth);
+
 /* Files go in the order of their names: a log loses its oldest commits first, so that nobody who finds a
  * name free takes it for the end of the log (see store_txn.c). */
-static int remove_below(int folder, const char *name, int depth)
+static int empty_folder(int folder, const char *name, int depth)
 {
-    if (kt_posix.unlink(folder, name, 0) == 0 || errno == ENOENT) return 0;
-    if (errno != EISDIR && errno != EPERM) return -1;
-    if (depth == DEEPEST_TREE) return errno = ELOOP, -1;
-
     struct kt_io_names names = { 0 };
     int fd = open_again(folder, name, FOLDER_FLAGS | O_NOFOLLOW, 0);
     int result = fd < 0 ? -1 : list_names(fd, &names);
@@ -777,8 +775,23 @@ static int remove_below(int folder, const char *name, int depth)
     int code = errno;
     kt_io_names_release(&names);
     errno = code;
-    if (!result && kt_posix.unlink(folder, name, AT_REMOVEDIR) && errno != ENOENT) result = -1;
     return result;
+}
+
+/* Somebody may put a file into a folder that is being emptied, so it is tried again a few times. */
+static int remove_below(int folder, const char *name, int depth)
+{
+    enum { TRIES = 16 };
+    if (kt_posix.unlink(folder, name, 0) == 0 || errno == ENOENT) return 0;
+    if (errno != EISDIR && errno != EPERM) return -1;
+    if (depth == DEEPEST_TREE) return errno = ELOOP, -1;
+    for (int i = 0; i < TRIES; i++) {
+        if (empty_folder(folder, name, depth))
+            return errno == ENOENT ? 0 : -1; /* somebody else removes it too */
+        if (kt_posix.unlink(folder, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return 0;
+        if (errno != ENOTEMPTY && errno != EEXIST) return -1;
+    }
+    return -1;
 }
 
 static kith_status posix_remove_tree(struct kt_io *io, const char *name, kith_error *error)

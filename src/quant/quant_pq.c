@@ -197,13 +197,23 @@ struct pq_training {
     uint64_t seed;
     const float *residuals;
     uint64_t count;
+    struct kt_work *work;
     struct part *parts; /* one for each worker */
     uint32_t workers;
 };
 
-static void train_part(const struct pq_training *t, uint32_t table, struct part *part)
+/* Between rounds, because a wide part takes long: worker 0 is the caller's thread and may report. */
+static kith_status look_up(const struct pq_training *t, uint32_t table, uint32_t worker, kith_error *error)
+{
+    if (worker == 0) return kt_work_tick(t->work, "train", table, t->pq->tables, error);
+    bool cancelled = t->work && atomic_load(&t->work->cancelled);
+    return cancelled ? kt_fail(error, KITH_CANCELLED, "cancelled while training codes") : KITH_OK;
+}
+
+static kith_status train_part(const struct pq_training *t, uint32_t table, uint32_t worker, kith_error *error)
 {
     uint32_t first = t->pq->begin[table];
+    struct part *part = &t->parts[worker];
     float *codes = t->pq->codebook + (size_t)CODES * first, *columns = t->pq->columns + (size_t)CODES * first;
     part->width = t->pq->begin[table + 1] - first;
     part->random = (struct kt_random){ t->seed + table };
@@ -212,19 +222,21 @@ static void train_part(const struct pq_training *t, uint32_t table, struct part 
     memset(part->chosen, 0xff, t->count);
     seed_codes(part, codes);
     turn_codes(codes, part->width, columns);
-    for (uint32_t i = 0; i < t->iterations; i++) {
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; !status && i < t->iterations; i++) {
         if (choose_codes(part, columns) <= t->count / SETTLED_SHARE) break;
         average_codes(part, codes);
         turn_codes(codes, part->width, columns);
+        status = look_up(t, table, worker, error);
     }
+    return status;
 }
 
 static kith_status train_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
 {
-    struct pq_training *t = context;
-    (void)error;
-    for (uint64_t table = begin; table < end; table++) train_part(t, (uint32_t)table, &t->parts[worker]);
-    return KITH_OK;
+    kith_status status = KITH_OK;
+    for (uint64_t table = begin; !status && table < end; table++) status = train_part(context, (uint32_t)table, worker, error);
+    return status;
 }
 
 static kith_status parts_take(struct pq_training *t, kith_error *error)
@@ -260,7 +272,7 @@ kith_status kt_pq_train(uint32_t dim, uint32_t tables, uint32_t max_iterations, 
 {
     struct kt_pq pq = { 0 };
     struct pq_training t = { .pq = &pq, .iterations = max_iterations ? max_iterations : DEFAULT_ITERATIONS, .seed = seed,
-                             .residuals = residuals, .count = count };
+                             .residuals = residuals, .count = count, .work = work };
     kith_status status = pq_take(dim, tables, &pq, error);
     if (status) goto out;
     memset(pq.codebook, 0, (size_t)dim * CODES * sizeof(float));

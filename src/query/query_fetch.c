@@ -62,13 +62,13 @@ kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct 
         projection.items[count] = (struct kt_projected){ KT_SHOW_COLUMN, (uint32_t)column };
         fields[count++] = schema->fields[column];
     }
-    if (wanted->row_id && !wants(wanted, "_rowid")) {
-        projection.items[count] = (struct kt_projected){ KT_SHOW_ROW_ID, 0 };
-        fields[count++] = made_field("_rowid", KT_UINT64);
-    }
     if (wanted->distance && !wants(wanted, "_distance")) {
         projection.items[count] = (struct kt_projected){ KT_SHOW_DISTANCE, 0 };
         fields[count++] = made_field("_distance", KT_FLOAT32);
+    }
+    if (wanted->row_id && !wants(wanted, "_rowid")) {
+        projection.items[count] = (struct kt_projected){ KT_SHOW_ROW_ID, 0 };
+        fields[count++] = made_field("_rowid", KT_UINT64);
     }
     if (wanted->query_index) {
         projection.items[count] = (struct kt_projected){ KT_SHOW_QUERY_INDEX, 0 };

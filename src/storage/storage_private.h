@@ -144,7 +144,8 @@ kith_status kt_checkpoint_decode(const uint8_t *bytes, size_t size, struct kt_st
 struct kt_store {
     struct kt_io *io;
     struct kt_io *log;
-    struct kt_io *by_name; /* of a store that was created: finds the folder by its name, once */
+    struct kt_io *parent; /* where the folder has its name; lives as long as `io`, which is below it */
+    char *name;
     struct kt_lock lock;
     struct kt_state *newest;               /* the newest state seen, or NULL; guarded by the lock */
     _Atomic uint64_t checkpoint;           /* commit of the newest checkpoint known of; */

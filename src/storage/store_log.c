@@ -24,9 +24,12 @@ enum { DEEPEST_JSON = 64 };
 
 static const char *const KIND_ENDING[] = { [KT_LOG_COMMIT] = "commit", [KT_LOG_CHECKPOINT] = "checkpoint" };
 
+/* By hand: every search asks for two of these names, and snprintf() took a third of that time. */
 void kt_log_name(uint64_t commit, enum kt_log_kind kind, char name[KT_LOG_NAME])
 {
-    snprintf(name, KT_LOG_NAME, "%020llu.%s", (unsigned long long)commit, KIND_ENDING[kind]);
+    for (int i = 20; i-- > 0; commit /= 10) name[i] = (char)('0' + commit % 10);
+    name[20] = '.';
+    memcpy(name + 21, KIND_ENDING[kind], strlen(KIND_ENDING[kind]) + 1);
 }
 
 bool kt_log_parse_name(const char *name, uint64_t *commit, enum kt_log_kind *kind)

@@ -24,7 +24,10 @@ kith_status kt_store_attach(struct kt_io *io, const char *name, struct kt_store 
     struct kt_store *store = kt_alloc_zero(1, sizeof *store);
     if (!store) return kt_fail_memory(error, sizeof *store);
     kt_lock_init(&store->lock);
-    kith_status status = kt_io_open_sub(io, name, &store->io, error);
+    store->parent = io;
+    store->name = kt_strdup(name);
+    kith_status status =
+        store->name ? kt_io_open_sub(io, name, &store->io, error) : kt_fail_memory(error, strlen(name));
     if (!status) status = kt_io_open_sub(store->io, "log", &store->log, error);
     if (status)
         kt_store_close(store);
@@ -39,7 +42,7 @@ void kt_store_close(struct kt_store *store)
     kt_state_release(store->newest);
     kt_io_close(store->log);
     kt_io_close(store->io);
-    kt_io_close(store->by_name);
+    kt_free(store->name);
     kt_lock_release(&store->lock);
     kt_free(store);
 }
@@ -227,11 +230,28 @@ static kith_status no_table(struct kt_store *store, kith_error *error)
     return kt_fail(error, KITH_NOT_FOUND, "%s: there is no table, or it was dropped", kt_io_root(store->io));
 }
 
+/* Whether the folder that we hold is no longer the table of that name. A dropped table is moved away before
+ * it is removed, and a log half removed looks like a damaged one. */
+static bool is_gone(struct kt_store *store)
+{
+    struct kt_store *named = NULL;
+    struct kt_state *state = NULL, *known = known_state(store);
+    uint64_t reached;
+    kith_status status = kt_store_attach(store->parent, store->name, &named, NULL);
+    if (!status) status = load(named, UINT64_MAX, &state, &reached, NULL);
+    bool another = state && known && strcmp(state->table_id, known->table_id);
+    bool gone = status == KITH_NOT_FOUND || (!status && !state) || another;
+    kt_state_release(state);
+    kt_state_release(known);
+    kt_store_close(named);
+    return gone;
+}
+
 kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_error *error)
 {
     uint64_t reached;
     kith_status status = load(store, UINT64_MAX, out, &reached, error);
-    if (status == KITH_NOT_FOUND) return no_table(store, error);
+    if (status == KITH_NOT_FOUND || (status == KITH_CORRUPT && is_gone(store))) return no_table(store, error);
     if (!status && *out) kt_store_remember(store, *out);
     return status;
 }
@@ -265,7 +285,7 @@ static kith_status follow(struct kt_store *store, struct kt_state *known, struct
     kith_status status = apply_up_to(store, state, UINT64_MAX, &reached, error);
     if (status) {
         kt_state_release(state);
-        return status;
+        return status == KITH_CORRUPT && is_gone(store) ? no_table(store, error) : status;
     }
     kt_store_remember(store, state);
     *out = state;
@@ -406,8 +426,7 @@ kith_status kt_store_create(struct kt_io *io, const char *name, struct kt_store 
         if (status) return status;
         status = look(store, dropped, error);
         if (!status && !dropped[0]) {
-            status = kt_io_open_sub(io, name, &store->by_name, error);
-            if (!status) status = kt_io_mkdir(store->log, "", error);
+            status = kt_io_mkdir(store->log, "", error);
             if (!status) {
                 *out = store;
                 return KITH_OK;

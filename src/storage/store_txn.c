@@ -70,7 +70,7 @@ static kith_status create_sink(struct kt_io *io, const char *folder, const char 
                                struct kt_sink **out, kith_error *error)
 {
     kith_status status = kt_sink_create(io, name, block_bytes, out, error);
-    if (status != KITH_NOT_FOUND || kt_io_exists(io, folder)) return status;
+    if (status != KITH_NOT_FOUND) return status;
     if (!kt_io_exists(io, "log"))
         return kt_fail(error, KITH_NOT_FOUND, "%s: the table was dropped", kt_io_root(io));
     status = kt_io_mkdir(io, folder, error);
@@ -309,33 +309,39 @@ static kith_status encode(struct kt_txn *txn, const struct kt_state *base, struc
     return kt_log_encode(txn->lines, txn->payloads, txn->payload_count, KT_LARGEST_COMMIT, out, error);
 }
 
+/* The first commit has no predecessor: it counts if the folder still has its name. */
+static kith_status confirm_first(struct kt_store *store, kith_error *error)
+{
+    char name[KT_LOG_NAME], path[1400];
+    kt_log_name(1, KT_LOG_COMMIT, name);
+    snprintf(path, sizeof path, "%s/log/%s", store->name, name);
+    if (kt_io_exists(store->parent, path)) return KITH_OK;
+    return kt_fail(error, KITH_UNKNOWN, "%s: the folder was moved away while the table was created",
+                   kt_io_root(store->io));
+}
+
 /* The winner's check, see above. */
 static kith_status confirm(struct kt_txn *txn, uint64_t commit, kith_error *error)
 {
     struct kt_store *store = txn->store;
-    char name[KT_LOG_NAME], path[KT_LOG_NAME + 4];
-    if (commit == 1) { /* has no predecessor; it counts if the folder still has its name */
-        kt_log_name(1, KT_LOG_COMMIT, name);
-        snprintf(path, sizeof path, "log/%s", name);
-        if (!store->by_name || kt_io_exists(store->by_name, path)) return KITH_OK;
-        return kt_fail(error, KITH_UNKNOWN, "%s: the folder was moved away while the table was created",
-                       kt_io_root(store->io));
-    }
+    struct kt_state *state = NULL;
+    char name[KT_LOG_NAME];
+    if (commit == 1) return confirm_first(store, error);
     kt_log_name(commit - 1, KT_LOG_COMMIT, name);
     if (kt_io_exists(store->log, name)) return KITH_OK;
-    struct kt_state *state = NULL;
+
     kith_status status = kt_store_reload(store, &state, error);
-    if (status && status != KITH_NOT_FOUND)
-        return kt_fail(error, KITH_UNKNOWN, "%s/%s vanished while the commit after it was made",
-                       kt_io_root(store->log), name);
     bool ours = !status && state && kt_state_has_txn(state, txn->id);
-    if (!status && !ours)
-        status = !state || state->dropped
-                     ? kt_fail(error, KITH_NOT_FOUND, "%s: the table was dropped", kt_io_root(store->io))
-                     : kt_fail(error, KITH_CONFLICT, "%s: the log moved on past commit %llu",
-                               kt_io_root(store->io), (unsigned long long)commit);
+    bool dropped = !status && (!state || state->dropped);
     kt_state_release(state);
-    return status;
+    if (ours) return KITH_OK;
+    if (status == KITH_NOT_FOUND) return status;
+    if (dropped) return kt_fail(error, KITH_NOT_FOUND, "%s: the table was dropped", kt_io_root(store->io));
+    if (!status)
+        return kt_fail(error, KITH_CONFLICT, "%s: the log moved on past commit %llu", kt_io_root(store->io),
+                       (unsigned long long)commit);
+    return kt_fail(error, KITH_UNKNOWN, "%s/%s vanished while the commit after it was made",
+                   kt_io_root(store->log), name);
 }
 
 /* One attempt: `*lost` when somebody else was first. */

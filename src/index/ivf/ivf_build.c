@@ -23,15 +23,17 @@
 
 enum {
     CHUNK_ROWS = 256,
-    CODE_SAMPLE = 16384,       /* rows that codebooks are learned from */
+    CODE_SAMPLE = 32768,       /* rows that codebooks are learned from */
+    LEAST_CODE_SAMPLE = 4096,  /* however long they are */
     SAMPLE_RATE = 256,         /* rows a list, where the plan leaves it open ... */
     LEAST_RATE = 32,           /* ... and what memory may cut it down to */
+    MEAN_ROWS = 65536,         /* enough to know the mean of all */
     TWO_LEVELS_FROM = 64,      /* lists */
-    CODE_ITERATIONS = 12,
+    CODE_ITERATIONS = 15,
     WRITE_BLOCKS = 64,         /* blocks in one write */
     NO_LIST = -1               /* of a null vector */
 };
-static const uint64_t sample_bytes = UINT64_C(1) << 30, code_sample_bytes = UINT64_C(256) << 20;
+static const uint64_t sample_bytes = UINT64_C(256) << 20, code_sample_bytes = UINT64_C(128) << 20;
 static const float padding_correction = 3e38f;
 
 struct build {
@@ -163,24 +165,33 @@ static void drop_unusable(struct build *b, const uint8_t *usable)
     b->sample_rows = kept;
 }
 
-/* Moves the origin of the sample, and of every row that is loaded from now on, to the sample's mean. */
+static kith_status center_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+{
+    struct build *b = context;
+    uint32_t dim = b->shape.tree_dim;
+    (void)worker, (void)error;
+    for (uint64_t i = begin; i < end; i++)
+        for (uint32_t d = 0; d < dim; d++) b->sample[i * dim + d] -= b->mean[d];
+    return KITH_OK;
+}
+
+/* Moves the origin of the sample, and of every row that is loaded from now on, near the sample's mean. */
 static kith_status center(struct build *b, kith_error *error)
 {
     uint32_t dim = b->shape.tree_dim;
+    uint64_t step = b->sample_rows / MEAN_ROWS + 1, rows = 0;
     double *sums = kt_alloc_zero(dim, sizeof *sums);
     b->mean = kt_alloc_zero(dim, sizeof *b->mean);
     if (!sums || !b->mean) {
         kt_free(sums);
         return kt_fail_memory(error, dim * (sizeof *sums + sizeof *b->mean));
     }
-    for (uint64_t i = 0; i < b->sample_rows; i++)
+    for (uint64_t i = 0; i < b->sample_rows; i += step, rows++)
         for (uint32_t d = 0; d < dim; d++) sums[d] += (double)b->sample[i * dim + d];
-    for (uint32_t d = 0; b->sample_rows && d < dim; d++) b->mean[d] = (float)(sums[d] / (double)b->sample_rows);
+    for (uint32_t d = 0; rows && d < dim; d++) b->mean[d] = (float)(sums[d] / (double)rows);
     kt_free(sums);
-    for (uint64_t i = 0; i < b->sample_rows; i++)
-        for (uint32_t d = 0; d < dim; d++) b->sample[i * dim + d] -= b->mean[d];
     b->source.mean = b->mean;
-    return KITH_OK;
+    return kt_parallel_for(b->work, NULL, b->sample_rows, CHUNK_ROWS, center_chunk, b, error);
 }
 
 static uint64_t sample_wanted(const struct build *b)
@@ -245,34 +256,38 @@ static kith_status learn_tree(struct build *b, kith_error *error)
 
 /* ---- the codes ---- */
 
-/* Thins the sample out to what codebooks are learned from, and turns it into residuals, in place. */
-static kith_status sample_to_residuals(struct build *b, kith_error *error)
+/* Keeps what codebooks are learned from. */
+static kith_status thin_sample(struct build *b, kith_error *error)
 {
-    uint32_t dim = b->shape.dim, nearest[CHUNK_ROWS];
-    uint64_t wanted = kt_max_u64(4096, kt_min_u64(CODE_SAMPLE, code_sample_bytes / (dim * sizeof(float))));
+    uint32_t dim = b->shape.dim;
+    uint64_t wanted = kt_max_u64(LEAST_CODE_SAMPLE, kt_min_u64(CODE_SAMPLE, code_sample_bytes / (dim * sizeof(float))));
     uint64_t *picks = kt_alloc_array(kt_min_u64(wanted, b->sample_rows), sizeof *picks);
     if (!picks) return kt_fail_memory(error, wanted * sizeof *picks);
-    uint64_t count = kt_sample(b->sample_rows, wanted, b->plan->seed + 2, picks);
-    for (uint64_t i = 0; i < count; i++)
+    b->sample_rows = kt_sample(b->sample_rows, wanted, b->plan->seed + 2, picks);
+    for (uint64_t i = 0; i < b->sample_rows; i++)
         if (picks[i] != i) memmove(b->sample + i * dim, b->sample + picks[i] * dim, dim * sizeof(float));
     kt_free(picks);
-    b->sample_rows = count;
-    kith_status status = KITH_OK;
-    for (uint64_t i = 0; !status && i < count; i += CHUNK_ROWS) {
-        uint32_t some = (uint32_t)kt_min_u64(CHUNK_ROWS, count - i);
-        float *rows = b->sample + i * dim;
-        status = kt_tree_nearest(&b->tree, b->shape.beam, rows, some, &b->workers[0].arena, nearest, NULL, error);
-        kt_arena_clear(&b->workers[0].arena);
-        for (uint32_t r = 0; !status && r < some; r++)
-            for (uint32_t d = 0; d < dim; d++) rows[(size_t)r * dim + d] -= b->centroids.values[(size_t)nearest[r] * dim + d];
-        if (!status) status = kt_work_tick(b->work, "train", i, count, error);
-    }
+    return KITH_OK;
+}
+
+/* Rows of the sample become residuals, in place. */
+static kith_status residual_chunk(void *context, uint64_t begin, uint64_t end, uint32_t number, kith_error *error)
+{
+    struct build *b = context;
+    struct kt_arena *arena = &b->workers[number].arena;
+    uint32_t dim = b->shape.dim, nearest[CHUNK_ROWS];
+    float *rows = b->sample + begin * dim;
+    kith_status status = kt_tree_nearest(&b->tree, b->shape.beam, rows, end - begin, arena, nearest, NULL, error);
+    kt_arena_clear(arena);
+    for (uint64_t r = 0; !status && r < end - begin; r++)
+        for (uint32_t d = 0; d < dim; d++) rows[r * dim + d] -= b->centroids.values[(size_t)nearest[r] * dim + d];
     return status;
 }
 
 static kith_status learn_codes(struct build *b, kith_error *error)
 {
-    kith_status status = sample_to_residuals(b, error);
+    kith_status status = thin_sample(b, error);
+    if (!status) status = kt_parallel_for(b->work, "train", b->sample_rows, CHUNK_ROWS, residual_chunk, b, error);
     if (status) return status;
     return kt_pq_train(b->shape.dim, b->shape.tables, CODE_ITERATIONS, b->plan->seed + 3, b->sample, b->sample_rows, b->work,
                        &b->pq, error);

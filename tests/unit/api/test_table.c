@@ -409,7 +409,7 @@ static void results_show_what_was_asked_for(void **state)
         uint64_t id;
         int32_t number;
         brute_force(&rows, 200, KITH_L2, rows.vectors + (50 + i / 4) * DIM, 5, truth);
-        memcpy(&id, batch->columns[1].values + 8 * i, 8);
+        memcpy(&id, batch->columns[2].values + 8 * i, 8);
         memcpy(&number, batch->columns[3].values + 4 * i, 4);
         assert_int_equal(id, truth[i % 4 + 1].row); /* the offset left the nearest out */
         assert_int_equal(number, i / 4);

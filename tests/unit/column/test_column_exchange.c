@@ -7,18 +7,19 @@ static void a_batch_survives_leaving_and_coming_back(void **state)
     struct kt_random random = sample_random();
     struct kt_schema *schema = sample_schema(), *back = NULL;
     struct ArrowSchema exported_schema;
-    assert_ok(kt_schema_export(schema, &exported_schema, error));
-    assert_ok(kt_schema_import(&exported_schema, &back, error));
+    assert_ok(kt_schema_export(schema, &exported_schema, &oops));
+    assert_ok(kt_schema_import(&exported_schema, &back, &oops));
     exported_schema.release(&exported_schema);
-    for (uint32_t i = 0; i < schema->count; i++) assert_true(kt_field_same_type(&schema->fields[i], &back->fields[i]));
+    for (uint32_t i = 0; i < schema->count; i++)
+        assert_true(kt_field_same_type(&schema->fields[i], &back->fields[i]));
     assert_true(json_equal(schema->metadata, back->metadata));
     for (int64_t rows = 0; rows < 100; rows = rows * 2 + 1) {
         struct kt_batch *batch = sample_batch(&random, schema, rows), *slice = NULL, *got = NULL;
         struct ArrowArray exported;
-        assert_ok(kt_batch_slice(batch, rows / 3, rows - rows / 3, &slice, error));
-        assert_ok(kt_batch_export(slice, &exported, error));
+        assert_ok(kt_batch_slice(batch, rows / 3, rows - rows / 3, &slice, &oops));
+        assert_ok(kt_batch_export(slice, &exported, &oops));
         kt_batch_release(batch);
-        assert_ok(kt_batch_import(back, &exported, &got, error));
+        assert_ok(kt_batch_import(back, &exported, &got, &oops));
         assert_null(exported.release);
         assert_same_batch(slice, got);
         kt_batch_release(slice);
@@ -35,12 +36,13 @@ static void a_struct_array_may_begin_in_the_middle(void **state)
     struct kt_schema *schema = sample_schema();
     struct kt_batch *batch = sample_batch(&random, schema, 50), *got = NULL;
     struct ArrowArray exported;
-    assert_ok(kt_batch_export(batch, &exported, error));
+    assert_ok(kt_batch_export(batch, &exported, &oops));
     exported.offset = 11;
     exported.length = 30;
-    assert_ok(kt_batch_import(schema, &exported, &got, error));
+    assert_ok(kt_batch_import(schema, &exported, &got, &oops));
     assert_int_equal(got->rows, 30);
-    for (uint32_t c = 0; c < schema->count; c++) assert_same_rows(&batch->columns[c], 11, &got->columns[c], 0, 30);
+    for (uint32_t c = 0; c < schema->count; c++)
+        assert_same_rows(&batch->columns[c], 11, &got->columns[c], 0, 30);
     kt_batch_release(batch);
     kt_batch_release(got);
     kt_schema_release(schema);
@@ -54,8 +56,8 @@ static void children_may_be_moved_out_and_outlive_their_parent(void **state)
     struct kt_batch *batch = sample_batch(&random, schema, 10);
     struct ArrowArray exported, moved;
     struct ArrowSchema exported_schema, moved_schema;
-    assert_ok(kt_batch_export(batch, &exported, error));
-    assert_ok(kt_schema_export(schema, &exported_schema, error));
+    assert_ok(kt_batch_export(batch, &exported, &oops));
+    assert_ok(kt_schema_export(schema, &exported_schema, &oops));
     kt_batch_release(batch);
     int vector = kt_schema_find(schema, "vector");
     moved = *exported.children[vector];
@@ -77,19 +79,20 @@ static void a_stream_gives_its_batches_and_then_none(void **state)
     (void)state;
     struct kt_random random = sample_random();
     struct kt_schema *schema = sample_schema(), *got_schema = NULL;
-    struct kt_batch *batches[] = { sample_batch(&random, schema, 5), sample_batch(&random, schema, 0), sample_batch(&random, schema, 9) };
+    struct kt_batch *batches[] = { sample_batch(&random, schema, 5), sample_batch(&random, schema, 0),
+                                   sample_batch(&random, schema, 9) };
     struct ArrowArrayStream stream;
     struct kt_batch *got = NULL;
-    assert_ok(kt_stream_of_batches(schema, batches, 3, &stream, error));
-    assert_ok(kt_stream_schema(&stream, &got_schema, error));
+    assert_ok(kt_stream_of_batches(schema, batches, 3, &stream, &oops));
+    assert_ok(kt_stream_schema(&stream, &got_schema, &oops));
     for (int i = 0; i < 3; i++) {
-        assert_ok(kt_stream_next(&stream, got_schema, &got, error));
+        assert_ok(kt_stream_next(&stream, got_schema, &got, &oops));
         assert_same_batch(batches[i], got);
         kt_batch_release(got);
         kt_batch_release(batches[i]);
     }
     for (int i = 0; i < 2; i++) {
-        assert_ok(kt_stream_next(&stream, got_schema, &got, error));
+        assert_ok(kt_stream_next(&stream, got_schema, &got, &oops));
         assert_null(got);
     }
     stream.release(&stream);
@@ -110,7 +113,7 @@ static void a_producers_words_are_passed_on(void **state)
     struct ArrowArrayStream stream;
     struct kt_batch *got = NULL;
     kith_error error = { 0 };
-    assert_ok(kt_stream_make(schema, fails_at_once, NULL, NULL, &stream, error));
+    assert_ok(kt_stream_make(schema, fails_at_once, NULL, NULL, &stream, &oops));
     assert_int_equal(kt_stream_next(&stream, schema, &got, &error), KITH_INVALID);
     assert_says(&error, KITH_INVALID, "the disk sang");
     stream.release(&stream);
@@ -137,8 +140,15 @@ static void lie_begin(struct lie *lie, int64_t rows, int64_t buffers)
     *lie = (struct lie){ 0 };
     lie->columns[0] = &lie->column;
     lie->children[0] = &lie->child;
-    lie->top = (struct ArrowArray){ .length = rows, .n_children = 1, .n_buffers = 1, .buffers = lie->none, .children = lie->columns, .release = count_release };
-    lie->column = (struct ArrowArray){ .length = rows, .n_buffers = buffers, .buffers = lie->buffers, .release = count_release };
+    lie->top = (struct ArrowArray){ .length = rows,
+                                    .n_children = 1,
+                                    .n_buffers = 1,
+                                    .buffers = lie->none,
+                                    .children = lie->columns,
+                                    .release = count_release };
+    lie->column = (struct ArrowArray){
+        .length = rows, .n_buffers = buffers, .buffers = lie->buffers, .release = count_release
+    };
     lie->child = (struct ArrowArray){ .buffers = lie->child_buffers, .release = count_release };
     released = 0;
 }
@@ -189,7 +199,8 @@ static void lies_about_text_are_refused(void **state)
 static void lies_about_lengths_are_refused(void **state)
 {
     (void)state;
-    struct kt_schema *lists = sample_one("x", KT_LIST, KT_INT32), *vectors = sample_one("x", KT_FIXED_LIST, KT_FLOAT32);
+    struct kt_schema *lists = sample_one("x", KT_LIST, KT_INT32),
+                     *vectors = sample_one("x", KT_FIXED_LIST, KT_FLOAT32);
     struct lie lie;
     int32_t offsets[] = { 0, 2, 4 }, numbers[8] = { 0 };
     lie_begin(&lie, 2, 2);
@@ -226,7 +237,8 @@ static void lies_about_lengths_are_refused(void **state)
 static void lies_about_nulls_and_dictionaries_are_refused(void **state)
 {
     (void)state;
-    struct kt_schema *numbers = sample_one("x", KT_INT32, KT_NULL), *words = sample_one("x", KT_DICTIONARY, KT_UTF8);
+    struct kt_schema *numbers = sample_one("x", KT_INT32, KT_NULL),
+                     *words = sample_one("x", KT_DICTIONARY, KT_UTF8);
     struct lie lie;
     int32_t values[] = { 0, 2 }, offsets[] = { 0, 1, 2 };
     uint8_t one_null = 0x01;
@@ -257,7 +269,8 @@ static void lies_about_nulls_and_dictionaries_are_refused(void **state)
 static void what_lies_under_a_null_does_not_matter(void **state)
 {
     (void)state;
-    struct kt_schema *texts = sample_one("x", KT_UTF8, KT_NULL), *words = sample_one("x", KT_DICTIONARY, KT_UTF8);
+    struct kt_schema *texts = sample_one("x", KT_UTF8, KT_NULL),
+                     *words = sample_one("x", KT_DICTIONARY, KT_UTF8);
     struct kt_batch *got = NULL;
     struct lie lie;
     int32_t values[] = { 99, 1 }, offsets[] = { 0, 1, 2 };
@@ -268,7 +281,7 @@ static void what_lies_under_a_null_does_not_matter(void **state)
     lie.buffers[2] = "\xff"
                      "b";
     lie.column.null_count = -1;
-    assert_ok(kt_batch_import(texts, &lie.top, &got, error));
+    assert_ok(kt_batch_import(texts, &lie.top, &got, &oops));
     kt_batch_release(got);
     lie_begin(&lie, 2, 2);
     lie.buffers[0] = &second;
@@ -279,7 +292,7 @@ static void what_lies_under_a_null_does_not_matter(void **state)
     lie.child.n_buffers = 3;
     lie.child_buffers[1] = offsets;
     lie.child_buffers[2] = "ab";
-    assert_ok(kt_batch_import(words, &lie.top, &got, error));
+    assert_ok(kt_batch_import(words, &lie.top, &got, &oops));
     assert_true(kt_array_null(&got->columns[0], 0));
     kt_batch_release(got);
     kt_schema_release(texts);
@@ -294,8 +307,8 @@ static void empty_arrays_may_lack_their_buffers(void **state)
     struct ArrowArray exported;
     struct lie lie;
     lie_begin(&lie, 0, 3);
-    assert_ok(kt_batch_import(texts, &lie.top, &got, error));
-    assert_ok(kt_batch_export(got, &exported, error));
+    assert_ok(kt_batch_import(texts, &lie.top, &got, &oops));
+    assert_ok(kt_batch_export(got, &exported, &oops));
     assert_non_null(exported.children[0]->buffers[1]);
     assert_non_null(exported.children[0]->buffers[2]);
     exported.release(&exported);
@@ -314,7 +327,7 @@ static void a_buffer_askew_is_copied_straight(void **state)
     memcpy(bytes + 3, numbers, sizeof numbers);
     lie_begin(&lie, 3, 2);
     lie.buffers[1] = bytes + 3;
-    assert_ok(kt_batch_import(schema, &lie.top, &got, error));
+    assert_ok(kt_batch_import(schema, &lie.top, &got, &oops));
     assert_int_equal((uintptr_t)got->columns[0].values % 8, 0);
     assert_memory_equal(got->columns[0].values, numbers, sizeof numbers);
     kt_batch_release(got);
@@ -335,18 +348,20 @@ static void views_are_checked_and_become_text(void **state)
     kt_put_u32(entries + 16, 30);
     memcpy(entries + 20, text + 2, 4);
     kt_put_u32(entries + 28, 2);
-    for (uint32_t at = 2; at <= 3; at++) {
+    for (uint32_t at = 3; at >= 2; at--) {
         lie_begin(&lie, 2, 4);
         lie.buffers[1] = entries;
         lie.buffers[2] = text;
         lie.buffers[3] = sizes;
         kt_put_u32(entries + 28, at);
-        if (at == 3) refused(&lie, views, "outside its buffers");
-        else assert_ok(kt_batch_import(views, &lie.top, &got, error));
+        if (at == 3)
+            refused(&lie, views, "outside its buffers");
+        else
+            assert_ok(kt_batch_import(views, &lie.top, &got, &oops));
     }
-    assert_ok(kt_schema_plain(views, &plain, error));
+    assert_ok(kt_schema_plain(views, &plain, &oops));
     assert_int_equal(plain->fields[0].type, KT_UTF8);
-    assert_ok(kt_batch_plain(got, plain, &cast, error));
+    assert_ok(kt_batch_plain(got, plain, &cast, &oops));
     kt_batch_release(got);
     assert_memory_equal(kt_array_bytes(&cast->columns[0], 0, &count), "short", 5);
     assert_int_equal(count, 5);
@@ -359,17 +374,25 @@ static void views_are_checked_and_become_text(void **state)
 static void types_that_cannot_be_stored_are_named(void **state)
 {
     (void)state;
-    static const struct { const char *format, *words; } types[] = {
-        { "+m", "a map" }, { "+ud:0,1", "a union" }, { "+r", "run-end" }, { "tiM", "an interval" }, { "+vl", "a list view" },
-        { "d:40,2,256", "other than 128" }, { "??", "does not know" }, { "w:99999999", "size" }, { "+w:-1", "size" }, { "d:0,0", "precision" },
+    static const struct {
+        const char *format, *words;
+    } types[] = {
+        { "+m", "a map" },         { "+ud:0,1", "a union" }, { "+r", "run-end" },
+        { "tiM", "an interval" },  { "+vl", "a list view" }, { "d:40,2,256", "other than 128" },
+        { "??", "does not know" }, { "w:99999999", "size" }, { "+w:-1", "size" },
+        { "d:0,0", "precision" },
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        struct ArrowSchema column = { .format = types[i].format, .name = "odd", .flags = ARROW_FLAG_NULLABLE }, child = { .format = "i", .name = "item" };
+        struct ArrowSchema column = { .format = types[i].format,
+                                      .name = "odd",
+                                      .flags = ARROW_FLAG_NULLABLE },
+                           child = { .format = "i", .name = "item" };
         struct ArrowSchema *columns[] = { &column }, *children[] = { &child };
         struct ArrowSchema top = { .format = "+s", .n_children = 1, .children = columns };
         struct kt_schema *got = NULL;
         kith_error error = { 0 };
-        top.release = column.release = child.release = (void (*)(struct ArrowSchema *))(uintptr_t)1; /* never called: import borrows */
+        top.release = column.release = child.release =
+            (void (*)(struct ArrowSchema *))(uintptr_t)1; /* never called: import borrows */
         if (strncmp(types[i].format, "+w", 2) == 0) {
             column.children = children;
             column.n_children = 1;
@@ -388,8 +411,13 @@ static void nesting_has_an_end(void **state)
     struct kt_schema *got = NULL;
     kith_error error = { 0 };
     for (int i = 0; i < DEEP; i++) {
-        levels[i] = (struct ArrowSchema){ .format = i == 0 ? "+s" : i == DEEP - 1 ? "i" : "+l", .name = "x", .n_children = i < DEEP - 1,
-                                          .children = i < DEEP - 1 ? &pointers[i + 1] : NULL, .release = (void (*)(struct ArrowSchema *))(uintptr_t)1 };
+        levels[i] = (struct ArrowSchema){ .format = i == 0          ? "+s"
+                                                    : i == DEEP - 1 ? "i"
+                                                                    : "+l",
+                                          .name = "x",
+                                          .n_children = i < DEEP - 1,
+                                          .children = i < DEEP - 1 ? &pointers[i + 1] : NULL,
+                                          .release = (void (*)(struct ArrowSchema *))(uintptr_t)1 };
         pointers[i] = &levels[i];
     }
     assert_int_equal(kt_schema_import(&levels[0], &got, &error), KITH_TYPE);

@@ -260,7 +260,8 @@ static void *race(void *context)
         struct kt_buffer bytes = { 0 };
         snprintf(name, sizeof name, "%d", i);
         racer->wins += kt_io_publish(racer->io, name, name, strlen(name), NULL) == KT_WON;
-        if (kt_io_read(racer->io, name, 16, &bytes, NULL) || bytes.size != strlen(name)) racer->wins += 1000000;
+        if (kt_io_read(racer->io, name, 16, &bytes, NULL) || bytes.size != strlen(name))
+            racer->wins += 1000000;
         kt_buffer_release(&bytes);
     }
     return NULL;

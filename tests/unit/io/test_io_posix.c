@@ -1,5 +1,5 @@
-/* The posix backend against a system that is slow, stingy, full, forbidding or lying: system calls are replaced
- * in `kt_posix` one at a time. And the race that commits rest on, between processes. */
+/* The posix backend against a system that is slow, stingy, full, forbidding or lying: system calls are
+ * replaced in `kt_posix` one at a time. And the race that commits rest on, between processes. */
 #include "unit/io/scratch.h"
 
 #include <dirent.h>
@@ -224,7 +224,8 @@ static int refuse_link(int from_folder, const char *from, int to_folder, const c
 
 static int refuse_empty_path(int from_folder, const char *from, int to_folder, const char *to, int flags)
 {
-    if (flags & AT_EMPTY_PATH) return errno = ENOENT, -1; /* what Linux before 6.10 says without the capability */
+    if (flags & AT_EMPTY_PATH)
+        return errno = ENOENT, -1; /* what Linux before 6.10 says without the capability */
     return real.link(from_folder, from, to_folder, to, flags);
 }
 
@@ -319,6 +320,31 @@ static void a_name_whose_folder_was_not_synced_is_unknown(void **state)
     assert_int_equal(kt_io_publish(scratch.io, "1", "mine", 4, &told), KT_UNKNOWN);
     assert_int_equal(told.status, KITH_UNKNOWN);
     assert_true(kt_io_exists(scratch.io, "1"));
+    scratch_close(&scratch);
+}
+
+static int late_files;
+static int unlink_after_another_came(int folder, const char *name, int flags)
+{
+    if (flags & AT_REMOVEDIR && late_files-- > 0) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/late", name);
+        close(real.open(folder, path, O_CREAT | O_WRONLY, 0600));
+    }
+    return real.unlink(folder, name, flags);
+}
+
+static void a_folder_is_removed_though_files_keep_coming(void **state)
+{
+    struct scratch scratch;
+    (void)state;
+    scratch_open(&scratch, false);
+    assert_ok(kt_io_mkdir(scratch.io, "t/log", &error));
+    late_files = 3;
+    kt_posix.unlink = unlink_after_another_came;
+    assert_ok(kt_io_remove_tree(scratch.io, "t", &error));
+    assert_int_equal(names_in(scratch.io), 0);
+    kt_posix = real;
     scratch_close(&scratch);
 }
 
@@ -419,6 +445,7 @@ int main(void)
         cmocka_unit_test_teardown(a_file_system_without_any_way_is_refused_in_words, restore),
         cmocka_unit_test_teardown(a_success_reported_as_a_failure_is_a_win, restore),
         cmocka_unit_test_teardown(a_name_whose_folder_was_not_synced_is_unknown, restore),
+        cmocka_unit_test_teardown(a_folder_is_removed_though_files_keep_coming, restore),
         cmocka_unit_test_teardown(processes_race_by_link, restore),
         cmocka_unit_test_teardown(processes_race_by_named_link, restore),
         cmocka_unit_test_teardown(processes_race_by_rename, restore),

@@ -7,22 +7,22 @@
 #include "storage/storage_private.h"
 
 struct change {
-    const char *operation;  /* "append" when NULL */
+    const char *operation; /* "append" when NULL */
     bool maintenance;
-    const char *schema;     /* JSON text */
+    const char *schema;      /* JSON text */
     const char *key, *value; /* a setting; `value` NULL removes it */
-    uint64_t rows;          /* to add, */
-    const char *inlined;    /* inline with these bytes, or */
-    size_t file_bytes;      /* in a file of so many */
-    bool removes;           /* the fragment at `first_row` */
-    bool replaces;          /* rows [first_row, first_row + rows) by the fragment, instead of adding it */
+    uint64_t rows;           /* to add, */
+    const char *inlined;     /* inline with these bytes, or */
+    size_t file_bytes;       /* in a file of so many */
+    bool removes;            /* the fragment at `first_row` */
+    bool replaces;           /* rows [first_row, first_row + rows) by the fragment, instead of adding it */
     uint64_t first_row;
-    const char *piece;      /* adds an index piece of that id (32 digits), in a file, covering all rows */
+    const char *piece; /* adds an index piece of that id (32 digits), in a file, covering all rows */
     const char *remove_piece;
     /* what happened: */
     struct kt_column_group group;
     struct kt_stored_file piece_file;
-    int prepared;           /* how often */
+    int prepared; /* how often */
 };
 
 static inline kith_status change_rows(struct change *change, struct kt_txn *txn, kith_error *error)
@@ -40,11 +40,14 @@ static inline kith_status change_rows(struct change *change, struct kt_txn *txn,
     return status;
 }
 
-static inline kith_status change_piece(struct change *change, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+static inline kith_status change_piece(struct change *change, const struct kt_state *state,
+                                       struct kt_txn *txn, kith_error *error)
 {
     struct kt_rows rows = { 0, state->next_row };
     char name[] = "vector_idx";
-    struct kt_piece piece = { .index = name, .file = change->piece_file, .covers = &rows, .cover_count = state->next_row ? 1 : 0 };
+    struct kt_piece piece = {
+        .index = name, .file = change->piece_file, .covers = &rows, .cover_count = state->next_row ? 1 : 0
+    };
     memcpy(piece.id, change->piece, 33);
     piece.meta = json_pack("{s:s}", "type", "IVF_PQ");
     kith_status status = piece.meta ? kt_txn_add_piece(txn, &piece, error) : kt_fail_memory(error, 1);
@@ -52,7 +55,8 @@ static inline kith_status change_piece(struct change *change, const struct kt_st
     return status;
 }
 
-static inline kith_status prepare_change(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+static inline kith_status prepare_change(void *context, const struct kt_state *state, struct kt_txn *txn,
+                                         kith_error *error)
 {
     struct change *change = context;
     kith_status status = KITH_OK;
@@ -65,7 +69,8 @@ static inline kith_status prepare_change(void *context, const struct kt_state *s
     }
     if (!status && change->key) {
         json_t *value = change->value ? json_string(change->value) : NULL;
-        status = change->value && !value ? kt_fail_memory(error, 1) : kt_txn_set_config(txn, change->key, value, error);
+        status = change->value && !value ? kt_fail_memory(error, 1)
+                                         : kt_txn_set_config(txn, change->key, value, error);
         json_decref(value);
     }
     if (!status && change->removes) status = kt_txn_remove_fragment(txn, change->first_row, error);
@@ -75,8 +80,8 @@ static inline kith_status prepare_change(void *context, const struct kt_state *s
     return status;
 }
 
-static inline kith_status change_file(struct kt_txn *txn, const char *folder, const char *extension, size_t bytes,
-                                      struct kt_stored_file *out, kith_error *error)
+static inline kith_status change_file(struct kt_txn *txn, const char *folder, const char *extension,
+                                      size_t bytes, struct kt_stored_file *out, kith_error *error)
 {
     struct kt_sink *sink = NULL;
     kith_status status = kt_txn_create(txn, folder, extension, KT_BLOCK_VECTORS, &sink, out->name, error);
@@ -87,7 +92,8 @@ static inline kith_status change_file(struct kt_txn *txn, const char *folder, co
     return status;
 }
 
-static inline kith_status commit_change(struct kt_store *store, struct change *change, struct kt_state **out, kith_error *error)
+static inline kith_status commit_change(struct kt_store *store, struct change *change, struct kt_state **out,
+                                        kith_error *error)
 {
     static int32_t fields[2] = { 0, 1 };
     struct kt_txn *txn = NULL;
@@ -95,7 +101,8 @@ static inline kith_status commit_change(struct kt_store *store, struct change *c
     if (status) return status;
     change->group.fields = fields;
     change->group.field_count = 2;
-    if (change->rows && !change->inlined) status = change_file(txn, "data", "arrow", change->file_bytes, &change->group.file, error);
+    if (change->rows && !change->inlined)
+        status = change_file(txn, "data", "arrow", change->file_bytes, &change->group.file, error);
     if (!status && change->piece) status = change_file(txn, "index", "kix", 1000, &change->piece_file, error);
     if (!status) return kt_txn_commit(txn, prepare_change, change, out, error);
     kt_txn_abandon(txn);
@@ -114,7 +121,8 @@ static inline struct kt_store *store_with_schema(struct kt_io *io, const char *n
 {
     struct kt_store *store = NULL;
     assert_ok(kt_store_create(io, name, &store, &error));
-    kt_state_release(done(store, (struct change){ .operation = "create", .schema = "{\"fields\":[\"id\",\"vector\"]}" }));
+    kt_state_release(
+        done(store, (struct change){ .operation = "create", .schema = "{\"fields\":[\"id\",\"vector\"]}" }));
     return store;
 }
 
@@ -152,7 +160,8 @@ static inline void assert_same_fragment(const struct kt_fragment *a, const struc
     for (uint32_t i = 0; i < a->group_count; i++) {
         assert_same_file(&a->groups[i].file, &b->groups[i].file);
         assert_int_equal(a->groups[i].field_count, b->groups[i].field_count);
-        assert_memory_equal(a->groups[i].fields, b->groups[i].fields, a->groups[i].field_count * sizeof(int32_t));
+        assert_memory_equal(a->groups[i].fields, b->groups[i].fields,
+                            a->groups[i].field_count * sizeof(int32_t));
     }
     assert_int_equal(a->inline_rows != NULL, b->inline_rows != NULL);
     if (a->inline_rows) {

@@ -1,7 +1,8 @@
 /* A table's folder as the table room uses it: rows, pieces, settings, versions, checkpoints, drop. */
 #include "unit/storage/store_fixture.h"
 
-static const char PIECE_A[] = "000102030405060708090a0b0c0d0e0f", PIECE_B[] = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
+static const char PIECE_A[] = "000102030405060708090a0b0c0d0e0f",
+                  PIECE_B[] = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
 
 static void rows_appended_are_there_when_opened_again(void **state)
 {
@@ -46,7 +47,12 @@ static void every_action_is_read_back(void **state)
         { .key = "metric", .value = "cosine" },
         { .key = "other", .value = "\xc3\xa9\"\\\n" },
         { .piece = PIECE_A, .operation = "index", .maintenance = true },
-        { .replaces = true, .first_row = 0, .rows = 15, .file_bytes = 300, .operation = "fold", .maintenance = true },
+        { .replaces = true,
+          .first_row = 0,
+          .rows = 15,
+          .file_bytes = 300,
+          .operation = "fold",
+          .maintenance = true },
         { .piece = PIECE_B, .remove_piece = PIECE_A, .operation = "index", .maintenance = true },
         { .removes = true, .first_row = 15, .operation = "overwrite", .rows = 2, .inlined = "" },
         { .key = "other", .value = NULL },
@@ -82,7 +88,8 @@ static void an_older_state_is_not_changed_by_newer_commits(void **state)
     struct scratch scratch;
     scratch_for(&scratch, state);
     struct kt_store *store = store_with_schema(scratch.io, "t.kith");
-    struct kt_state *old = done(store, (struct change){ .rows = 4, .inlined = "four", .key = "a", .value = "b" });
+    struct kt_state *old =
+        done(store, (struct change){ .rows = 4, .inlined = "four", .key = "a", .value = "b" });
     struct kt_state *same = load_afresh(scratch.io, "t.kith");
     kt_state_release(done(store, (struct change){ .replaces = true, .rows = 4, .inlined = "FOUR" }));
     kt_state_release(done(store, (struct change){ .key = "a", .value = "c" }));
@@ -102,7 +109,10 @@ static void wrong_actions_are_refused_and_leave_no_file(void **state)
     kt_state_release(done(store, (struct change){ .rows = 4, .inlined = "four" }));
     kt_state_release(done(store, (struct change){ .rows = 4, .inlined = "more" }));
     kt_state_release(done(store, (struct change){ .piece = PIECE_A }));
-    struct { struct change change; kith_status expected; } wrong[] = {
+    struct {
+        struct change change;
+        kith_status expected;
+    } wrong[] = {
         { { .removes = true, .first_row = 1 }, KITH_CONFLICT },
         { { .removes = true, .first_row = 8 }, KITH_CONFLICT },
         { { .replaces = true, .first_row = 0, .rows = 5, .file_bytes = 10 }, KITH_CONFLICT },
@@ -172,7 +182,12 @@ static void versions_are_read_as_they_were(void **state)
         old[v] = done(store, (struct change){ .rows = 1, .inlined = "row" });
         if (v % 3) continue; /* the version shows the newest of its commits */
         kt_state_release(old[v]);
-        old[v] = done(store, (struct change){ .replaces = true, .rows = 1, .first_row = (uint64_t)v - 2, .inlined = "ROW", .maintenance = true, .operation = "fold" });
+        old[v] = done(store, (struct change){ .replaces = true,
+                                              .rows = 1,
+                                              .first_row = (uint64_t)v - 2,
+                                              .inlined = "ROW",
+                                              .maintenance = true,
+                                              .operation = "fold" });
     }
     for (int v = 1; v <= VERSIONS; v++) {
         struct kt_state *found = NULL;
@@ -264,7 +279,8 @@ static void a_table_exists_from_its_first_commit_on(void **state)
     assert_ok(kt_store_create(scratch.io, "t.kith", &other, &error)); /* two may try; the commit decides */
     kt_state_release(done(store, (struct change){ .schema = "{}" }));
     struct kt_state *second = done(other, (struct change){ .schema = "{}" });
-    assert_int_equal(second->commit, 2); /* `prepare` saw that there is a table, and could have said KITH_EXISTS */
+    assert_int_equal(second->commit,
+                     2); /* `prepare` saw that there is a table, and could have said KITH_EXISTS */
     kt_state_release(second);
     kt_store_close(other);
     assert_status(KITH_EXISTS, kt_store_create(scratch.io, "t.kith", &other, &error));
@@ -290,7 +306,8 @@ static void a_dropped_table_is_gone_for_every_handle(void **state)
     assert_status(KITH_NOT_FOUND, commit_change(other, &change, NULL, &error));
     assert_status(KITH_NOT_FOUND, kt_store_drop(other, scratch.io, "t.kith", &error));
 
-    struct kt_store *again = store_with_schema(scratch.io, "t.kith"); /* one of the same name is another table */
+    struct kt_store *again =
+        store_with_schema(scratch.io, "t.kith"); /* one of the same name is another table */
     assert_status(KITH_NOT_FOUND, kt_store_refresh(other, known, &none, &error));
     assert_status(KITH_NOT_FOUND, commit_change(other, &change, NULL, &error));
     struct kt_state *fresh = load(again);
@@ -304,7 +321,8 @@ static void a_dropped_table_is_gone_for_every_handle(void **state)
     scratch_close(&scratch);
 }
 
-static kith_status prepare_drop(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+static kith_status prepare_drop(void *context, const struct kt_state *state, struct kt_txn *txn,
+                                kith_error *error)
 {
     (void)context, (void)state;
     return kt_txn_drop(txn, error);
@@ -348,6 +366,62 @@ static void a_drop_does_not_move_another_table_away(void **state)
     scratch_close(&scratch);
 }
 
+/* ---- winning a name that was free only because the log is being removed */
+
+struct overtaken {
+    struct scratch *scratch;
+    bool dropped; /* else the log went on far, and its beginning was removed */
+    struct change change;
+};
+
+/* While this writer prepares, others commit, and the names that it will find free are freed. */
+static kith_status prepare_late(void *context, const struct kt_state *state, struct kt_txn *txn,
+                                kith_error *told)
+{
+    struct overtaken *overtaken = context;
+    struct kt_store *other = NULL;
+    assert_ok(kt_store_open(overtaken->scratch->io, "t.kith", &other, &error));
+    int commits = overtaken->dropped ? 2 : 70;
+    for (int i = 0; i < commits; i++)
+        kt_state_release(done(other, (struct change){ .rows = 1, .inlined = "x" }));
+    if (overtaken->dropped) {
+        struct kt_txn *drop = NULL;
+        assert_ok(kt_txn_begin(other, "drop", &drop, &error));
+        assert_ok(kt_txn_commit(drop, prepare_drop, NULL, NULL, &error));
+        assert_ok(kt_io_rename(overtaken->scratch->io, "t.kith", ".dropped-t", &error));
+    }
+    for (int i = 1; i <= (overtaken->dropped ? 4 : 64); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "log/%020d.commit", i);
+        assert_ok(kt_io_remove(kt_store_io(other), name, &error));
+    }
+    kt_store_close(other);
+    return prepare_change(&overtaken->change, state, txn, told);
+}
+
+static void a_name_freed_by_removal_is_not_won(void **state)
+{
+    for (int dropped = 0; dropped < 2; dropped++) {
+        struct scratch scratch;
+        struct kt_txn *txn = NULL;
+        scratch_for(&scratch, state);
+        struct kt_store *store = store_with_schema(scratch.io, "t.kith");
+        kt_state_release(done(store, (struct change){ .rows = 1, .inlined = "x" }));
+        struct overtaken overtaken = { &scratch, dropped, { .rows = 1, .inlined = "late" } };
+        assert_ok(kt_txn_begin(store, "append", &txn, &error));
+        assert_status(dropped ? KITH_NOT_FOUND : KITH_CONFLICT,
+                      kt_txn_commit(txn, prepare_late, &overtaken, NULL, &error));
+        if (!dropped) {
+            struct kt_state *loaded = load_afresh(scratch.io, "t.kith");
+            assert_int_equal(loaded->commit, 72);
+            assert_int_equal(loaded->rows, 71);
+            kt_state_release(loaded);
+        }
+        kt_store_close(store);
+        scratch_close(&scratch);
+    }
+}
+
 static void a_renamed_table_goes_on_under_open_handles(void **state)
 {
     struct scratch scratch;
@@ -377,6 +451,7 @@ int main(void)
         on_both(a_dropped_table_is_gone_for_every_handle),
         on_both(a_half_dropped_table_does_not_stand_in_the_way),
         on_both(a_drop_does_not_move_another_table_away),
+        on_both(a_name_freed_by_removal_is_not_won),
         on_both(a_renamed_table_goes_on_under_open_handles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,9 +22,14 @@ static void sample_make(struct sample *sample)
     sample->store = store_with_schema(sample->scratch.io, "t.kith");
     kt_state_release(done(sample->store, (struct change){ .rows = 7, .inlined = "seven\nrows\n" }));
     sample->before = done(sample->store, (struct change){ .rows = 90, .file_bytes = 5000 });
-    sample->after = done(sample->store, (struct change){ .rows = 2, .inlined = "\npayload\n\n", .piece = PIECE, .key = "metric",
-                                                         .value = "dot", .schema = "{\"a\":[1,2.5,null,true]}" });
-    snprintf(sample->name, sizeof sample->name, "log/%020llu.commit", (unsigned long long)sample->after->commit);
+    sample->after = done(sample->store, (struct change){ .rows = 2,
+                                                         .inlined = "\npayload\n\n",
+                                                         .piece = PIECE,
+                                                         .key = "metric",
+                                                         .value = "dot",
+                                                         .schema = "{\"a\":[1,2.5,null,true]}" });
+    snprintf(sample->name, sizeof sample->name, "log/%020llu.commit",
+             (unsigned long long)sample->after->commit);
     assert_ok(kt_io_read(kt_store_io(sample->store), sample->name, 1 << 20, &sample->commit, &error));
     assert_ok(kt_checkpoint_encode(sample->after, &sample->checkpoint, &error));
 }
@@ -79,7 +84,8 @@ static void every_flipped_bit_of_a_commit_is_found(void **state)
     sample_make(&sample);
     for (size_t bit = 0; bit < sample.commit.size * 8; bit++) {
         sample.commit.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        if (replay(&sample, sample.commit.data, sample.commit.size, NULL) != KITH_CORRUPT) fail_msg("bit %zu of a commit", bit);
+        if (replay(&sample, sample.commit.data, sample.commit.size, NULL) != KITH_CORRUPT)
+            fail_msg("bit %zu of a commit", bit);
         sample.commit.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     sample_release(&sample);
@@ -92,7 +98,8 @@ static void every_flipped_bit_of_a_checkpoint_is_found(void **state)
     sample_make(&sample);
     for (size_t bit = 0; bit < sample.checkpoint.size * 8; bit++) {
         sample.checkpoint.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        if (decode(sample.checkpoint.data, sample.checkpoint.size, NULL) != KITH_CORRUPT) fail_msg("bit %zu of a checkpoint", bit);
+        if (decode(sample.checkpoint.data, sample.checkpoint.size, NULL) != KITH_CORRUPT)
+            fail_msg("bit %zu of a checkpoint", bit);
         sample.checkpoint.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     sample_release(&sample);
@@ -148,7 +155,8 @@ static void a_damaged_newest_commit_is_told_with_the_ways_out(void **state)
         kt_store_close(store);
     }
     assert_ok(kt_store_open(sample.scratch.io, "t.kith", &store, &error));
-    assert_ok(kt_store_drop(store, sample.scratch.io, "t.kith", &error)); /* it can be thrown away all the same */
+    assert_ok(
+        kt_store_drop(store, sample.scratch.io, "t.kith", &error)); /* it can be thrown away all the same */
     assert_int_equal(names_in(sample.scratch.io, ""), 0);
     kt_store_close(store);
     sample_release(&sample);
@@ -237,11 +245,16 @@ static struct kt_buffer sealed(const void *bytes, size_t count, const char *leng
     return out;
 }
 
-/* A commit whose header is right but for `change` (a JSON object laid over it), and whose action is `action`. */
-static kith_status read_crafted(const struct sample *sample, const char *change, const char *action, const char *lengths, kith_error *error)
+/* A commit whose header is right but for `change` (a JSON object laid over it), and whose action is `action`.
+ */
+static kith_status read_crafted(const struct sample *sample, const char *change, const char *action,
+                                const char *lengths, kith_error *error)
 {
-    struct kt_commit_header header = { .commit = sample->before->commit + 1, .version = sample->before->version + 1,
-                                       .parent = sample->before->hash, .time_us = 5, .operation = "append" };
+    struct kt_commit_header header = { .commit = sample->before->commit + 1,
+                                       .version = sample->before->version + 1,
+                                       .parent = sample->before->hash,
+                                       .time_us = 5,
+                                       .operation = "append" };
     memcpy(header.table_id, sample->before->table_id, 33);
     json_t *record = kt_record_header(&header), *over = json_loads(change, 0, NULL);
     assert_non_null(over);
@@ -261,7 +274,10 @@ static kith_status read_crafted(const struct sample *sample, const char *change,
 
 static void headers_are_checked(void **state)
 {
-    static const struct { const char *change; kith_status expected; } cases[] = {
+    static const struct {
+        const char *change;
+        kith_status expected;
+    } cases[] = {
         { "{}", KITH_OK },
         { "{\"later\":[1,2]}", KITH_OK }, /* what is not in `needs` may be ignored */
         { "{\"kith\":2}", KITH_UNSUPPORTED },
@@ -294,7 +310,8 @@ static void headers_are_checked(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         kith_error told = { 0 };
         kith_status status = read_crafted(&sample, cases[i].change, "", "[]", &told);
-        if (status != cases[i].expected) fail_msg("%s: %s %s", cases[i].change, kith_status_name(status), told.message);
+        if (status != cases[i].expected)
+            fail_msg("%s: %s %s", cases[i].change, kith_status_name(status), told.message);
     }
     sample_release(&sample);
 }
@@ -303,15 +320,21 @@ static void headers_are_checked(void **state)
 #define FILE_OF(name) "{\"name\":\"" name "\"," SEAL ",\"fields\":[0]}"
 #define FRAGMENT(files) "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[" files "]}\n"
 #define REMOVE(row) "{\"do\":\"remove_fragment\",\"first_row\":" row "}\n"
-#define REPLACE(row, rows) \
-    "{\"do\":\"replace_fragments\",\"first_row\":" row ",\"rows\":" rows ",\"files\":[" FILE_OF("data/a.arrow") "]}\n"
-#define PIECE_OF(id, covers) \
-    "{\"do\":\"add_piece\",\"id\":\"" id "\",\"index\":\"i\",\"file\":{\"name\":\"index/a.kix\"," SEAL "},\"covers\":" covers "}\n"
+#define REPLACE(row, rows)                                                                                   \
+    "{\"do\":\"replace_fragments\",\"first_row\":" row ",\"rows\":" rows                                     \
+    ",\"files\":[" FILE_OF("data/a.arrow") "]}\n"
+#define PIECE_OF(id, covers)                                                                                 \
+    "{\"do\":\"add_piece\",\"id\":\"" id "\",\"index\":\"i\",\"file\":{\"name\":\"index/a.kix\"," SEAL       \
+    "},\"covers\":" covers "}\n"
 #define SOME_ID "000102030405060708090a0b0c0d0e0f"
 
 static void actions_are_checked(void **state)
 {
-    static const struct { const char *action; const char *lengths; kith_status expected; } cases[] = {
+    static const struct {
+        const char *action;
+        const char *lengths;
+        kith_status expected;
+    } cases[] = {
         { FRAGMENT(FILE_OF("data/0a-1.arrow")), "[]", KITH_OK },
         { FRAGMENT(FILE_OF("data/../../../etc/passwd")), "[]", KITH_CORRUPT },
         { FRAGMENT(FILE_OF("/etc/passwd")), "[]", KITH_CORRUPT },
@@ -319,30 +342,55 @@ static void actions_are_checked(void **state)
         { FRAGMENT(FILE_OF("data/.arrow")), "[]", KITH_CORRUPT },
         { FRAGMENT(FILE_OF("data/A.arrow")), "[]", KITH_CORRUPT },
         { FRAGMENT(FILE_OF("index/a.kix")), "[]", KITH_CORRUPT },
-        { FRAGMENT(FILE_OF("data/00000000000000000000000000000000000000000000000000.arrow")), "[]", KITH_CORRUPT },
-        { FRAGMENT("{\"name\":\"data/a.arrow\",\"length\":200,\"table\":63,\"tail\":\"0011223344556677\",\"block\":64,\"fields\":[]}"), "[]", KITH_CORRUPT },
-        { FRAGMENT("{\"name\":\"data/a.arrow\",\"length\":200,\"table\":192,\"tail\":\"0011223344556677\",\"block\":64,\"fields\":[]}"), "[]", KITH_CORRUPT },
-        { FRAGMENT("{\"name\":\"data/a.arrow\",\"length\":200,\"table\":64,\"tail\":\"0011223344556677\",\"block\":0,\"fields\":[]}"), "[]", KITH_CORRUPT },
-        { FRAGMENT("{\"name\":\"data/a.arrow\",\"length\":200,\"table\":64,\"tail\":\"\",\"block\":64,\"fields\":[]}"), "[]", KITH_CORRUPT },
+        { FRAGMENT(FILE_OF("data/00000000000000000000000000000000000000000000000000.arrow")), "[]",
+          KITH_CORRUPT },
+        { FRAGMENT("{\"name\":\"data/"
+                   "a.arrow\",\"length\":200,\"table\":63,\"tail\":\"0011223344556677\",\"block\":64,"
+                   "\"fields\":[]}"),
+          "[]", KITH_CORRUPT },
+        { FRAGMENT("{\"name\":\"data/"
+                   "a.arrow\",\"length\":200,\"table\":192,\"tail\":\"0011223344556677\",\"block\":64,"
+                   "\"fields\":[]}"),
+          "[]", KITH_CORRUPT },
+        { FRAGMENT("{\"name\":\"data/"
+                   "a.arrow\",\"length\":200,\"table\":64,\"tail\":\"0011223344556677\",\"block\":0,"
+                   "\"fields\":[]}"),
+          "[]", KITH_CORRUPT },
+        { FRAGMENT("{\"name\":\"data/"
+                   "a.arrow\",\"length\":200,\"table\":64,\"tail\":\"\",\"block\":64,\"fields\":[]}"),
+          "[]", KITH_CORRUPT },
         { FRAGMENT("{\"name\":\"data/a.arrow\"," SEAL ",\"fields\":[-1]}"), "[]", KITH_CORRUPT },
         { FRAGMENT("{\"name\":\"data/a.arrow\"," SEAL ",\"fields\":[2147483648]}"), "[]", KITH_CORRUPT },
         { FRAGMENT("{\"name\":\"data/a.arrow\"," SEAL "}"), "[]", KITH_CORRUPT },
         { FRAGMENT("7"), "[]", KITH_CORRUPT },
         { FRAGMENT(""), "[]", KITH_CORRUPT },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":3}\nabc\n", "[3]", KITH_OK },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":0}\n\n", "[0]", KITH_OK },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":4}\nabc\n", "[3]", KITH_CORRUPT },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":-1}\nabc\n", "[3]", KITH_CORRUPT },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":3}\n", "[]", KITH_CORRUPT },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":3}\nabc\n", "[3]",
+          KITH_OK },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":0}\n\n", "[0]",
+          KITH_OK },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":4}\nabc\n", "[3]",
+          KITH_CORRUPT },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":-1}\nabc\n", "[3]",
+          KITH_CORRUPT },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[],\"inline\":3}\n", "[]",
+          KITH_CORRUPT },
         { "abc\n", "[3]", KITH_CORRUPT },
         { "abc\n", "[-3]", KITH_CORRUPT },
         { "abc\n", "[9223372036854775807,9223372036854775807,5]", KITH_CORRUPT },
         { "abc\n", "{}", KITH_CORRUPT },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[" FILE_OF("data/a.arrow") "],\"inline\":3}\nabc\n", "[3]", KITH_CORRUPT },
-        { "{\"do\":\"add_fragment\",\"first_row\":96,\"rows\":1,\"files\":[" FILE_OF("data/a.arrow") "]}\n", "[]", KITH_CORRUPT },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":0,\"files\":[" FILE_OF("data/a.arrow") "]}\n", "[]", KITH_CORRUPT },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":4611686018427387904,\"files\":[" FILE_OF("data/a.arrow") "]}\n", "[]", KITH_CORRUPT },
-        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":9223372036854775807,\"files\":[" FILE_OF("data/a.arrow") "]}\n", "[]", KITH_CORRUPT },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"files\":[" FILE_OF(
+              "data/a.arrow") "],\"inline\":3}\nabc\n",
+          "[3]", KITH_CORRUPT },
+        { "{\"do\":\"add_fragment\",\"first_row\":96,\"rows\":1,\"files\":[" FILE_OF("data/a.arrow") "]}\n",
+          "[]", KITH_CORRUPT },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":0,\"files\":[" FILE_OF("data/a.arrow") "]}\n",
+          "[]", KITH_CORRUPT },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":4611686018427387904,\"files\":[" FILE_OF(
+              "data/a.arrow") "]}\n",
+          "[]", KITH_CORRUPT },
+        { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":9223372036854775807,\"files\":[" FILE_OF(
+              "data/a.arrow") "]}\n",
+          "[]", KITH_CORRUPT },
         { REMOVE("0"), "[]", KITH_OK },
         { REMOVE("7"), "[]", KITH_OK },
         { REMOVE("8"), "[]", KITH_CORRUPT },
@@ -369,7 +417,8 @@ static void actions_are_checked(void **state)
         { "{\"do\":\"schema\"}\n", "[]", KITH_CORRUPT },
         { "{\"do\":\"set_config\",\"key\":\"a\",\"value\":[]}\n", "[]", KITH_CORRUPT },
         { "{\"do\":\"drop\"}\n", "[]", KITH_OK },
-        { "{\"do\":\"versions\",\"list\":[]}\n", "[]", KITH_UNSUPPORTED }, /* of a checkpoint, not of a commit */
+        { "{\"do\":\"versions\",\"list\":[]}\n", "[]",
+          KITH_UNSUPPORTED }, /* of a checkpoint, not of a commit */
         { "{\"do\":\"delete\",\"rows\":[1,2]}\n", "[]", KITH_UNSUPPORTED },
         { "{\"do\":\"tag\"}\n", "[]", KITH_UNSUPPORTED },
         { "{\"do\":\"forget\",\"below\":3}\n", "[]", KITH_UNSUPPORTED },
@@ -387,7 +436,8 @@ static void actions_are_checked(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         kith_error told = { 0 };
         kith_status status = read_crafted(&sample, "{}", cases[i].action, cases[i].lengths, &told);
-        if (status != cases[i].expected) fail_msg("%s: %s %s", cases[i].action, kith_status_name(status), told.message);
+        if (status != cases[i].expected)
+            fail_msg("%s: %s %s", cases[i].action, kith_status_name(status), told.message);
     }
     sample_release(&sample);
 }
@@ -414,12 +464,17 @@ static void deep_and_long_lines_are_refused(void **state)
 /* A mutation of text: a byte, a digit run, a piece cut out or doubled. */
 static void mutate(struct kt_random *random, struct kt_buffer *text)
 {
-    static const char likely[] = "0123456789-\"{}[]:,.\\\n \xff" "ae";
+    static const char likely[] = "0123456789-\"{}[]:,.\\\n \xff"
+                                 "ae";
     size_t at = (size_t)kt_random_below(random, text->size);
     size_t count = (size_t)kt_random_below(random, kt_min_u64(40, text->size - at) + 1);
     switch (kt_random_below(random, 5)) {
-    case 0: text->data[at] = (uint8_t)likely[kt_random_below(random, sizeof likely - 1)]; break;
-    case 1: text->data[at] ^= (uint8_t)(1u << kt_random_below(random, 8)); break;
+    case 0:
+        text->data[at] = (uint8_t)likely[kt_random_below(random, sizeof likely - 1)];
+        break;
+    case 1:
+        text->data[at] ^= (uint8_t)(1u << kt_random_below(random, 8));
+        break;
     case 2: /* cut out */
         memmove(text->data + at, text->data + at + count, text->size - at - count);
         text->size -= count;
@@ -460,7 +515,8 @@ static void mutants_under_right_checksums_fail_or_are_sound(void **state)
         assert_true(kt_buffer_append(&text, from->data, (size_t)(last + 1 - (const char *)from->data)));
         for (uint64_t m = kt_random_below(&random, 3) + 1; m > 0; m--) mutate(&random, &text);
         struct kt_buffer file = sealed(text.data, text.size, lengths);
-        kith_status status = i % 2 ? replay(&sample, file.data, file.size, NULL) : decode(file.data, file.size, NULL);
+        kith_status status =
+            i % 2 ? replay(&sample, file.data, file.size, NULL) : decode(file.data, file.size, NULL);
         assert_true(status == KITH_OK || status == KITH_CORRUPT || status == KITH_UNSUPPORTED);
         read += status == KITH_OK;
         kt_buffer_release(&text);

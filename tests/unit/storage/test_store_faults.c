@@ -12,52 +12,89 @@
 
 static struct kt_posix_calls real;
 static struct {
-    long calls;    /* so far */
-    long failing;  /* the number of the first call that fails; 0 for none */
-    bool for_ever; /* and all after it */
+    long calls;          /* so far */
+    long failing;        /* the number of the first call that fails; 0 for none */
+    bool for_ever;       /* and all after it */
     bool spared_removal; /* the call that failed was a removal: its file may be left */
 } fault;
 
 static bool fails(void)
 {
     fault.calls++;
-    bool now = fault.failing && (fault.calls == fault.failing || (fault.for_ever && fault.calls > fault.failing));
+    bool now =
+        fault.failing && (fault.calls == fault.failing || (fault.for_ever && fault.calls > fault.failing));
     if (now) errno = EIO;
     return now;
 }
 
-static int f_open(int folder, const char *name, int flags, mode_t mode) { return fails() ? -1 : real.open(folder, name, flags, mode); }
+static int f_open(int folder, const char *name, int flags, mode_t mode)
+{
+    return fails() ? -1 : real.open(folder, name, flags, mode);
+}
 static int f_close(int fd)
 {
     bool failed = fails();
     int result = real.close(fd); /* a close that fails closes all the same */
     return failed ? (errno = EIO, -1) : result;
 }
-static int f_stat(int fd, struct stat *out) { return fails() ? -1 : real.stat(fd, out); }
-static int f_stat_name(int folder, const char *name, struct stat *out, int flags) { return fails() ? -1 : real.stat_name(folder, name, out, flags); }
-static ssize_t f_read_at(int fd, void *to, size_t count, off_t offset) { return fails() ? -1 : real.read_at(fd, to, count, offset); }
-static ssize_t f_write(int fd, const void *bytes, size_t count) { return fails() ? -1 : real.write(fd, bytes, count); }
-static int f_sync(int fd) { (void)fd; return fails() ? -1 : 0; }
-static int f_link(int a, const char *from, int b, const char *to, int flags) { return fails() ? -1 : real.link(a, from, b, to, flags); }
-static int f_rename(int a, const char *from, int b, const char *to, unsigned flags) { return fails() ? -1 : real.rename(a, from, b, to, flags); }
+static int f_stat(int fd, struct stat *out)
+{
+    return fails() ? -1 : real.stat(fd, out);
+}
+static int f_stat_name(int folder, const char *name, struct stat *out, int flags)
+{
+    return fails() ? -1 : real.stat_name(folder, name, out, flags);
+}
+static ssize_t f_read_at(int fd, void *to, size_t count, off_t offset)
+{
+    return fails() ? -1 : real.read_at(fd, to, count, offset);
+}
+static ssize_t f_write(int fd, const void *bytes, size_t count)
+{
+    return fails() ? -1 : real.write(fd, bytes, count);
+}
+static int f_sync(int fd)
+{
+    (void)fd;
+    return fails() ? -1 : 0;
+}
+static int f_link(int a, const char *from, int b, const char *to, int flags)
+{
+    return fails() ? -1 : real.link(a, from, b, to, flags);
+}
+static int f_rename(int a, const char *from, int b, const char *to, unsigned flags)
+{
+    return fails() ? -1 : real.rename(a, from, b, to, flags);
+}
 static int f_unlink(int folder, const char *name, int flags)
 {
     if (!fails()) return real.unlink(folder, name, flags);
     fault.spared_removal = true;
     return -1;
 }
-static int f_mkdir(int folder, const char *name, mode_t mode) { return fails() ? -1 : real.mkdir(folder, name, mode); }
-static ssize_t f_entries(int fd, void *to, size_t count) { return fails() ? -1 : real.entries(fd, to, count); }
+static int f_mkdir(int folder, const char *name, mode_t mode)
+{
+    return fails() ? -1 : real.mkdir(folder, name, mode);
+}
+static ssize_t f_entries(int fd, void *to, size_t count)
+{
+    return fails() ? -1 : real.entries(fd, to, count);
+}
 static void *f_map(void *where, size_t count, int protection, int flags, int fd, off_t offset)
 {
     return fails() ? (void *)-1 : real.map(where, count, protection, flags, fd, offset);
 }
-static ssize_t f_entropy(void *to, size_t count, unsigned flags) { return fails() ? -1 : real.entropy(to, count, flags); }
+static ssize_t f_entropy(void *to, size_t count, unsigned flags)
+{
+    return fails() ? -1 : real.entropy(to, count, flags);
+}
 
 static void arm(long failing, bool for_ever)
 {
-    kt_posix.open = f_open, kt_posix.close = f_close, kt_posix.stat = f_stat, kt_posix.stat_name = f_stat_name;
-    kt_posix.read_at = f_read_at, kt_posix.write = f_write, kt_posix.sync_data = f_sync, kt_posix.sync = f_sync;
+    kt_posix.open = f_open, kt_posix.close = f_close, kt_posix.stat = f_stat,
+    kt_posix.stat_name = f_stat_name;
+    kt_posix.read_at = f_read_at, kt_posix.write = f_write, kt_posix.sync_data = f_sync,
+    kt_posix.sync = f_sync;
     kt_posix.link = f_link, kt_posix.rename = f_rename, kt_posix.unlink = f_unlink, kt_posix.mkdir = f_mkdir;
     kt_posix.entries = f_entries, kt_posix.map = f_map, kt_posix.entropy = f_entropy;
     fault.calls = 0, fault.failing = failing, fault.for_ever = for_ever, fault.spared_removal = false;
@@ -127,7 +164,8 @@ static struct outcome create_and_fill(struct kt_io *io)
     if (outcome.created || outcome.perhaps) {
         step(store, (struct change){ .rows = 1, .inlined = "x" }, 1, &outcome);
         step(store, (struct change){ .rows = 10, .file_bytes = 300 * 1024 }, 10, &outcome);
-        step(store, (struct change){ .piece = "000102030405060708090a0b0c0d0e0f", .maintenance = true }, 0, &outcome);
+        step(store, (struct change){ .piece = "000102030405060708090a0b0c0d0e0f", .maintenance = true }, 0,
+             &outcome);
     }
     kt_store_close(store);
     return outcome;
@@ -166,8 +204,9 @@ static void assert_outcome(struct kt_io *io, const struct outcome *outcome, long
     struct kt_state *state = load(store);
     assert_sound_state(state);
     if (state->rows < outcome->rows || state->rows > outcome->rows + outcome->unknown)
-        fail_msg("call %ld failed: %llu rows, acknowledged %llu, unknown %llu", failing, (unsigned long long)state->rows,
-                 (unsigned long long)outcome->rows, (unsigned long long)outcome->unknown);
+        fail_msg("call %ld failed: %llu rows, acknowledged %llu, unknown %llu", failing,
+                 (unsigned long long)state->rows, (unsigned long long)outcome->rows,
+                 (unsigned long long)outcome->unknown);
     assert_files_whole(store, state);
     if (!fault.spared_removal && !fault.for_ever) assert_no_orphans(io, state);
     struct kt_state *after = done(store, (struct change){ .rows = 2, .inlined = "yy" });
@@ -221,7 +260,8 @@ static void fail_checkpoint(bool for_ever)
         scratch_open(&scratch, false);
         disarm();
         struct kt_store *store = store_with_schema(scratch.io, "t.kith");
-        for (int i = 2; i < 64; i++) kt_state_release(done(store, (struct change){ .rows = 1, .inlined = "x" }));
+        for (int i = 2; i < 64; i++)
+            kt_state_release(done(store, (struct change){ .rows = 1, .inlined = "x" }));
         struct outcome outcome = { .rows = 62, .created = true };
         arm(failing, for_ever);
         step(store, (struct change){ .rows = 10, .inlined = "ten" }, 10, &outcome);
@@ -310,6 +350,30 @@ static void an_unknown_commit_keeps_its_files(void **state)
     scratch_close(&scratch);
 }
 
+/* Another process makes data/ between our failing to create a file in it and our making it. */
+static int open_too_late(int folder, const char *name, int flags, mode_t mode)
+{
+    int fd = real.open(folder, name, flags, mode);
+    if (fd < 0 && !strcmp(name, "data")) {
+        real.mkdir(folder, name, 0777);
+        errno = ENOENT;
+    }
+    return fd;
+}
+
+static void two_may_make_the_data_folder(void **state)
+{
+    struct scratch scratch;
+    (void)state;
+    scratch_open(&scratch, false);
+    struct kt_store *store = store_with_schema(scratch.io, "t.kith");
+    kt_posix.open = open_too_late;
+    kt_state_release(done(store, (struct change){ .rows = 1, .file_bytes = 100 }));
+    kt_posix = real;
+    kt_store_close(store);
+    scratch_close(&scratch);
+}
+
 int main(void)
 {
     real = kt_posix;
@@ -319,6 +383,7 @@ int main(void)
         cmocka_unit_test_teardown(any_call_of_a_checkpoint_may_fail, restore),
         cmocka_unit_test_teardown(any_call_of_a_drop_may_fail, restore),
         cmocka_unit_test_teardown(an_unknown_commit_keeps_its_files, restore),
+        cmocka_unit_test_teardown(two_may_make_the_data_folder, restore),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,12 @@
-/* Every allocation fails in turn, those of the libraries as well: the commit fails in words or is done, the
- * table is as before or after it, and nothing leaks (which the address sanitizer would tell).
+/* Every allocation fails in turn, those of the libraries as well: a step fails in words or is done, the table
+ * is as before or after it, and nothing leaks. Only the parser of jansson is spared: when its lexer (2.14) is
+ * refused the memory for a longer token, it may abort the process by an assert.
  *
  * malloc and its kin are replaced for the whole program; a sanitizer brings its own, so there the test is
  * left out. */
 #include "unit/storage/store_fixture.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
@@ -25,10 +27,11 @@ void __libc_free(void *memory);
 #define EVERYWHERE __attribute__((visibility("default"))) /* in the libraries too */
 
 static long allocations, failing, live;
-static bool for_ever;
+static bool for_ever, spared;
 
 static bool fails(void)
 {
+    if (spared) return false;
     allocations++;
     if (!failing || !(allocations == failing || (for_ever && allocations > failing))) return false;
     errno = ENOMEM;
@@ -66,6 +69,16 @@ EVERYWHERE void free(void *memory)
     __libc_free(memory);
 }
 
+EVERYWHERE json_t *json_loadb(const char *buffer, size_t size, size_t flags, json_error_t *error)
+{
+    json_t *(*parser)(const char *, size_t, size_t, json_error_t *);
+    spared = true;
+    *(void **)&parser = dlsym(RTLD_NEXT, "json_loadb");
+    json_t *value = parser(buffer, size, flags, error);
+    spared = false;
+    return value;
+}
+
 struct fixture {
     struct scratch scratch;
     struct kt_store *store;
@@ -96,7 +109,8 @@ static void fail_each(kith_status (*step)(struct fixture *fixture, kith_error *e
         kith_status status = step(&fixture, &told);
         bool reached = allocations >= k;
         failing = 0;
-        if (status && status != KITH_NO_MEMORY) fail_msg("allocation %ld: %s: %s", k, kith_status_name(status), told.message);
+        if (status && status != KITH_NO_MEMORY)
+            fail_msg("allocation %ld: %s: %s", k, kith_status_name(status), told.message);
         struct kt_state *state = load_afresh(fixture.scratch.io, "t.kith");
         assert_sound_state(state);
         assert_true(state->rows == 10 || state->rows == 21);
@@ -112,7 +126,11 @@ static void fail_each(kith_status (*step)(struct fixture *fixture, kith_error *e
 
 static kith_status commit_all(struct fixture *fixture, kith_error *error)
 {
-    struct change change = { .rows = 11, .inlined = "eleven", .key = "a", .value = "b", .schema = "{\"a\":[1]}",
+    struct change change = { .rows = 11,
+                             .inlined = "eleven",
+                             .key = "a",
+                             .value = "b",
+                             .schema = "{\"a\":[1]}",
                              .piece = "000102030405060708090a0b0c0d0e0f" };
     struct kt_state *state = NULL;
     kith_status status = commit_change(fixture->store, &change, &state, error);

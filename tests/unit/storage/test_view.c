@@ -19,7 +19,8 @@ static uint8_t *noise(uint64_t seed, size_t count)
 }
 
 /* A sealed file of `count` bytes, written in pieces of many sizes, with an Arrow-like footer behind. */
-static struct kt_seal write_sealed(struct kt_io *io, const char *name, const uint8_t *bytes, size_t count, uint32_t block_bytes)
+static struct kt_seal write_sealed(struct kt_io *io, const char *name, const uint8_t *bytes, size_t count,
+                                   uint32_t block_bytes)
 {
     struct kt_sink *sink = NULL;
     struct kt_seal seal = { 0 };
@@ -54,7 +55,8 @@ static void what_passed_the_sink_is_viewed(void **state)
     scratch_for(&scratch, state);
     struct kt_seal seal = write_sealed(scratch.io, "a", bytes, SIZE, KT_BLOCK_VECTORS);
     assert_int_equal(seal.table, (SIZE + 63) / 64 * 64);
-    assert_int_equal(seal.length, seal.table + 16 + 8 * ((seal.table + KT_BLOCK_VECTORS - 1) / KT_BLOCK_VECTORS) + 8);
+    assert_int_equal(seal.length,
+                     seal.table + 16 + 8 * ((seal.table + KT_BLOCK_VECTORS - 1) / KT_BLOCK_VECTORS) + 8);
     assert_ok(kt_view_open(scratch.io, "a", &seal, &view, &error));
     assert_int_equal(kt_view_length(view), seal.length);
     assert_string_equal(kt_view_name(view), "a");
@@ -374,7 +376,8 @@ static void *view_at_random(void *context)
         const uint8_t *lent;
         uint64_t offset = kt_random_below(&random, viewer->size);
         uint64_t count = kt_random_below(&random, kt_min_u64(3000, viewer->size - offset) + 1);
-        if (kt_view(viewer->view, offset, count, &lent, NULL) || memcmp(lent, viewer->bytes + offset, count)) viewer->wrong++;
+        if (kt_view(viewer->view, offset, count, &lent, NULL) || memcmp(lent, viewer->bytes + offset, count))
+            viewer->wrong++;
     }
     return NULL;
 }
