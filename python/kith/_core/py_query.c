@@ -1,0 +1,267 @@
+/* kith._core.Options and the searches that run with them.
+ *
+ * A query builder sets one number after another and then asks for its answer once. So the numbers live in a C
+ * struct that the builder's class inherits: setting one is a store, and the search is one call that needs no
+ * arguments parsed. kith.query checks what users give; here the fields are trusted to be in range.
+ *
+ * A search reads all its batches without the interpreter, so the only Python work is making the result.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "py_private.h"
+
+#include <structmember.h> // wants Python.h before it
+
+/* ---- the object ---- */
+
+static PyObject *options_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    (void)args, (void)keywords;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    struct kpy_options *self = (struct kpy_options *)allocate(type, 0); // zeroed: every field at its default
+    if (self) self->k = 10;
+    return (PyObject *)self;
+}
+
+static void vectors_clear(struct kpy_options *self)
+{
+    if (self->has_view) PyBuffer_Release(&self->view);
+    self->has_view = 0;
+    kpy_free(self->copied);
+    self->copied = NULL;
+    self->vectors = NULL;
+}
+
+static int options_traverse(struct kpy_options *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE((PyObject *)self));
+    Py_VISIT(self->table);
+    Py_VISIT(self->column);
+    Py_VISIT(self->columns);
+    return 0;
+}
+
+static int options_clear(struct kpy_options *self)
+{
+    Py_CLEAR(self->table);
+    Py_CLEAR(self->column);
+    Py_CLEAR(self->columns);
+    return 0;
+}
+
+static void options_dealloc(struct kpy_options *self)
+{
+    PyObject_GC_UnTrack(self);
+    vectors_clear(self);
+    options_clear(self);
+    kpy_object_free((PyObject *)self);
+}
+
+#define MEMBER(name, kind, flags, text)                                                                      \
+    {                                                                                                        \
+        "_" #name, kind, offsetof(struct kpy_options, name), flags, text                                     \
+    }
+static PyMemberDef members[] = {
+    MEMBER(table, T_OBJECT, 0, "the kith._core.Table"),
+    MEMBER(column, T_OBJECT, 0, "the vector column, or None"),
+    MEMBER(columns, T_OBJECT, 0, "a tuple of names, or None for all"),
+    MEMBER(k, T_UINT, 0, "rows a vector"),
+    MEMBER(offset, T_UINT, 0, NULL),
+    MEMBER(nprobes, T_UINT, 0, NULL),
+    MEMBER(minimum_nprobes, T_UINT, 0, NULL),
+    MEMBER(maximum_nprobes, T_UINT, 0, NULL),
+    MEMBER(refine_factor, T_UINT, 0, NULL),
+    MEMBER(ef, T_UINT, 0, NULL),
+    MEMBER(threads, T_UINT, 0, NULL),
+    MEMBER(metric, T_INT, 0, "a kith_metric"),
+    MEMBER(recall, T_FLOAT, 0, NULL),
+    MEMBER(lower, T_FLOAT, 0, NULL),
+    MEMBER(upper, T_FLOAT, 0, NULL),
+    MEMBER(exact, T_BOOL, 0, NULL),
+    MEMBER(fast_search, T_BOOL, 0, NULL),
+    MEMBER(has_lower, T_BOOL, 0, NULL),
+    MEMBER(has_upper, T_BOOL, 0, NULL),
+    MEMBER(with_row_id, T_BOOL, 0, NULL),
+    MEMBER(many, T_BOOL, READONLY, "whether a matrix was given"),
+    MEMBER(dim, T_UINT, 0, "numbers in a vector"),
+    { NULL, 0, 0, 0, NULL },
+};
+#undef MEMBER
+
+/* The module's state is found through the table: `self` is of a subclass, whose type does not know it. */
+static PyObject *options_set_vectors(struct kpy_options *self, PyObject *args)
+{
+    PyObject *table, *value;
+    if (!PyArg_ParseTuple(args, "OO", &table, &value)) return NULL;
+    struct kpy_state *state = kpy_object_state(table);
+    struct kpy_vectors vectors;
+    if (!state || kpy_vectors_init(state, value, &vectors)) return NULL;
+    vectors_clear(self);
+    kpy_set(&self->table, Py_NewRef(table));
+    self->view = vectors.view;
+    self->has_view = vectors.has_view;
+    self->copied = vectors.copied;
+    self->vectors = vectors.data;
+    self->element = vectors.element;
+    self->dim = vectors.dim;
+    self->vector_count = vectors.count;
+    self->many = vectors.many;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    { "set_vectors", (PyCFunction)(void (*)(void))options_set_vectors, METH_VARARGS,
+      "set_vectors(table, value): what is searched, and for what." },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot slots[] = {
+    { Py_tp_new, (void *)options_new },
+    { Py_tp_dealloc, (void *)options_dealloc },
+    { Py_tp_traverse, (void *)options_traverse },
+    { Py_tp_clear, (void *)options_clear },
+    { Py_tp_members, members },
+    { Py_tp_methods, methods },
+    { Py_tp_doc, "What a search is run with." },
+    { 0, NULL },
+};
+
+PyType_Spec kpy_options_spec = {
+    .name = "kith._core.Options",
+    .basicsize = sizeof(struct kpy_options),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = slots,
+};
+
+/* ---- the query ---- */
+
+void kpy_query_release(struct kpy_query *query)
+{
+    kpy_free(query->names);
+    query->names = NULL;
+}
+
+static int query_columns(struct kpy_options *options, struct kpy_query *out)
+{
+    if (!options->columns || options->columns == Py_None) return 0;
+    Py_ssize_t count = PyTuple_Size(options->columns);
+    if (count < 0) return -1;
+    out->query.no_columns = count == 0;
+    out->names = kpy_calloc((size_t)count, sizeof *out->names);
+    if (!out->names) return PyErr_NoMemory(), -1;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+        out->names[i] = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(options->columns, i), NULL);
+        if (!out->names[i]) return -1;
+    }
+    out->query.columns = count ? out->names : NULL;
+    out->query.column_count = (size_t)count;
+    return 0;
+}
+
+int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
+{
+    out->names = NULL;
+    if (!options->table || Py_TYPE(options->table) != state->table_type) {
+        kpy_fail(state, KITH_INVALID, "the search has no table");
+        return -1;
+    }
+    out->query = (kith_query){
+        .struct_size = sizeof(kith_query),
+        .column = kpy_text_or_null(options->column),
+        .vectors = options->vectors,
+        .element = options->element,
+        .dim = options->dim,
+        .vector_count = options->vector_count,
+        .k = options->k,
+        .offset = options->offset,
+        .metric = (kith_metric)options->metric,
+        .nprobes = options->nprobes,
+        .minimum_nprobes = options->minimum_nprobes,
+        .maximum_nprobes = options->maximum_nprobes,
+        .refine_factor = options->refine_factor,
+        .ef = options->ef,
+        .recall = options->recall,
+        .exact = options->exact,
+        .fast_search = options->fast_search,
+        .has_lower = options->has_lower,
+        .has_upper = options->has_upper,
+        .lower = options->lower,
+        .upper = options->upper,
+        .with_row_id = options->with_row_id,
+        .threads = options->threads,
+    };
+    if (PyErr_Occurred() || query_columns(options, out)) {
+        kpy_query_release(out);
+        return -1;
+    }
+    return 0;
+}
+
+static struct kpy_options *checked(struct kpy_state *state, PyObject *object)
+{
+    if (PyObject_TypeCheck(object, state->options_type)) return (struct kpy_options *)object;
+    PyErr_SetString(PyExc_TypeError, "a kith._core.Options is wanted");
+    return NULL;
+}
+
+static kith_table *handle_of(const struct kpy_options *options)
+{
+    return ((struct kpy_table *)options->table)->handle;
+}
+
+/* ---- running it ---- */
+
+PyObject *kpy_search_rows(PyObject *module, PyObject *object)
+{
+    struct kpy_state *state = kpy_module_state(module);
+    struct kpy_options *options = checked(state, object);
+    struct kpy_query query;
+    struct kpy_batches batches = { 0 };
+    struct ArrowArrayStream stream;
+    kith_error error = { 0 };
+    kith_status status;
+    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    kith_table *table = handle_of(options);
+    Py_BEGIN_ALLOW_THREADS status = kith_search(table, &query.query, &stream, &error);
+    if (!status) status = kpy_batches_read(&stream, &batches, &error);
+    Py_END_ALLOW_THREADS PyObject *rows =
+        status ? kpy_raise_after(state, &error) : kpy_batches_rows(state, &batches);
+    kpy_batches_release(&batches);
+    kpy_query_release(&query);
+    return rows;
+}
+
+PyObject *kpy_search_stream(PyObject *module, PyObject *object)
+{
+    struct kpy_state *state = kpy_module_state(module);
+    struct kpy_options *options = checked(state, object);
+    struct kpy_query query;
+    struct ArrowArrayStream stream;
+    kith_error error = { 0 };
+    kith_status status;
+    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    kith_table *table = handle_of(options);
+    Py_BEGIN_ALLOW_THREADS status = kith_search(table, &query.query, &stream, &error);
+    Py_END_ALLOW_THREADS kpy_query_release(&query);
+    if (status) return kpy_raise_after(state, &error);
+    return kpy_stream_own(&stream, options->table) ? NULL : kpy_stream_capsule(&stream);
+}
+
+PyObject *kpy_search_explain(PyObject *module, PyObject *object)
+{
+    struct kpy_state *state = kpy_module_state(module);
+    struct kpy_options *options = checked(state, object);
+    struct kpy_query query;
+    char *text = NULL;
+    kith_error error = { 0 };
+    kith_status status;
+    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    kith_table *table = handle_of(options);
+    Py_BEGIN_ALLOW_THREADS status = kith_explain(table, &query.query, &text, &error);
+    Py_END_ALLOW_THREADS kpy_query_release(&query);
+    if (status) return kpy_raise_after(state, &error);
+    PyObject *result = PyUnicode_FromString(text);
+    kith_text_free(text);
+    return result;
+}

@@ -1,0 +1,347 @@
+/* kith._core.Table: a kith_table as a Python object. Each method is one call of the library. */
+#include <string.h>
+
+#include "py_private.h"
+
+PyObject *kpy_table_wrap(struct kpy_state *state, PyObject *database, kith_table *handle)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(state->table_type, Py_tp_alloc);
+    struct kpy_table *self = (struct kpy_table *)allocate(state->table_type, 0);
+    if (!self) {
+        kith_table_close(handle);
+        return NULL;
+    }
+    self->handle = handle;
+    self->database = Py_NewRef(database);
+    return (PyObject *)self;
+}
+
+static void table_dealloc(struct kpy_table *self)
+{
+    kith_table_close(self->handle);
+    Py_XDECREF(self->database);
+    kpy_object_free((PyObject *)self);
+}
+
+static PyObject *table_raise(struct kpy_table *self, const kith_error *error)
+{
+    return kpy_raise_after(kpy_object_state(self), error);
+}
+
+static PyObject *table_name(struct kpy_table *self, PyObject *unused)
+{
+    (void)unused;
+    return PyUnicode_FromString(kith_table_name(self->handle));
+}
+
+/* ---- numbers ---- */
+
+static PyObject *table_count(struct kpy_table *self, PyObject *unused)
+{
+    uint64_t rows = 0;
+    kith_error error = { 0 };
+    kith_status status;
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_count(self->handle, NULL, &rows, &error);
+    Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(rows);
+}
+
+static PyObject *table_version(struct kpy_table *self, PyObject *unused)
+{
+    uint64_t version = 0;
+    kith_error error = { 0 };
+    kith_status status;
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_version(self->handle, &version, &error);
+    Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(version);
+}
+
+static PyObject *table_versions(struct kpy_table *self, PyObject *unused)
+{
+    kith_versions *versions = NULL;
+    kith_error error = { 0 };
+    kith_status status;
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_versions(self->handle, &versions, &error);
+    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
+    PyObject *list = PyList_New((Py_ssize_t)versions->count);
+    for (size_t i = 0; list && i < versions->count; ++i) {
+        const kith_version_info *one = &versions->versions[i];
+        PyObject *item = Py_BuildValue("(KLKs)", (unsigned long long)one->version, (long long)one->time_us,
+                                       (unsigned long long)one->rows, one->operation ? one->operation : "");
+        if (!item || PyList_SetItem(list, (Py_ssize_t)i, item)) Py_CLEAR(list);
+    }
+    kith_versions_free(versions);
+    return list;
+}
+
+static PyObject *table_checkout(struct kpy_table *self, PyObject *version)
+{
+    unsigned long long number = version == Py_None ? 0 : PyLong_AsUnsignedLongLong(version);
+    kith_error error = { 0 };
+    kith_status status;
+    if (PyErr_Occurred()) return NULL;
+    Py_BEGIN_ALLOW_THREADS status = version == Py_None ? kith_table_checkout_latest(self->handle, &error)
+                                                       : kith_table_checkout(self->handle, number, &error);
+    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
+    Py_RETURN_NONE;
+}
+
+static PyObject *table_stats(struct kpy_table *self, PyObject *unused)
+{
+    kith_table_info info = KITH_INIT(kith_table_info);
+    kith_error error = { 0 };
+    kith_status status;
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_stats(self->handle, &info, &error);
+    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
+    return Py_BuildValue(
+        "{sKsKsKsKsKsKsK}", "num_rows", (unsigned long long)info.rows, "version",
+        (unsigned long long)info.version, "num_fragments", (unsigned long long)info.fragments, "num_files",
+        (unsigned long long)info.files, "data_bytes", (unsigned long long)info.data_bytes, "index_bytes",
+        (unsigned long long)info.index_bytes, "inline_bytes", (unsigned long long)info.inline_bytes);
+}
+
+static PyObject *table_verify(struct kpy_table *self, PyObject *unused)
+{
+    uint64_t files = 0;
+    kith_error error = { 0 };
+    kith_status status;
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_verify(self->handle, &files, &error);
+    Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(files);
+}
+
+static PyObject *table_schema(struct kpy_table *self, PyObject *unused)
+{
+    struct ArrowSchema schema = { 0 };
+    kith_error error = { 0 };
+    kith_status status;
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_schema(self->handle, &schema, &error);
+    Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : kpy_schema_capsule(&schema);
+}
+
+/* ---- rows in ---- */
+
+static PyObject *table_append(struct kpy_table *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = { "data", "overwrite", "bad_vectors", "fill_value", "progress", NULL };
+    kith_write options = KITH_INIT(kith_write);
+    struct kpy_progress progress = { 0 };
+    PyObject *capsule;
+    int overwrite = 0, bad_vectors = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|pifO", names, &capsule, &overwrite, &bad_vectors,
+                                     &options.fill_value, &progress.callback))
+        return NULL;
+    options.mode = overwrite ? KITH_OVERWRITE : KITH_APPEND;
+    options.bad_vectors = (kith_bad_vectors)bad_vectors;
+    options.progress = kpy_progress;
+    options.progress_user = &progress;
+
+    struct ArrowArrayStream data;
+    uint64_t version = 0;
+    kith_error error = { 0 };
+    if (kpy_stream_take(kpy_object_state(self), capsule, &data)) return NULL;
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_append(self->handle, &data, &options, &version, &error);
+    PyEval_RestoreThread(progress.saved);
+    return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(version);
+}
+
+/* ---- rows out ---- */
+
+/* Borrows the texts of a tuple; NULL for None. The array is freed with kpy_free(). */
+static int text_array(PyObject *tuple, const char ***out, size_t *count)
+{
+    *out = NULL;
+    *count = 0;
+    if (tuple == Py_None) return 0;
+    Py_ssize_t size = PyTuple_Size(tuple);
+    if (size < 0) return -1;
+    *out = kpy_calloc((size_t)size, sizeof **out);
+    if (!*out) return PyErr_NoMemory(), -1;
+    for (Py_ssize_t i = 0; i < size; ++i) {
+        (*out)[i] = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(tuple, i), NULL);
+        if (!(*out)[i]) return -1;
+    }
+    *count = (size_t)size;
+    return 0;
+}
+
+static PyObject *stream_of_table(struct kpy_table *self, struct ArrowArrayStream *stream)
+{
+    return kpy_stream_own(stream, (PyObject *)self) ? NULL : kpy_stream_capsule(stream);
+}
+
+static PyObject *table_scan(struct kpy_table *self, PyObject *args)
+{
+    kith_scan options = KITH_INIT(kith_scan);
+    PyObject *columns, *limit, *result = NULL;
+    unsigned long long offset;
+    int with_row_id;
+    const char **names = NULL;
+    struct ArrowArrayStream stream;
+    kith_error error = { 0 };
+    kith_status status;
+
+    if (!PyArg_ParseTuple(args, "OKOp", &columns, &offset, &limit, &with_row_id)) return NULL;
+    options.offset = offset;
+    options.with_row_id = with_row_id;
+    if (limit != Py_None) options.limit = PyLong_AsUnsignedLongLong(limit);
+    if (PyErr_Occurred() || text_array(columns, &names, &options.column_count)) goto out;
+    options.columns = names;
+    options.none = limit != Py_None && !options.limit;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_scan(self->handle, &options, &stream, &error);
+    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : stream_of_table(self, &stream);
+out:
+    kpy_free(names);
+    return result;
+}
+
+static int row_ids(PyObject *list, uint64_t **out, size_t *count)
+{
+    Py_ssize_t size = PyList_Size(list);
+    *out = NULL;
+    *count = size < 0 ? 0 : (size_t)size;
+    if (size < 0) return -1;
+    *out = kpy_calloc(*count, sizeof **out);
+    if (!*out) return PyErr_NoMemory(), -1;
+    for (Py_ssize_t i = 0; i < size; ++i) (*out)[i] = PyLong_AsUnsignedLongLong(PyList_GetItem(list, i));
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static PyObject *table_take(struct kpy_table *self, PyObject *args)
+{
+    kith_scan options = KITH_INIT(kith_scan);
+    PyObject *ids, *columns, *result = NULL;
+    int with_row_id;
+    uint64_t *numbers = NULL;
+    size_t count;
+    const char **names = NULL;
+    struct ArrowArrayStream stream;
+    kith_error error = { 0 };
+    kith_status status;
+
+    if (!PyArg_ParseTuple(args, "O!Op", &PyList_Type, &ids, &columns, &with_row_id)) return NULL;
+    options.with_row_id = with_row_id;
+    if (row_ids(ids, &numbers, &count) || text_array(columns, &names, &options.column_count)) goto out;
+    options.columns = names;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_take(self->handle, numbers, count, &options, &stream, &error);
+    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : stream_of_table(self, &stream);
+out:
+    kpy_free(numbers);
+    kpy_free(names);
+    return result;
+}
+
+/* ---- indexes ---- */
+
+static PyObject *table_create_index(struct kpy_table *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = { "column",          "name",     "type",           "metric",      "num_partitions",
+                             "num_sub_vectors", "num_bits", "max_iterations", "sample_rate", "seed",
+                             "threads",         "keep",     "progress",       NULL };
+    kith_index options = KITH_INIT(kith_index);
+    struct kpy_progress progress = { 0 };
+    const char *type = NULL, *metric = NULL;
+    int keep = 0;
+    unsigned long long seed = 0;
+    kith_error error = { 0 };
+    kith_status status = KITH_OK;
+
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzIIIIIKIpO", names, &options.column, &options.name,
+                                     &type, &metric, &options.num_partitions, &options.num_sub_vectors,
+                                     &options.num_bits, &options.max_iterations, &options.sample_rate, &seed,
+                                     &options.threads, &keep, &progress.callback))
+        return NULL;
+    options.keep = keep;
+    options.seed = seed;
+    if (type) status = kith_index_type_parse(type, &options.type, &error);
+    if (!status && metric) status = kith_metric_parse(metric, &options.metric, &error);
+    if (status) return table_raise(self, &error);
+    options.progress = kpy_progress;
+    options.progress_user = &progress;
+    progress.saved = PyEval_SaveThread();
+    status = kith_create_index(self->handle, &options, &error);
+    PyEval_RestoreThread(progress.saved);
+    if (status) return table_raise(self, &error);
+    Py_RETURN_NONE;
+}
+
+static PyObject *table_drop_index(struct kpy_table *self, PyObject *name)
+{
+    const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
+    kith_error error = { 0 };
+    kith_status status;
+    if (!text) return NULL;
+    Py_BEGIN_ALLOW_THREADS status = kith_drop_index(self->handle, text, &error);
+    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
+    Py_RETURN_NONE;
+}
+
+static PyObject *index_dict(const kith_index_info *info)
+{
+    return Py_BuildValue("{sssssssssssIsIsIsKsKsKsL}", "name", info->name, "column", info->column, "type",
+                         kith_index_type_name(info->type), "metric", kith_metric_name(info->metric), "note",
+                         info->note ? info->note : "", "num_partitions", (unsigned int)info->num_partitions,
+                         "num_sub_vectors", (unsigned int)info->num_sub_vectors, "num_bits",
+                         (unsigned int)info->num_bits, "rows_indexed", (unsigned long long)info->rows_indexed,
+                         "rows_unindexed", (unsigned long long)info->rows_unindexed, "bytes",
+                         (unsigned long long)info->bytes, "created_us", (long long)info->created_us);
+}
+
+static PyObject *table_indexes(struct kpy_table *self, PyObject *unused)
+{
+    kith_indexes *indexes = NULL;
+    kith_error error = { 0 };
+    kith_status status;
+    (void)unused;
+    Py_BEGIN_ALLOW_THREADS status = kith_list_indexes(self->handle, &indexes, &error);
+    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
+    PyObject *list = PyList_New((Py_ssize_t)indexes->count);
+    for (size_t i = 0; list && i < indexes->count; ++i) {
+        PyObject *item = index_dict(&indexes->indexes[i]);
+        if (!item || PyList_SetItem(list, (Py_ssize_t)i, item)) Py_CLEAR(list);
+    }
+    kith_indexes_free(indexes);
+    return list;
+}
+
+static PyMethodDef methods[] = {
+    { "name", (PyCFunction)(void (*)(void))table_name, METH_NOARGS, "Its name." },
+    { "count", (PyCFunction)(void (*)(void))table_count, METH_NOARGS, "How many rows it has." },
+    { "version", (PyCFunction)(void (*)(void))table_version, METH_NOARGS, "The version that is read." },
+    { "versions", (PyCFunction)(void (*)(void))table_versions, METH_NOARGS,
+      "[(version, time_us, rows, operation)]" },
+    { "checkout", (PyCFunction)(void (*)(void))table_checkout, METH_O,
+      "Pins a version, or with None follows the newest." },
+    { "stats", (PyCFunction)(void (*)(void))table_stats, METH_NOARGS, "Sizes, as a dict." },
+    { "verify", (PyCFunction)(void (*)(void))table_verify, METH_NOARGS, "Reads every byte; how many files." },
+    { "schema", (PyCFunction)(void (*)(void))table_schema, METH_NOARGS, "A schema capsule." },
+    { "append", (PyCFunction)(void (*)(void))table_append, METH_VARARGS | METH_KEYWORDS,
+      "append(stream capsule, ...) -> version" },
+    { "scan", (PyCFunction)(void (*)(void))table_scan, METH_VARARGS,
+      "scan(columns or None, offset, limit or None, with_row_id) -> stream capsule" },
+    { "take", (PyCFunction)(void (*)(void))table_take, METH_VARARGS,
+      "take(list of row ids, columns or None, with_row_id) -> stream capsule" },
+    { "create_index", (PyCFunction)(void (*)(void))table_create_index, METH_VARARGS | METH_KEYWORDS,
+      "create_index(...)" },
+    { "drop_index", (PyCFunction)(void (*)(void))table_drop_index, METH_O, "drop_index(name)" },
+    { "indexes", (PyCFunction)(void (*)(void))table_indexes, METH_NOARGS, "A list of dicts." },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot slots[] = {
+    { Py_tp_dealloc, (void *)table_dealloc },
+    { Py_tp_methods, methods },
+    { Py_tp_doc, "A kith_table." },
+    { 0, NULL },
+};
+
+PyType_Spec kpy_table_spec = {
+    .name = "kith._core.Table",
+    .basicsize = sizeof(struct kpy_table),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};

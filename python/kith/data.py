@@ -1,0 +1,203 @@
+"""Whatever users hand over, as one Arrow stream.
+
+`stream()` gives a capsule that the C library reads. Rows of Python values are converted by the extension; what
+speaks Arrow (pyarrow, Polars, DuckDB, datasets) is passed on untouched; iterators become a chain whose parts are
+converted when they are wanted, so that a generator of a million rows is stored batch by batch.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from . import _core
+from .errors import InvalidError, TypeMismatchError
+from .schema import Schema
+
+TYPE_CHECKING = False  # typing costs more to import than all of Kith
+if TYPE_CHECKING:
+    from typing import Any, Iterator
+
+ROWS_AT_ONCE = 8192
+BAD_VECTORS = {"error": 0, "drop": 1, "fill": 2, "null": 3}
+
+
+def bad_vectors(name: str) -> int:
+    """Check `on_bad_vectors`."""
+    if name not in BAD_VECTORS:
+        raise InvalidError(f"on_bad_vectors must be one of {', '.join(BAD_VECTORS)}, not {name!r}")
+    return BAD_VECTORS[name]
+
+
+def is_model(value: Any) -> bool:
+    """Tell whether a value is an instance of a pydantic model (pydantic is not imported for it)."""
+    return hasattr(type(value), "model_fields") and hasattr(value, "model_dump")
+
+
+def _model_row(model: Any) -> dict[str, Any]:
+    return {name: getattr(model, name) for name in type(model).model_fields}
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, (str, bytes, int, float)) or not hasattr(value, "__len__")
+
+
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+class UnsupportedDataError(TypeMismatchError, NotImplementedError):
+    """Data of a type that cannot be rows; LanceDB raises NotImplementedError there."""
+
+
+class _Input:
+    """How one set of data is to be read: the schema its rows must have, if there is one."""
+
+    __slots__ = ("schema", "loose")
+
+    def __init__(self, schema: object | None, loose: bool) -> None:
+        self.schema = schema
+        self.loose = loose
+
+    def rows(self, rows: list[Any]) -> object:
+        if rows and is_model(rows[0]):
+            rows = [_model_row(row) for row in rows]
+        return _core.rows_stream(rows, self.schema, self.loose)
+
+    def columns(self, columns: dict[str, Any]) -> object:
+        prepared = {name: _column(values) for name, values in columns.items()}
+        return _core.columns_stream(prepared, self.schema, self.loose)
+
+    def list(self, data: list[Any]) -> object:
+        if not data:
+            if self.schema is None:
+                raise InvalidError("the list of rows is empty, so that the columns are not known; give schema=")
+            return _core.empty_stream(self.schema)
+        first = data[0]
+        if isinstance(first, dict) or is_model(first):
+            return self.rows(data)
+        if hasattr(first, "__arrow_c_array__") or hasattr(first, "__arrow_c_stream__") or _library(first) == "pandas":
+            return self.parts(iter(data))
+        raise TypeMismatchError(f"a list of dicts is wanted as data, not a list of {type(first).__name__}")
+
+    def parts(self, items: Iterator[Any]) -> object:
+        return _core.chain_stream(self._streams(items))
+
+    def _streams(self, items: Iterator[Any]) -> Iterator[object]:
+        loose = _Input(self.schema, True)
+        for item in _in_batches(items):
+            made = loose.any(item)
+            if loose.schema is None:
+                loose.schema = _core.stream_schema(made)
+            yield made
+
+    def pandas(self, frame: Any) -> object:
+        try:
+            import pyarrow
+        except ImportError:
+            return self.columns({name: _series(frame[name]) for name in frame.columns})
+        table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+        return table.replace_schema_metadata().__arrow_c_stream__()
+
+    def any(self, data: Any) -> object:
+        if isinstance(data, list):
+            return self.list(data)
+        if isinstance(data, dict):
+            if any(_is_scalar(value) for value in data.values()):
+                raise InvalidError("one dict is no table. Use a list of dictionaries, or a dict of columns")
+            return self.columns(data)
+        library = _library(data)
+        if library == "pandas" and hasattr(data, "columns"):
+            return self.pandas(data)
+        if library == "polars" and hasattr(data, "collect"):
+            data = data.collect()
+        if library == "pyarrow" and not hasattr(data, "__arrow_c_stream__") and hasattr(data, "scanner"):
+            data = data.scanner()
+        if library == "pyarrow" and hasattr(data, "to_reader") and not hasattr(data, "__arrow_c_stream__"):
+            data = data.to_reader()
+        if hasattr(data, "__arrow_c_stream__"):
+            return data.__arrow_c_stream__()
+        if hasattr(data, "__arrow_c_array__"):
+            return _core.array_stream(*data.__arrow_c_array__())
+        if is_model(data):
+            raise InvalidError("one model is no table. Use a list of models")
+        if hasattr(data, "with_format") and hasattr(data, "iter"):  # datasets of the Hugging Face kind
+            return self.parts(data.with_format("arrow").iter(ROWS_AT_ONCE))
+        if hasattr(data, "__iter__") and not isinstance(data, (str, bytes)) and not hasattr(data, "dtype"):
+            return self.parts(iter(data))
+        raise TypeMismatchError(
+            f"data of type {type(data).__name__} cannot be read as rows. Give a list of dicts, a dict of columns, "
+            "a pandas or Polars frame, a pyarrow table, or an iterator of these"
+        )
+
+
+def _in_batches(items: Iterator[Any]) -> Iterator[Any]:
+    """Gather single rows into lists; leave batches as they are."""
+    for item in items:
+        if (isinstance(item, dict) and any(_is_scalar(value) for value in item.values())) or is_model(item):
+            yield [item, *islice(items, ROWS_AT_ONCE - 1)]
+        elif item is not None and not (isinstance(item, list) and not item):
+            yield item
+
+
+def _column(values: Any) -> Any:
+    """Prepare a column of a dict of columns: arrays of objects, text and times become lists."""
+    if _library(values) in ("pandas", "polars") and hasattr(values, "to_numpy"):
+        return _series(values) if _library(values) == "pandas" else values.to_list()
+    if hasattr(values, "to_pylist"):
+        return values.to_pylist()
+    if isinstance(values, (list, tuple)):
+        return values
+    kind = getattr(getattr(values, "dtype", None), "kind", None)
+    if kind is None and hasattr(values, "__array__"):
+        return _column(values.__array__())
+    if kind in ("O", "U", "S", "b"):
+        return values.tolist()
+    if kind in ("M", "m"):
+        return values.astype(f"{kind}8[us]").tolist()
+    if kind is not None and kind in "iuf" and not values.dtype.isnative:
+        return values.astype(values.dtype.newbyteorder("="))
+    return values
+
+
+def _series(series: Any) -> Any:
+    """Give a pandas column as an array or a list, without pyarrow."""
+    if hasattr(series.dtype, "kind") and series.dtype.kind in "iuf" and type(series.dtype).__module__.startswith("numpy"):
+        values = series.to_numpy()
+        if values.dtype.kind in "iuf":
+            return values
+    return [None if missing else value for value, missing in zip(series.tolist(), series.isna().tolist())]
+
+
+def stream(data: Any, schema: object | None = None) -> object:
+    """Make an Arrow stream capsule of data in any accepted form.
+
+    Parameters
+    ----------
+    data : list of dict, list of pydantic models, dict of columns, pandas or Polars frame, pyarrow Table,
+        RecordBatch, RecordBatchReader, Dataset or Scanner, any object with ``__arrow_c_stream__`` or
+        ``__arrow_c_array__``, or an iterator of these
+    schema : capsule, optional
+        The types that Python values are converted to. Data that has Arrow types already keeps them.
+
+    Raises
+    ------
+    InvalidError, TypeMismatchError
+        When the data is no table, or values do not fit together or into the schema.
+    """
+    try:
+        return _Input(schema, False).any(data)
+    except TypeMismatchError as error:
+        if isinstance(data, (str, bytes, int, float)) or hasattr(data, "dtype"):
+            raise UnsupportedDataError(str(error)) from None
+        raise
+
+
+def same_types(data: object, schema: object) -> bool:
+    """Tell whether a stream has the columns and types of a schema, nullability and metadata aside."""
+    mine = Schema.from_arrow(_core.stream_schema(data))
+    wanted = Schema.from_arrow(schema)
+    return [(one.name, _plain(one.type)) for one in mine] == [(one.name, _plain(one.type)) for one in wanted]
+
+
+def _plain(type_: Any) -> Any:
+    return type_.format, tuple((child.name if type_.format == "+s" else "", _plain(child.type)) for child in type_.children)

@@ -1,0 +1,293 @@
+"""Databases: a folder of tables."""
+
+from __future__ import annotations
+
+import os
+
+from . import _core, data as inputs, schema as schemas
+from ._progress import Progress
+from .errors import InvalidError, NotFoundError
+from .query import refuse
+from .table import Table
+
+TYPE_CHECKING = False  # typing costs more to import than all of Kith
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterator, Literal
+
+    from .table import BadVectors
+
+__all__ = ["connect", "Database", "DBConnection", "LanceDBConnection", "ListTablesResponse"]
+
+
+class ListTablesResponse:
+    """One page of table names.
+
+    Attributes
+    ----------
+    tables : list of str
+    page_token : str or None
+        What to pass for the next page; None on the last one.
+    """
+
+    __slots__ = ("tables", "page_token")
+
+    def __init__(self, tables: list[str], page_token: str | None) -> None:
+        self.tables = tables
+        self.page_token = page_token
+
+    def __repr__(self) -> str:
+        return f"ListTablesResponse(tables={self.tables}, page_token={self.page_token!r})"
+
+
+def connect(
+    uri: str | os.PathLike[str],
+    *,
+    read_consistency_interval: Any = None,
+    storage_options: dict[str, str] | None = None,
+    session: Any = None,
+    **ignored: Any,
+) -> Database:
+    """Open the database in a folder, which is made when it is not there.
+
+    Parameters
+    ----------
+    uri : str or path
+        A folder; "~" is the home folder. "memory://" is a new database in memory, "memory://name" one shared
+        within the process.
+    read_consistency_interval, storage_options, session
+        Accepted for LanceDB's sake: every read sees what was committed before it.
+
+    Returns
+    -------
+    Database
+
+    Raises
+    ------
+    InvalidError
+        For an address of a kind this version does not know.
+    StorageError
+        When the folder cannot be made.
+    """
+    if ignored.pop("api_key", None) is not None or str(uri).startswith("db://"):
+        refuse("a cloud database")
+    text = os.fspath(uri)
+    return Database(_core.open(os.fsdecode(text)))
+
+
+class Database:
+    """A folder of tables. Made by `kith.connect`."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: _core.Database) -> None:
+        self._database = database
+
+    @property
+    def uri(self) -> str:
+        """Where it is, as resolved."""
+        return self._database.uri()
+
+    # ---- tables by name
+
+    def table_names(self, page_token: str | None = None, limit: int | None = 10, **ignored: Any) -> list[str]:
+        """List tables by name, at most `limit` of those after `page_token`; None lists all."""
+        return self._database.list(page_token, 0 if limit is None else limit)
+
+    def list_tables(
+        self, namespace_path: Any = None, page_token: str | None = None, limit: int | None = 10, **ignored: Any
+    ) -> ListTablesResponse:
+        """List tables by name, a page of at most `limit` of those after `page_token`."""
+        if limit is None:
+            return ListTablesResponse(self._database.list(page_token, 0), None)
+        names = self._database.list(page_token, limit + 1)
+        more = len(names) > limit > 0
+        return ListTablesResponse(names[:limit], names[limit - 1] if more else None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._database.list(None, 0))
+
+    def __len__(self) -> int:
+        return len(self._database.list(None, 0))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._database.list(None, 0)
+
+    def __getitem__(self, name: str) -> Table:
+        return self.open_table(name)
+
+    def __repr__(self) -> str:
+        return f"Database(uri={self.uri!r})"
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        return None
+
+    def _portable_uri(self) -> str:
+        if self.uri.startswith("memory://"):
+            raise InvalidError("a database in memory cannot be handed to another process")
+        return self.uri
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return connect, (self._portable_uri(),)
+
+    def open_table(self, name: str, **ignored: Any) -> Table:
+        """Open a table at its newest version.
+
+        Raises
+        ------
+        NotFoundError
+            When there is none; a ValueError, a KeyError and a FileNotFoundError at once.
+        """
+        if ignored.get("branch") is not None:
+            refuse("a branch")
+        table = Table(self._database.open_table(name), self)
+        if ignored.get("version") is not None:
+            table.checkout(ignored["version"])
+        return table
+
+    def create_table(
+        self,
+        name: str,
+        data: Any = None,
+        schema: Any = None,
+        mode: Literal["create", "overwrite"] = "create",
+        exist_ok: bool = False,
+        on_bad_vectors: BadVectors = "error",
+        fill_value: float = 0.0,
+        embedding_functions: Any = None,
+        *,
+        metric: str | None = None,
+        key: str | None = None,
+        auto_index: bool = True,
+        index_params: dict[str, Any] | None = None,
+        progress: Any = None,
+        **ignored: Any,
+    ) -> Table:
+        """Create a table, and store its first rows.
+
+        Parameters
+        ----------
+        name : str
+            Letters, digits, "_", "-" and ".", beginning with a letter, a digit or "_".
+        data : list of dict, list of pydantic models, dict of columns, frame, Arrow data, or an iterator of these
+            A list column whose name contains "vector" or "embedding" becomes a vector column: float32, float16
+            where all rows are float16 arrays, uint8 where all numbers are integers of 0..255.
+        schema : pyarrow.Schema, LanceModel class or anything with ``__arrow_c_schema__``, optional
+            The columns; without data, an empty table of them.
+        mode : {"create", "overwrite"}
+            "overwrite" replaces rows and columns of a table of that name.
+        exist_ok : bool
+            Open the table when it exists, leaving its rows and `data` alone.
+        on_bad_vectors : {"error", "drop", "fill", "null"}
+            What to do with a vector of a wrong length or with NaN.
+        fill_value : float
+            For ``on_bad_vectors="fill"``.
+        metric : {"l2", "cosine", "dot", "hamming"}, optional
+            How the vector column is compared.
+        key : str, optional
+            The column that is the primary key. Stored; not yet enforced.
+        auto_index : bool
+            Whether an index may be made unasked. Stored; this version makes none.
+        index_params : dict, optional
+            ``{"threshold": rows}``: from how many rows on.
+        progress : bool, callable or tqdm-like, optional
+            True shows a bar; a callable gets (stage, done, total) and stops the work by returning False.
+
+        Returns
+        -------
+        Table
+
+        Raises
+        ------
+        ExistsError
+            When a table of that name exists.
+        TypeMismatchError, InvalidError
+            When the data is no table or does not fit the schema; nothing is stored then.
+        """
+        if mode not in ("create", "overwrite"):
+            raise InvalidError("mode must be either 'create' or 'overwrite'")
+        if embedding_functions:
+            refuse("embedding_functions")
+        if data is None and schema is None:
+            raise InvalidError("Either data or schema must be provided")
+        options = {
+            "overwrite": mode == "overwrite",
+            "bad_vectors": inputs.bad_vectors(on_bad_vectors),
+            "fill_value": fill_value,
+            "metric": metric,
+            "key": key,
+            "auto_index": auto_index,
+            "threshold": (index_params or {}).get("threshold", 0),
+        }
+        if exist_ok and mode == "create":
+            try:
+                return self.open_table(name)
+            except NotFoundError:
+                options["exist_ok"] = True
+        if schema is None:
+            schema = _schema_of_models(data)
+        wanted = None if schema is None else schemas.capsule(schema)
+        stream = _core.empty_stream(wanted) if data is None else inputs.stream(data, wanted)
+        with Progress(progress) as callback:
+            if wanted is not None and not inputs.same_types(stream, wanted):
+                return self._create_and_add(name, wanted, stream, callback, options)
+            return Table(self._database.create_table(name, stream, progress=callback, **options), self)
+
+    def _create_and_add(
+        self, name: str, schema: object, stream: object, callback: Any, options: dict[str, Any]
+    ) -> Table:
+        # Rows of other types than the schema's are cast by the append; a table that stays empty goes again.
+        existed = name in self
+        made = self._database.create_table(name, _core.empty_stream(schema), **options)
+        try:
+            made.append(
+                stream, bad_vectors=options["bad_vectors"], fill_value=options["fill_value"], progress=callback
+            )
+        except BaseException:
+            if not existed:
+                self._database.drop(name)
+            raise
+        return Table(made, self)
+
+    def drop_table(self, name: str, ignore_missing: bool = False, **ignored: Any) -> None:
+        """Remove a table with all its rows."""
+        try:
+            self._database.drop(name)
+        except NotFoundError:
+            if not ignore_missing:
+                raise
+
+    def drop_all_tables(self, **ignored: Any) -> None:
+        """Remove all tables."""
+        for name in self:
+            self.drop_table(name, ignore_missing=True)
+
+    def drop_database(self) -> None:
+        """Remove all tables, and the folder when nothing else is in it."""
+        self.drop_all_tables()
+        if not self.uri.startswith("memory://"):
+            try:
+                os.rmdir(self.uri)
+            except OSError:
+                pass  # other files are in it: they are not ours to remove
+
+    def rename_table(self, name: str, new_name: str, **ignored: Any) -> None:
+        """Give a table another name. Handles opened before go on working."""
+        self._database.rename(name, new_name)
+
+
+def _schema_of_models(data: Any) -> Any:
+    """Give the class of a list of models, when it knows its own columns."""
+    first = data[0] if isinstance(data, list) and data else None
+    return type(first) if inputs.is_model(first) and hasattr(type(first), "to_arrow_schema") else None
+
+
+def _open_again(uri: str, name: str) -> Table:
+    return connect(uri).open_table(name)
+
+
+# LanceDB's names for the same thing
+DBConnection = Database
+LanceDBConnection = Database

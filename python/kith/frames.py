@@ -1,0 +1,159 @@
+"""Streams as data frames: pandas and Polars, neither of which needs pyarrow for it.
+
+pandas frames look as pyarrow's ``to_pandas()`` makes them: integers with nulls become float64 with NaN, truth
+values with nulls become objects, vectors become one numpy array a row in an object column.
+"""
+
+from __future__ import annotations
+
+from . import _core
+from .errors import missing
+
+TYPE_CHECKING = False  # typing costs more to import than all of Kith
+if TYPE_CHECKING:
+    from typing import Any
+
+    import pandas
+    import polars
+    import pyarrow
+
+_numpy_types = {
+    "c": "i1", "C": "u1", "s": "i2", "S": "u2", "i": "i4", "I": "u4", "l": "i8", "L": "u8", "e": "f2", "f": "f4", "g": "f8",
+}  # fmt: skip
+_units = {"s": "s", "m": "ms", "u": "us", "n": "ns"}
+
+
+class Streamable:
+    """What has ``__arrow_c_stream__`` and so can become any kind of frame."""
+
+    __slots__ = ()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give the rows as an Arrow stream capsule; each call makes a new one."""
+        raise NotImplementedError
+
+    def to_list(self, *, timeout: Any = None) -> list[dict[str, Any]]:
+        """Give the rows as dicts; vectors as lists of float."""
+        return _core.stream_rows(self.__arrow_c_stream__())
+
+    def to_arrow(self, *, timeout: Any = None) -> pyarrow.Table:
+        """Give the rows as a pyarrow Table."""
+        return arrow().table(self)
+
+    def to_pandas(self, flatten: Any = None, *, timeout: Any = None) -> pandas.DataFrame:
+        """Give the rows as a pandas DataFrame; pyarrow is not needed."""
+        return to_pandas(self.__arrow_c_stream__())
+
+    def to_polars(self, *, timeout: Any = None) -> polars.DataFrame:
+        """Give the rows as a Polars DataFrame; pyarrow is not needed."""
+        return to_polars(self)
+
+    def to_batches(self, batch_size: int | None = None, *, timeout: Any = None) -> pyarrow.RecordBatchReader:
+        """Give the rows as a pyarrow RecordBatchReader, read as it is iterated."""
+        return arrow().RecordBatchReader.from_stream(self)
+
+
+class Result(Streamable):
+    """Rows that were not asked for in any form yet; what ``Table.head()`` gives where there is no pyarrow."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give the rows as an Arrow stream capsule; each call makes a new one."""
+        return self._make()
+
+
+def arrow() -> Any:
+    """Import pyarrow, or say what to do."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise missing("pyarrow", "an Arrow table", "to_list(), to_pandas() and to_polars() do without it") from None
+    return pyarrow
+
+
+def to_polars(source: Any) -> polars.DataFrame:
+    """Read a source of an Arrow stream into Polars."""
+    try:
+        import polars
+    except ImportError:
+        raise missing("polars", "a Polars frame") from None
+    return polars.DataFrame(source)
+
+
+def to_pandas(stream: object) -> pandas.DataFrame:
+    """Read a stream capsule into pandas."""
+    try:
+        import numpy
+        import pandas
+    except ImportError:
+        raise missing("pandas", "a pandas frame") from None
+    columns = _core.stream_columns(stream)
+    made = [_series(numpy, pandas, *column[1:]) for column in columns]
+    frame = pandas.DataFrame(dict(enumerate(made)))
+    frame.columns = pandas.Index([column[0] for column in columns], dtype=object if not columns else None)
+    return frame
+
+
+def _series(numpy: Any, pandas: Any, format_: str, item: str | None, width: int, values: Any, valid: Any) -> Any:
+    if valid is None:
+        return _objects(numpy, pandas, format_, values)
+    present = numpy.frombuffer(valid, dtype=bool)
+    if item is not None:
+        return _vectors(numpy, pandas, values, item, width, present)
+    if format_[0] == "t":
+        return _times(numpy, pandas, values, format_, present)
+    numbers = numpy.frombuffer(values, dtype=_numpy_types[format_])
+    if present.all():
+        return pandas.Series(numbers)
+    if format_ not in "efg":
+        numbers = numbers.astype("f8")
+    numbers[~present] = numpy.nan
+    return pandas.Series(numbers)
+
+
+def _vectors(numpy: Any, pandas: Any, values: Any, item: str, width: int, present: Any) -> Any:
+    matrix = numpy.frombuffer(values, dtype=_numpy_types[item]).reshape(len(present), width)
+    rows = numpy.empty(len(present), dtype=object)
+    rows[:] = [row if there else None for row, there in zip(matrix, present.tolist())]
+    return pandas.Series(rows, dtype=object)
+
+
+def _times(numpy: Any, pandas: Any, values: Any, format_: str, present: Any) -> Any:
+    if format_[1] in "dt":  # dates and times of day are objects, as pyarrow gives them
+        narrow = format_ in ("tdD", "tts", "ttm")
+        numbers = numpy.frombuffer(values, dtype="i4" if narrow else "i8").tolist()
+        from ._values import decode
+
+        objects = [decode(format_, number) if there else None for number, there in zip(numbers, present.tolist())]
+        return _objects(numpy, pandas, format_, objects)
+    kind = "m" if format_[1] == "D" else "M"
+    stamps = numpy.frombuffer(values, dtype="i8").copy().view(f"{kind}8[{_units[format_[2]]}]")
+    stamps[~present] = "NaT"
+    zone = format_.partition(":")[2]
+    series = pandas.Series(stamps)
+    return series.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else series
+
+
+def _objects(numpy: Any, pandas: Any, format_: str, values: list[Any]) -> Any:
+    if format_ in ("u", "U"):
+        return pandas.Series(values, dtype="str" if int(pandas.__version__.split(".")[0]) >= 3 else object)
+    if format_ == "b" and None not in values:
+        return pandas.Series(values, dtype=bool)
+    if format_[0] == "+" and format_ != "+s":
+        values = [None if value is None else numpy.array(value, dtype=_list_type(value)) for value in values]
+    if format_ in ("c", "C", "s", "S", "i", "I", "l", "L"):  # the indices of a dictionary: its values
+        return pandas.Series(pandas.Categorical(values))
+    rows = numpy.empty(len(values), dtype=object)
+    rows[:] = values
+    return pandas.Series(rows, dtype=object)
+
+
+def _list_type(values: list[Any]) -> Any:
+    if all(isinstance(value, (int, float)) for value in values):
+        return None
+    # numbers with gaps become NaN, as in a column
+    return "f8" if all(value is None or isinstance(value, (int, float)) for value in values) else object

@@ -1,0 +1,244 @@
+"""Descriptions of indexes: ``table.create_index("vector", config=IvfPq(...))``.
+
+The names and fields are LanceDB's. A field left None is chosen from the number of rows and their dimension. Those
+that this version cannot build can be made and read; building one raises UnsupportedError.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import ClassVar, Literal
+
+__all__ = [
+    "IvfFlat", "IvfPq", "IvfSq", "IvfRq", "HnswFlat", "HnswPq", "HnswSq", "IvfHnswFlat", "IvfHnswPq", "IvfHnswSq",
+    "BTree", "Bitmap", "LabelList", "FTS", "IndexConfig", "IndexStatistics",
+]  # fmt: skip
+
+Distance = Literal["l2", "cosine", "dot"]
+
+
+@dataclass
+class _Ivf:
+    kind: ClassVar[str]
+    distance_type: str = "l2"
+    num_partitions: int | None = None
+    max_iterations: int = 50
+    sample_rate: int = 256
+    target_partition_size: int | None = None
+
+
+@dataclass
+class IvfFlat(_Ivf):
+    """Lists of whole vectors: exact distances, no compression.
+
+    Parameters
+    ----------
+    distance_type : {"l2", "cosine", "dot", "hamming"}
+    num_partitions : int, optional
+        How many lists; chosen from the number of rows.
+    max_iterations : int
+        Of k-means, at most.
+    sample_rate : int
+        Training rows a list.
+    target_partition_size : int, optional
+        Rows a list, where `num_partitions` is not given.
+    """
+
+    kind: ClassVar[str] = "IVF_FLAT"
+
+
+@dataclass
+class IvfPq(_Ivf):
+    """Lists of product-quantised vectors: the smallest.
+
+    Parameters
+    ----------
+    distance_type, num_partitions, max_iterations, sample_rate, target_partition_size
+        As for `IvfFlat`.
+    num_sub_vectors : int, optional
+        Pieces a vector is cut into; must divide the dimension.
+    num_bits : {8, 4}
+        Bits of a piece.
+    """
+
+    kind: ClassVar[str] = "IVF_PQ"
+    num_sub_vectors: int | None = None
+    num_bits: int = 8
+
+
+@dataclass
+class IvfSq(_Ivf):
+    """Lists of vectors of 8-bit numbers. Not built by this version."""
+
+    kind: ClassVar[str] = "IVF_SQ"
+
+
+@dataclass
+class IvfRq(_Ivf):
+    """Lists of vectors of 1 to 9 bits a number (RaBitQ). Not built by this version."""
+
+    kind: ClassVar[str] = "IVF_RQ"
+    num_bits: int = 1
+
+
+@dataclass
+class _Hnsw(_Ivf):
+    m: int = 20
+    ef_construction: int = 300
+
+
+@dataclass
+class HnswFlat(_Hnsw):
+    """A graph over whole vectors. Not built by this version."""
+
+    kind: ClassVar[str] = "IVF_HNSW_FLAT"
+
+
+@dataclass
+class HnswPq(_Hnsw):
+    """A graph over product-quantised vectors. Not built by this version."""
+
+    kind: ClassVar[str] = "IVF_HNSW_PQ"
+    num_sub_vectors: int | None = None
+    num_bits: int = 8
+
+
+@dataclass
+class HnswSq(_Hnsw):
+    """A graph over vectors of 8-bit numbers. Not built by this version."""
+
+    kind: ClassVar[str] = "IVF_HNSW_SQ"
+
+
+IvfHnswFlat = HnswFlat
+IvfHnswPq = HnswPq
+IvfHnswSq = HnswSq
+
+
+@dataclass
+class BTree:
+    """An index of a column of numbers, text or dates. Not built by this version."""
+
+    kind: ClassVar[str] = "BTREE"
+
+
+@dataclass
+class Bitmap:
+    """An index of a column of few distinct values. Not built by this version."""
+
+    kind: ClassVar[str] = "BITMAP"
+
+
+@dataclass
+class LabelList:
+    """An index of a column of lists of labels. Not built by this version."""
+
+    kind: ClassVar[str] = "LABEL_LIST"
+
+
+@dataclass
+class FTS:
+    """An index of the words of a text column. Not built by this version."""
+
+    kind: ClassVar[str] = "FTS"
+    with_position: bool = False
+    base_tokenizer: str = "simple"
+    language: str = "English"
+    max_token_length: int | None = 40
+    lower_case: bool = True
+    stem: bool = True
+    remove_stop_words: bool = True
+    ascii_folding: bool = True
+    ngram_min_length: int = 3
+    ngram_max_length: int = 3
+    prefix_only: bool = False
+
+
+@dataclass(frozen=True)
+class IndexConfig:
+    """One index of a table, as ``table.list_indices()`` gives it.
+
+    Attributes
+    ----------
+    name : str
+    index_type : str
+        "IvfPq", "IvfFlat", ...
+    columns : list of str
+    num_indexed_rows, num_unindexed_rows : int
+        Rows in the index; rows added since, which searches scan exactly.
+    size_bytes : int
+    distance_type : str
+    num_partitions, num_sub_vectors, num_bits : int
+        As trained; 0 where the type has none.
+    created_at : datetime, in UTC
+    note : str
+        What was done otherwise than asked; empty if nothing.
+    """
+
+    name: str
+    index_type: str
+    columns: list[str]
+    num_indexed_rows: int
+    num_unindexed_rows: int
+    size_bytes: int
+    distance_type: str
+    num_partitions: int
+    num_sub_vectors: int
+    num_bits: int
+    created_at: datetime
+    note: str = ""
+    num_segments: int = 1
+
+    def __getitem__(self, key: str) -> object:
+        # LanceDB's is read by attribute and by key
+        if key not in self.__dataclass_fields__:
+            raise KeyError(key)
+        return getattr(self, key)
+
+
+@dataclass(frozen=True)
+class IndexStatistics:
+    """What ``table.index_stats(name)`` gives.
+
+    Attributes
+    ----------
+    num_indexed_rows, num_unindexed_rows : int
+    index_type : str
+        "IVF_PQ", "IVF_FLAT", ...
+    distance_type : str
+    num_indices : int
+    loss : float or None
+        Not recorded by this version.
+    """
+
+    num_indexed_rows: int
+    num_unindexed_rows: int
+    index_type: str
+    distance_type: str | None = None
+    num_indices: int | None = 1
+    loss: float | None = None
+
+    def __getitem__(self, key: str) -> object:
+        if key not in self.__dataclass_fields__:
+            raise KeyError(key)
+        return getattr(self, key)
+
+
+def described(info: dict) -> IndexConfig:
+    """Make the public description of an index from the extension's."""
+    words = info["type"].split("_")
+    return IndexConfig(
+        name=info["name"],
+        index_type="".join(word.capitalize() for word in words),
+        columns=[info["column"]],
+        num_indexed_rows=info["rows_indexed"],
+        num_unindexed_rows=info["rows_unindexed"],
+        size_bytes=info["bytes"],
+        distance_type=info["metric"],
+        num_partitions=info["num_partitions"],
+        num_sub_vectors=info["num_sub_vectors"],
+        num_bits=info["num_bits"],
+        created_at=datetime.fromtimestamp(info["created_us"] / 1e6, timezone.utc),
+        note=info["note"],
+    )

@@ -1,0 +1,520 @@
+"""Tables: rows in, rows out, indexes, versions."""
+
+from __future__ import annotations
+
+from . import _core, data as inputs, frames, schema as schemas
+from ._progress import Progress
+from .errors import InvalidError, MissingPackageError, NotFoundError
+from .query import ScanQuery, TakeQuery, VectorQuery, natural, refuse
+
+TYPE_CHECKING = False  # typing costs more to import than all of Kith
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Any, Callable, Iterable, Literal
+
+    from .db import Database
+    from .index import IndexConfig, IndexStatistics
+
+    BadVectors = Literal["error", "drop", "fill", "null"]
+
+__all__ = ["Table", "Searcher", "AddResult", "LanceTable"]
+
+_vector_items = frozenset("fegcC")  # Arrow letters of the numbers that vectors hold
+_metrics = ("l2", "euclidean", "cosine", "dot", "ip", "hamming")
+
+
+class AddResult:
+    """What ``Table.add()`` did: the version that has the new rows."""
+
+    __slots__ = ("version",)
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+
+    def __repr__(self) -> str:
+        return f"AddResult(version={self.version})"
+
+
+class Table(frames.Streamable):
+    """A table of a database. Made by `Database.create_table` and `Database.open_table`.
+
+    A handle follows the newest version by itself, may be used by any number of threads, and works on in the
+    child after a fork. It is closed when it is dropped.
+    """
+
+    __slots__ = ("_table", "_database")
+
+    def __init__(self, table: _core.Table, database: Database) -> None:
+        self._table = table
+        self._database = database
+
+    # ---- what it is
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self._table.name()
+
+    @property
+    def schema(self) -> Any:
+        """The columns: a pyarrow.Schema, or a kith.schema.Schema where pyarrow cannot be imported."""
+        return schemas.public(self._table.schema())
+
+    def __len__(self) -> int:
+        return self._table.count()
+
+    def count_rows(self, filter: str | None = None) -> int:
+        """Count the rows. Counting those that a filter admits is not in this version."""
+        if filter is not None:
+            refuse("count_rows() with a filter")
+        return self._table.count()
+
+    def stats(self) -> dict[str, int]:
+        """Say how many rows, fragments, files and bytes the table has."""
+        return self._table.stats()
+
+    def verify(self) -> int:
+        """Read every byte and check it against its checksum.
+
+        Returns
+        -------
+        int
+            How many files were read.
+
+        Raises
+        ------
+        CorruptError
+            Naming the first bad file and block.
+        """
+        return self._table.verify()
+
+    def __repr__(self) -> str:
+        return f"Table(name={self.name!r}, version={self.version}, uri={self._database.uri!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        from .db import _open_again
+
+        return _open_again, (self._database._portable_uri(), self.name)
+
+    # ---- rows in
+
+    def add(
+        self,
+        data: Any,
+        mode: Literal["append", "overwrite"] = "append",
+        on_bad_vectors: BadVectors = "error",
+        fill_value: float = 0.0,
+        progress: Any = None,
+        write_parallelism: int | None = None,
+    ) -> AddResult:
+        """Add rows. When it returns they are on disk, and every reader of any process sees them.
+
+        Parameters
+        ----------
+        data : list of dict, frame, Arrow data or an iterator of these
+            As for `Database.create_table`. Columns are matched by name and cast where nothing is lost; missing
+            ones are null.
+        mode : {"append", "overwrite"}
+            "overwrite" replaces all rows; older versions stay readable.
+        on_bad_vectors : {"error", "drop", "fill", "null"}
+            What to do with a vector of a wrong length or with NaN: refuse all rows, leave the row out, replace
+            what is bad by `fill_value`, or store a null vector.
+        progress : bool, callable or tqdm-like, optional
+            See `kith.Database.create_table`.
+
+        Returns
+        -------
+        AddResult
+            With the table's new `version`.
+
+        Raises
+        ------
+        TypeMismatchError, InvalidError
+            When a column or a vector does not fit; nothing is stored then.
+        """
+        if mode not in ("append", "overwrite"):
+            raise InvalidError("mode must be either 'append' or 'overwrite'")
+        bad = inputs.bad_vectors(on_bad_vectors)
+        stream = inputs.stream(data, self._table.schema())
+        with Progress(progress) as callback:
+            version = self._table.append(
+                stream, overwrite=mode == "overwrite", bad_vectors=bad, fill_value=fill_value, progress=callback
+            )
+        return AddResult(version)
+
+    # ---- rows out
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give all rows as an Arrow stream capsule, read as it is consumed."""
+        return self._table.scan(None, 0, None, False)
+
+    def __arrow_c_schema__(self) -> object:
+        """Give the columns as an Arrow schema capsule."""
+        return self._table.schema()
+
+    def head(self, n: int = 5) -> Any:
+        """Give the first `n` rows: a pyarrow Table, or a result with ``to_list()`` where there is no pyarrow."""
+        rows = natural("n", n)
+        result = frames.Result(lambda: self._table.scan(None, 0, rows, False))
+        try:
+            return result.to_arrow()
+        except MissingPackageError:
+            return result
+
+    def search(
+        self,
+        query: Any = None,
+        vector_column_name: str | None = None,
+        query_type: str = "auto",
+        ordering_field_name: str | None = None,
+        fts_columns: Any = None,
+    ) -> Any:
+        """Begin a query.
+
+        Parameters
+        ----------
+        query : array of numbers, optional
+            One vector of the column's dimension, or several: a numpy array of any float or 8-bit type, a list, a
+            pyarrow array, a tensor. Without one, all rows are given in insertion order.
+        vector_column_name : str, optional
+            The column; needed when the table has several of vectors.
+        query_type : {"auto", "vector"}
+
+        Returns
+        -------
+        VectorQuery or ScanQuery
+        """
+        if query is None:
+            if query_type not in ("auto", "vector"):
+                refuse(f"query_type={query_type!r}")
+            return ScanQuery(self._table)
+        if query_type != "auto" and query_type != "vector" or isinstance(query, str):
+            refuse("full-text and hybrid search")
+        made = VectorQuery()
+        made.set_vectors(self._table, query)
+        if vector_column_name is not None:
+            made._column = vector_column_name
+        return made
+
+    def take_row_ids(self, row_ids: Iterable[int]) -> TakeQuery:
+        """Choose rows by their ids (the column ``_rowid``), in rising order; ids that no row has are left out."""
+        return TakeQuery(self._table, sorted(int(row_id) for row_id in row_ids))
+
+    def take_offsets(self, offsets: Iterable[int]) -> TakeQuery:
+        """Choose rows by their places in insertion order, from 0; places past the end are left out."""
+        wanted = sorted(int(offset) for offset in offsets)
+        if wanted and wanted[0] < 0:
+            raise InvalidError(f"an offset is 0 or more, not {wanted[0]}")
+        if not wanted:
+            return TakeQuery(self._table, [])
+        first = wanted[0]
+        rows = _core.stream_rows(self._table.scan((), first, wanted[-1] - first + 1, True))
+        ids = [rows[offset - first]["_rowid"] for offset in wanted if offset - first < len(rows)]
+        return TakeQuery(self._table, ids)
+
+    def searcher(
+        self,
+        k: int = 10,
+        vector_column_name: str | None = None,
+        metric: str | None = None,
+        recall: float | None = None,
+        nprobes: int | None = None,
+        refine_factor: int | None = None,
+        ef: int | None = None,
+        where: str | None = None,
+        params: Any = None,
+        threads: int = 1,
+    ) -> Searcher:
+        """Prepare a search that is run many times and gives only row ids and distances.
+
+        Parameters
+        ----------
+        k : int
+            Rows a vector.
+        vector_column_name, metric, recall, nprobes, refine_factor, ef
+            As in a query.
+        where : None
+            Not in this version.
+        threads : int
+            For many vectors in one call; 0 takes one a core.
+
+        Returns
+        -------
+        Searcher
+            Called with a vector of shape (dim,) it gives ``row_ids`` (uint64) and ``distances`` (float32) of shape
+            (k,); with a matrix of shape (n, dim), both of shape (n, k). Where fewer than k rows exist, ids are
+            2**64 - 1 and distances infinite. numpy arrays, or memoryviews where there is no numpy.
+
+        Examples
+        --------
+        >>> nearest = table.searcher(k=10)            # doctest: +SKIP
+        >>> row_ids, distances = nearest(vector)      # doctest: +SKIP
+        """
+        if where is not None or params is not None:
+            refuse("a searcher with where=")
+        made = VectorQuery()
+        made._table = self._table
+        made._column = vector_column_name
+        made._dim = self._dimension(vector_column_name)
+        made._threads = natural("threads", threads)
+        made.limit(k)
+        for name, value in (("metric", metric), ("recall", recall), ("nprobes", nprobes), ("ef", ef)):
+            if value is not None:
+                getattr(made, name)(value)
+        if refine_factor is not None:
+            made.refine_factor(refine_factor)
+        try:
+            import numpy
+        except ImportError:
+            return _core.searcher(made, None)
+        return _core.searcher(made, numpy.empty)
+
+    def _light_schema(self) -> schemas.Schema:
+        return schemas.Schema.from_arrow(self._table.schema())
+
+    def _vector_columns(self) -> list[str]:
+        return [
+            one.name
+            for one in self._light_schema()
+            if one.type.format.startswith("+w:") and one.type.children[0].type.format in _vector_items
+        ]
+
+    def _dimension(self, column: str | None) -> int:
+        if column is None:
+            found = self._vector_columns()
+            if len(found) != 1:
+                listed = ", ".join(found) or "none"
+                raise InvalidError(f"vector_column_name is needed: the table's vector columns are {listed}")
+            column = found[0]
+        type_ = self._light_schema().field(column).type
+        if not type_.format.startswith("+w:"):
+            raise InvalidError(f"column '{column}' is of type {type_} and holds no vectors")
+        return int(type_.format[3:])
+
+    # ---- indexes
+
+    def create_index(
+        self,
+        metric: str | None = None,
+        num_partitions: int | None = None,
+        num_sub_vectors: int | None = None,
+        vector_column_name: str = "vector",
+        replace: bool = True,
+        accelerator: str | None = None,
+        index_cache_size: int | None = None,
+        num_bits: int | None = None,
+        index_type: str | None = None,
+        max_iterations: int | None = None,
+        sample_rate: int | None = None,
+        m: int | None = None,
+        ef_construction: int | None = None,
+        *,
+        column: str | None = None,
+        config: Any = None,
+        wait_timeout: timedelta | None = None,
+        name: str | None = None,
+        train: bool = True,
+        target_partition_size: int | None = None,
+        progress: Any = None,
+        threads: int | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Build an index of a vector column. Rows added later are found all the same.
+
+        Two forms are understood: ``create_index("vector", config=IvfPq(...))`` names the column first;
+        ``create_index("cosine", num_partitions=256, num_sub_vectors=96)`` the metric, or nothing. Ctrl-C stops it
+        and leaves the table as it was.
+
+        Parameters
+        ----------
+        metric : str
+            The metric in the old form; the column in the new one.
+        num_partitions : int, optional
+            Lists; chosen from the number of rows.
+        num_sub_vectors : int, optional
+            Pieces that a vector is cut into; must divide the dimension.
+        vector_column_name : str
+            The column, in the old form.
+        replace : bool
+            Whether to replace an index of the same name; else that is an error.
+        num_bits : {8, 4}, optional
+            Bits a piece.
+        index_type : str, optional
+            "IVF_PQ", "IVF_FLAT", ...
+        max_iterations, sample_rate : int, optional
+            Of the training.
+        config : kith.index.IvfPq and others
+            All of these in one object: the new form.
+        name : str, optional
+            ``<column>_idx`` where it is not given.
+        progress : bool, callable or tqdm-like, optional
+            True shows a bar; a callable gets (stage, done, total) and stops the build by returning False.
+        threads : int, optional
+            One a core.
+        seed : int, optional
+            The same seed, rows and parameters give the same index.
+        accelerator, index_cache_size, wait_timeout, train
+            Accepted for LanceDB's sake: nothing waits, and no accelerator is needed.
+
+        Raises
+        ------
+        InvalidError
+            When parameters do not fit; the message says what would.
+        NotFoundError
+            When there is no such column.
+        UnsupportedError
+            When this version has no such index.
+        """
+        first_is_metric = metric is None or (metric.lower() in _metrics and config is None and column is None)
+        old_form = first_is_metric and config is None and column is None
+        options: dict[str, Any] = {
+            "num_partitions": num_partitions, "num_sub_vectors": num_sub_vectors, "num_bits": num_bits,
+            "max_iterations": max_iterations, "sample_rate": sample_rate, "type": index_type,
+            "metric": metric if first_is_metric else None, "seed": seed, "threads": threads,
+        }  # fmt: skip
+        if config is not None:
+            options.update(_config_options(config))
+        if old_form:
+            target = self._old_column(vector_column_name)
+        else:
+            target = column or (metric if not first_is_metric else self._old_column(vector_column_name))
+            self._check_index_column(target, config)
+        kind = (options["type"] or "").upper()
+        if "HNSW" in kind or kind in ("BTREE", "BITMAP", "LABEL_LIST", "FTS", "FM"):
+            refuse(f"an index of type {kind}")
+        given = {key: value for key, value in options.items() if value is not None}
+        for key in ("num_partitions", "num_sub_vectors", "num_bits", "max_iterations", "sample_rate", "threads", "seed"):
+            if key in given:
+                given[key] = natural(key, given[key], 0 if key in ("threads", "seed") else 1)
+        with Progress(progress) as callback:
+            self._table.create_index(column=target, name=name, keep=not replace, progress=callback, **given)
+
+    def _old_column(self, named: str) -> str | None:
+        # The default "vector" means the table's own vector column when it has another name.
+        return None if named == "vector" and "vector" not in self._light_schema().names else named
+
+    def _check_index_column(self, column: str | None, config: Any) -> None:
+        if column is None or config is not None:
+            return
+        type_ = self._light_schema().field(column).type
+        if not type_.format.startswith("+w:"):
+            refuse(f"an index of the column '{column}' of type {type_}")
+
+    def create_scalar_index(self, column: str, *args: Any, **kwargs: Any) -> None:
+        """Not in this version."""
+        refuse("an index of a scalar column")
+
+    def create_fts_index(self, *args: Any, **kwargs: Any) -> None:
+        """Not in this version."""
+        refuse("a full-text index")
+
+    def list_indices(self) -> list[IndexConfig]:
+        """List the table's indexes."""
+        from .index import described
+
+        return [described(info) for info in self._table.indexes()]
+
+    def index_stats(self, index_name: str) -> IndexStatistics | None:
+        """Say how many rows an index covers; None where there is no index of that name."""
+        from .index import IndexStatistics
+
+        for info in self._table.indexes():
+            if info["name"] == index_name:
+                return IndexStatistics(
+                    info["rows_indexed"], info["rows_unindexed"], info["type"], info["metric"]
+                )
+        return None
+
+    def drop_index(self, name: str) -> None:
+        """Remove an index; searches scan the rows then."""
+        self._table.drop_index(name)
+
+    def wait_for_index(self, index_names: Iterable[str], timeout: timedelta | None = None) -> None:
+        """Check that indexes exist. An index is ready when `create_index` returns, so that nothing waits.
+
+        Raises
+        ------
+        NotFoundError
+            Naming the indexes that are not there.
+        """
+        there = {info["name"] for info in self._table.indexes()}
+        absent = [name for name in index_names if name not in there]
+        if absent:
+            raise NotFoundError(f"the table '{self.name}' has no index {', '.join(map(repr, absent))}")
+
+    # ---- versions
+
+    @property
+    def version(self) -> int:
+        """The version that is read; versions count the commits that change rows or columns, from 1."""
+        return self._table.version()
+
+    def list_versions(self) -> list[dict[str, Any]]:
+        """List the versions, oldest first: dicts of `version`, `timestamp` (datetime) and `metadata`."""
+        from datetime import datetime
+
+        return [
+            {
+                "version": version,
+                "timestamp": datetime.fromtimestamp(time_us / 1e6),
+                "metadata": {"operation": operation, "rows": str(rows)},
+            }
+            for version, time_us, rows, operation in self._table.versions()
+        ]
+
+    def checkout(self, version: int) -> None:
+        """Read an older version, until `checkout_latest`; writing is refused meanwhile."""
+        if isinstance(version, str):
+            refuse("a tag")
+        self._table.checkout(natural("version", version))
+
+    def checkout_latest(self) -> None:
+        """Follow the newest version again."""
+        self._table.checkout(None)
+
+    # ---- what later versions bring
+
+    def delete(self, where: str) -> Any:
+        """Not in this version."""
+        refuse("delete()")
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        """Not in this version."""
+        refuse("update()")
+
+    def merge_insert(self, on: Any) -> Any:
+        """Not in this version."""
+        refuse("merge_insert()")
+
+    def restore(self, version: Any = None) -> Any:
+        """Not in this version."""
+        refuse("restore()")
+
+    def add_columns(self, *args: Any, **kwargs: Any) -> Any:
+        """Not in this version."""
+        refuse("add_columns()")
+
+    def alter_columns(self, *args: Any, **kwargs: Any) -> Any:
+        """Not in this version."""
+        refuse("alter_columns()")
+
+    def drop_columns(self, *args: Any, **kwargs: Any) -> Any:
+        """Not in this version."""
+        refuse("drop_columns()")
+
+    def optimize(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: upkeep happens inside the writes. It is here so that code written for LanceDB runs."""
+
+
+def _config_options(config: Any) -> dict[str, Any]:
+    kind = getattr(config, "kind", None)
+    if kind is None:
+        raise InvalidError(f"config must be one of kith.index (IvfPq(), IvfFlat(), ...), not {config!r}")
+    found: dict[str, Any] = {"type": kind, "metric": getattr(config, "distance_type", None)}
+    for key in ("num_partitions", "num_sub_vectors", "num_bits", "max_iterations", "sample_rate"):
+        found[key] = getattr(config, key, None)
+    return found
+
+
+Searcher = _core.Searcher
+LanceTable = Table
