@@ -150,6 +150,7 @@ typedef struct kith_create {
     const char *key;       /* the column that is the primary key; NULL for none. Stored, not yet enforced */
     bool no_auto_index;    /* never make an index unasked. Stored, not yet acted on */
     int64_t auto_index_threshold; /* rows from which an index is made; 0 is the default of 20,000 */
+    const struct ArrowSchema *schema; /* the table's schema, to which the data is cast; NULL: the data's own. Borrowed */
 } kith_create;
 
 /** Creates a table from an Arrow stream: its schema, and its batches as the first rows.

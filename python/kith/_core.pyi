@@ -47,6 +47,7 @@ class Database:
         auto_index: bool = True,
         threshold: int = 0,
         progress: Progress | None = None,
+        schema: Capsule | None = None,
     ) -> Table: ...
 
 class Table:

@@ -11,7 +11,6 @@ from itertools import islice
 
 from . import _core
 from .errors import InvalidError, TypeMismatchError
-from .schema import Schema
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
@@ -190,14 +189,3 @@ def stream(data: Any, schema: object | None = None) -> object:
         if isinstance(data, (str, bytes, int, float)) or hasattr(data, "dtype"):
             raise UnsupportedDataError(str(error)) from None
         raise
-
-
-def same_types(data: object, schema: object) -> bool:
-    """Tell whether a stream has the columns and types of a schema, nullability and metadata aside."""
-    mine = Schema.from_arrow(_core.stream_schema(data))
-    wanted = Schema.from_arrow(schema)
-    return [(one.name, _plain(one.type)) for one in mine] == [(one.name, _plain(one.type)) for one in wanted]
-
-
-def _plain(type_: Any) -> Any:
-    return type_.format, tuple((child.name if type_.format == "+s" else "", _plain(child.type)) for child in type_.children)

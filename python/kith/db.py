@@ -231,24 +231,7 @@ class Database:
         wanted = None if schema is None else schemas.capsule(schema)
         stream = _core.empty_stream(wanted) if data is None else inputs.stream(data, wanted)
         with Progress(progress) as callback:
-            if wanted is not None and not inputs.same_types(stream, wanted):
-                return self._create_and_add(name, wanted, stream, callback, options)
-            return Table(self._database.create_table(name, stream, progress=callback, **options), self)
-
-    def _create_and_add(
-        self, name: str, schema: object, stream: object, callback: Any, options: dict[str, Any]
-    ) -> Table:
-        # Rows of other types than the schema's are cast by the append; a table that stays empty goes again.
-        existed = name in self
-        made = self._database.create_table(name, _core.empty_stream(schema), **options)
-        try:
-            made.append(
-                stream, bad_vectors=options["bad_vectors"], fill_value=options["fill_value"], progress=callback
-            )
-        except BaseException:
-            if not existed:
-                self._database.drop(name)
-            raise
+            made = self._database.create_table(name, stream, progress=callback, schema=wanted, **options)
         return Table(made, self)
 
     def drop_table(self, name: str, ignore_missing: bool = False, **ignored: Any) -> None:

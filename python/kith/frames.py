@@ -84,42 +84,48 @@ def to_polars(source: Any) -> polars.DataFrame:
     return polars.DataFrame(source)
 
 
-def to_pandas(stream: object) -> pandas.DataFrame:
-    """Read a stream capsule into pandas."""
+def to_pandas(stream: object, renamed: dict[str, str] | None = None) -> pandas.DataFrame:
+    """Read a stream capsule into pandas; `renamed` gives columns other names.
+
+    The frame is made by one call from plain arrays: a Series for each column would cost more than most searches.
+    """
     try:
         import numpy
         import pandas
     except ImportError:
         raise missing("pandas", "a pandas frame") from None
     columns = _core.stream_columns(stream)
-    made = [_series(numpy, pandas, *column[1:]) for column in columns]
+    names = [(renamed or {}).get(column[0], column[0]) for column in columns]
+    made = [_values(numpy, pandas, *column[1:]) for column in columns]
+    if columns and len(set(names)) == len(names):
+        return pandas.DataFrame(dict(zip(names, made)), copy=False)
     frame = pandas.DataFrame(dict(enumerate(made)))
-    frame.columns = pandas.Index([column[0] for column in columns], dtype=object if not columns else None)
+    frame.columns = pandas.Index(names, dtype=None if columns else object)
     return frame
 
 
-def _series(numpy: Any, pandas: Any, format_: str, item: str | None, width: int, values: Any, valid: Any) -> Any:
+def _values(numpy: Any, pandas: Any, format_: str, item: str | None, width: int, values: Any, valid: Any) -> Any:
     if valid is None:
         return _objects(numpy, pandas, format_, values)
     present = numpy.frombuffer(valid, dtype=bool)
     if item is not None:
-        return _vectors(numpy, pandas, values, item, width, present)
+        return _vectors(numpy, values, item, width, present)
     if format_[0] == "t":
         return _times(numpy, pandas, values, format_, present)
     numbers = numpy.frombuffer(values, dtype=_numpy_types[format_])
     if present.all():
-        return pandas.Series(numbers)
+        return numbers
     if format_ not in "efg":
         numbers = numbers.astype("f8")
     numbers[~present] = numpy.nan
-    return pandas.Series(numbers)
+    return numbers
 
 
-def _vectors(numpy: Any, pandas: Any, values: Any, item: str, width: int, present: Any) -> Any:
+def _vectors(numpy: Any, values: Any, item: str, width: int, present: Any) -> Any:
     matrix = numpy.frombuffer(values, dtype=_numpy_types[item]).reshape(len(present), width)
     rows = numpy.empty(len(present), dtype=object)
     rows[:] = [row if there else None for row, there in zip(matrix, present.tolist())]
-    return pandas.Series(rows, dtype=object)
+    return rows
 
 
 def _times(numpy: Any, pandas: Any, values: Any, format_: str, present: Any) -> Any:
@@ -134,22 +140,29 @@ def _times(numpy: Any, pandas: Any, values: Any, format_: str, present: Any) -> 
     stamps = numpy.frombuffer(values, dtype="i8").copy().view(f"{kind}8[{_units[format_[2]]}]")
     stamps[~present] = "NaT"
     zone = format_.partition(":")[2]
-    series = pandas.Series(stamps)
-    return series.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else series
+    if not zone:
+        return stamps
+    return pandas.Series(stamps).dt.tz_localize("UTC").dt.tz_convert(zone)
 
 
 def _objects(numpy: Any, pandas: Any, format_: str, values: list[Any]) -> Any:
     if format_ in ("u", "U"):
-        return pandas.Series(values, dtype="str" if int(pandas.__version__.split(".")[0]) >= 3 else object)
+        if all(value is None for value in values):  # nothing that pandas could tell the type from
+            return pandas.array(values, dtype="str") if int(pandas.__version__.split(".")[0]) >= 3 else _column(numpy, values)
+        return _column(numpy, values)
     if format_ == "b" and None not in values:
-        return pandas.Series(values, dtype=bool)
+        return numpy.array(values, dtype=bool)
     if format_[0] == "+" and format_ != "+s":
         values = [None if value is None else numpy.array(value, dtype=_list_type(value)) for value in values]
     if format_ in ("c", "C", "s", "S", "i", "I", "l", "L"):  # the indices of a dictionary: its values
-        return pandas.Series(pandas.Categorical(values))
+        return pandas.Categorical(values)
+    return pandas.Series(_column(numpy, values), dtype=object)  # never taken for text
+
+
+def _column(numpy: Any, values: list[Any]) -> Any:
     rows = numpy.empty(len(values), dtype=object)
     rows[:] = values
-    return pandas.Series(rows, dtype=object)
+    return rows
 
 
 def _list_type(values: list[Any]) -> Any:

@@ -85,7 +85,7 @@ class Query(frames.Streamable):
 
         This is how LanceDB's first release answered; `to_pandas` calls it ``_distance``.
         """
-        return self.to_pandas().rename(columns={"_distance": "score"})
+        return frames.to_pandas(self.__arrow_c_stream__(), {"_distance": "score"})
 
     def to_pydantic(self, model: Any, *, timeout: Any = None) -> list[Any]:
         """Give the rows as instances of a pydantic model; columns it does not have are left out."""

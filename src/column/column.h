@@ -164,12 +164,13 @@ json_t *kt_batches_stats(struct kt_batch *const *batches, size_t count);
 
 struct kt_ipc_writer;
 enum kt_ipc_form { KT_IPC_FILE, KT_IPC_STREAM };
-/** Begins a file or stream of the columns `columns` of `schema` (NULL: all). Field metadata carries "kith:id". */
+/** Begins a file or stream of the columns `columns` of `schema` (NULL: all). Field metadata carries "kith:id".
+ *  Batches that are not in plain form (views, large lists) are cast to it as they come. */
 kith_status kt_ipc_begin(struct kt_sink *sink, enum kt_ipc_form form, const struct kt_schema *schema, const uint32_t *columns,
                          uint32_t column_count, struct kt_ipc_writer **out, kith_error *error);
 /** One record batch; buffers 64-byte aligned in the file. Dictionaries are written when they first occur or change
- *  (in a file: one dictionary a column; a batch with another dictionary is re-encoded against the first, which must have been
- *  complete: kt_builder merges them). */
+ *  (in a file: one dictionary a column; a batch with another dictionary is re-encoded against it, and texts that it lacks are
+ *  added as a delta, which pyarrow reads and Polars does not: kt_builder merges dictionaries beforehand). */
 kith_status kt_ipc_write(struct kt_ipc_writer *writer, const struct kt_batch *batch, kith_error *error);
 /** Ends the file: end-of-stream mark, kt_sink_seal(), footer; the sink stays the caller's. The writer is gone either way. */
 kith_status kt_ipc_end(struct kt_ipc_writer *writer, kith_error *error);

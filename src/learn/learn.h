@@ -12,38 +12,41 @@ struct kt_kmeans {
     uint32_t clusters;       /* wanted; what was made may be fewer: never more than distinct rows */
     uint32_t max_iterations; /* of each level; it stops earlier when few rows change cluster */
     uint64_t seed;
-    bool two_levels;         /* sqrt(clusters) meso clusters first, then each on its own: for many clusters */
+    bool two_levels; /* sqrt(clusters) meso clusters first, then each on its own: for many clusters */
 };
 
 /* What came out. Centroids of one meso cluster lie next to each other. Freed with kt_centroids_release(). */
 struct kt_centroids {
-    float *values;          /* count * dim, 64-byte aligned */
+    float *values; /* count * dim, 64-byte aligned */
     uint32_t count;
     uint32_t dim;
-    float *meso;            /* meso_count * dim: the means of the meso clusters; one over all where there is one level */
+    float *meso; /* meso_count * dim: the means of the meso clusters; one over all where there is one level */
     uint32_t meso_count;
-    uint32_t *meso_begin;   /* meso_count + 1: centroids [meso_begin[m], meso_begin[m + 1]) are m's */
+    uint32_t *meso_begin; /* meso_count + 1: centroids [meso_begin[m], meso_begin[m + 1]) are m's */
 };
 void kt_centroids_release(struct kt_centroids *centroids);
 
 /** Clusters `count` rows of dim floats. Empty clusters are re-seeded from the largest ones. */
-kith_status kt_kmeans_train(const struct kt_kmeans *options, const float *rows, uint64_t count, struct kt_work *work,
-                            struct kt_centroids *out, kith_error *error);
+kith_status kt_kmeans_train(const struct kt_kmeans *options, const float *rows, uint64_t count,
+                            struct kt_work *work, struct kt_centroids *out, kith_error *error);
 
-/** The nearest centroid (l2) of each of `count` rows, ties to the smaller number; `distances` (squared) may be NULL. One thread. */
-void kt_nearest(const float *centroids, uint32_t centroid_count, uint32_t dim, const float *rows, uint64_t count,
-                uint32_t *nearest, float *distances);
+/** The nearest centroid (l2) of each of `count` rows, ties to the smaller number; `distances` (squared) may
+ * be NULL. One thread. */
+void kt_nearest(const float *centroids, uint32_t centroid_count, uint32_t dim, const float *rows,
+                uint64_t count, uint32_t *nearest, float *distances);
 
-/* Centroids that are found through their meso clusters. Borrowed: from a kt_centroids, or from an index file. */
+/* Centroids that are found through their meso clusters. Borrowed: from a kt_centroids, or from an index file.
+ */
 struct kt_tree {
-    const float *values;       /* count * dim */
-    const float *norms;        /* count: squares of their lengths */
-    const float *meso;         /* meso_count * dim */
+    const float *values; /* count * dim */
+    const float *norms;  /* count: squares of their lengths */
+    const float *meso;   /* meso_count * dim */
     const float *meso_norms;
     const uint32_t *meso_begin; /* meso_count + 1 */
     uint32_t count, dim, meso_count;
 };
-/** As kt_nearest(), among the centroids of the `beam` nearest meso clusters of each row; among all when beam >= meso_count. */
+/** As kt_nearest(), among the centroids of the `beam` nearest meso clusters of each row; among all when beam
+ * >= meso_count. */
 kith_status kt_tree_nearest(const struct kt_tree *tree, uint32_t beam, const float *rows, uint64_t count,
                             struct kt_arena *scratch, uint32_t *nearest, float *distances, kith_error *error);
 /** The beam that rows are assigned with. */
@@ -51,7 +54,8 @@ uint32_t kt_tree_beam(uint32_t meso_count);
 /** Squares of the lengths of `count` rows. */
 void kt_square_norms(const float *rows, uint64_t count, uint32_t dim, float *norms);
 
-/** `wanted` distinct numbers below `count`, ascending; all of them when count <= wanted. `out` has room for `wanted`. */
+/** `wanted` distinct numbers below `count`, ascending; all of them when count <= wanted. `out` has room for
+ * `wanted`. */
 uint64_t kt_sample(uint64_t count, uint64_t wanted, uint64_t seed, uint64_t *out);
 
 #endif

@@ -1,21 +1,22 @@
 /* k-means (Lloyd), on one level or two.
  *
- * With two levels, sqrt(K) meso clusters are learned from a part of the rows, every row goes to its nearest one, and
- * each meso cluster is split on its own into a share of K proportional to its rows: K * sqrt(K) products a row instead
- * of K * K. Rows near a border between meso clusters suffer from it; two more rounds in which every row may
- * choose among the centroids of several meso clusters repair most of that.
+ * With two levels, sqrt(K) meso clusters are learned from a part of the rows, every row goes to its nearest
+ * one, and each meso cluster is split on its own into a share of K proportional to its rows: K * sqrt(K)
+ * products a row instead of K * K. Rows near a border between meso clusters suffer from it; two more rounds
+ * in which every row may choose among the centroids of several meso clusters repair most of that.
  *
- * All levels are one loop over "positions": position p stands for row order[p], positions of a segment (a meso
- * cluster) lie together, and a position chooses among its segment's centroids. One level is one segment.
+ * All levels are one loop over "positions": position p stands for row order[p], positions of a segment (a
+ * meso cluster) lie together, and a position chooses among its segment's centroids. One level is one segment.
  *
- * The new centroids are computed cluster by cluster from the sorted assignment, each by one thread in the order of
- * positions: so sums do not depend on the number of threads, and no thread needs K * dim sums of its own.
+ * The new centroids are computed cluster by cluster from the sorted assignment, each by one thread in the
+ * order of positions: so sums do not depend on the number of threads, and no thread needs K * dim sums of its
+ * own.
  *
  * Always true here:
  *   - the result is decided by rows, options and instruction set: never by threads or time;
  *   - seeds are distinct rows, so that K is cut to the number of distinct rows and not below it;
- *   - a cluster left empty takes the farthest row of the largest cluster of its segment that has spread, or, when
- *     there is none, stays where it was.
+ *   - a cluster left empty takes the farthest row of the largest cluster of its segment that has spread, or,
+ * when there is none, stays where it was.
  */
 #include "learn/learn.h"
 
@@ -29,12 +30,12 @@
 
 enum {
     CHUNK_ROWS = 256,
-    MESO_SAMPLE = 256,    /* rows a meso cluster is learned from */
-    SETTLED_SHARE = 200,  /* stop when fewer than one row in 200 changes its cluster */
+    MESO_SAMPLE = 256,   /* rows a meso cluster is learned from */
+    SETTLED_SHARE = 200, /* stop when fewer than one row in 200 changes its cluster */
     REFINE_ROUNDS = 2,
-    SUM_ROWS = 256,       /* rows added up before they join the sum of all: keeps small addends from drowning */
+    SUM_ROWS = 256, /* rows added up before they join the sum of all: keeps small addends from drowning */
     DEFAULT_ITERATIONS = 25,
-    STEP_UNITS = 1000     /* progress units of one round */
+    STEP_UNITS = 1000 /* progress units of one round */
 };
 
 /* ---- progress: rounds of many loops as one bar ---- */
@@ -49,7 +50,8 @@ static int rounds_progress(const kith_progress *progress, void *user)
 {
     struct rounds *rounds = user;
     uint64_t part = progress->total ? progress->done * STEP_UNITS / progress->total : 0;
-    return kt_work_tick(rounds->outer, "train", rounds->done * STEP_UNITS + part, rounds->total * STEP_UNITS, NULL) != KITH_OK;
+    return kt_work_tick(rounds->outer, "train", rounds->done * STEP_UNITS + part, rounds->total * STEP_UNITS,
+                        NULL) != KITH_OK;
 }
 
 static void rounds_begin(struct rounds *rounds, struct kt_work *outer, uint64_t total)
@@ -97,7 +99,8 @@ static kith_status hash_chunk(void *context, uint64_t begin, uint64_t end, uint3
 {
     struct hashing *h = context;
     (void)worker, (void)error;
-    for (uint64_t i = begin; i < end; i++) h->hashes[i] = kt_hash(h->rows + i * h->dim, h->dim * sizeof(float));
+    for (uint64_t i = begin; i < end; i++)
+        h->hashes[i] = kt_hash(h->rows + i * h->dim, h->dim * sizeof(float));
     return KITH_OK;
 }
 
@@ -106,20 +109,20 @@ static kith_status hash_chunk(void *context, uint64_t begin, uint64_t end, uint3
 struct lloyd {
     const float *rows;
     uint32_t dim;
-    uint64_t count;                 /* positions */
-    const uint32_t *order;          /* the row of each position; NULL: its own number */
+    uint64_t count;        /* positions */
+    const uint32_t *order; /* the row of each position; NULL: its own number */
     uint32_t segments;
     const uint64_t *segment_begin;  /* segments + 1 positions */
     const uint32_t *centroid_begin; /* segments + 1 centroids */
     float *centroids, *norms;
-    const struct kt_tree *tree;     /* not NULL: positions choose through the tree, by `beam` */
+    const struct kt_tree *tree; /* not NULL: positions choose through the tree, by `beam` */
     uint32_t beam;
 
-    uint32_t *nearest;      /* by position */
-    float *distances;       /* by position, squared */
-    uint32_t *members;      /* positions, those of one centroid together */
-    uint64_t *member_begin; /* centroids + 1 */
-    float *scratch;         /* of each worker, CHUNK_ROWS * dim */
+    uint32_t *nearest;       /* by position */
+    float *distances;        /* by position, squared */
+    uint32_t *members;       /* positions, those of one centroid together */
+    uint64_t *member_begin;  /* centroids + 1 */
+    float *scratch;          /* of each worker, CHUNK_ROWS * dim */
     struct kt_arena *arenas; /* of each worker */
     uint32_t workers;
     _Atomic uint64_t moved;
@@ -187,8 +190,8 @@ static const float *gather(const struct lloyd *l, uint64_t begin, uint64_t end, 
 }
 
 /* Positions [begin, end) of one segment. */
-static void choose_in_segment(const struct lloyd *l, uint32_t segment, const float *rows, uint32_t count, uint32_t *numbers,
-                              float *distances)
+static void choose_in_segment(const struct lloyd *l, uint32_t segment, const float *rows, uint32_t count,
+                              uint32_t *numbers, float *distances)
 {
     uint32_t first = l->centroid_begin[segment];
     for (uint32_t i = 0; i < count; i++) {
@@ -205,7 +208,8 @@ static void choose_in_segment(const struct lloyd *l, uint32_t segment, const flo
     }
 }
 
-static kith_status assign_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+static kith_status assign_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                                kith_error *error)
 {
     struct lloyd *l = context;
     uint32_t numbers[CHUNK_ROWS];
@@ -217,7 +221,8 @@ static kith_status assign_chunk(void *context, uint64_t begin, uint64_t end, uin
         uint32_t count = (uint32_t)(stop - p);
         const float *rows = gather(l, p, stop, scratch);
         if (l->tree) {
-            kith_status status = kt_tree_nearest(l->tree, l->beam, rows, count, &l->arenas[worker], numbers, l->distances + p, error);
+            kith_status status = kt_tree_nearest(l->tree, l->beam, rows, count, &l->arenas[worker], numbers,
+                                                 l->distances + p, error);
             kt_arena_clear(&l->arenas[worker]);
             if (status) return status;
         } else {
@@ -233,7 +238,8 @@ static kith_status assign_chunk(void *context, uint64_t begin, uint64_t end, uin
 }
 
 /* Sorts positions by what they chose; those of one group stay in order. begin: groups + 1. */
-static void group_positions(const uint32_t *chosen, uint64_t count, uint32_t groups, uint32_t *out, uint64_t *begin)
+static void group_positions(const uint32_t *chosen, uint64_t count, uint32_t groups, uint32_t *out,
+                            uint64_t *begin)
 {
     memset(begin, 0, ((size_t)groups + 1) * sizeof *begin);
     for (uint64_t p = 0; p < count; p++) begin[chosen[p] + 1]++;
@@ -265,7 +271,8 @@ static void mean_of_cluster(const struct lloyd *l, uint32_t c, float *scratch)
     for (uint32_t d = 0; d < l->dim; d++) centroid[d] = sum[d] * share;
 }
 
-static kith_status update_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+static kith_status update_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                                kith_error *error)
 {
     struct lloyd *l = context;
     (void)error;
@@ -323,8 +330,8 @@ static kith_status reseed(struct lloyd *l, kith_error *error)
     return KITH_OK;
 }
 
-/* At most `iterations` rounds of: choose, average. Empty clusters are filled unless a tree decides (a centroid that
- * moves away from its meso cluster would not be found there). */
+/* At most `iterations` rounds of: choose, average. Empty clusters are filled unless a tree decides (a
+ * centroid that moves away from its meso cluster would not be found there). */
 static kith_status lloyd_run(struct lloyd *l, uint32_t iterations, struct rounds *rounds, kith_error *error)
 {
     uint64_t end_of_level = rounds->done + iterations;
@@ -362,8 +369,9 @@ static uint64_t row_at(const uint32_t *order, uint64_t position)
 }
 
 /* Takes up to `wanted` distinct rows of positions [begin, end) as centroids; returns how many there were. */
-static kith_status seed_centroids(const struct training *t, const uint32_t *order, uint64_t begin, uint64_t end,
-                                  uint32_t wanted, float *centroids, uint32_t *made, kith_error *error)
+static kith_status seed_centroids(const struct training *t, const uint32_t *order, uint64_t begin,
+                                  uint64_t end, uint32_t wanted, float *centroids, uint32_t *made,
+                                  kith_error *error)
 {
     struct seen seen = { 0 };
     uint64_t *picks = kt_alloc_array(wanted, sizeof *picks);
@@ -391,8 +399,8 @@ out:
     return status;
 }
 
-static kith_status count_distinct(const struct training *t, const uint32_t *order, uint64_t begin, uint64_t end,
-                                  uint64_t *out, kith_error *error)
+static kith_status count_distinct(const struct training *t, const uint32_t *order, uint64_t begin,
+                                  uint64_t end, uint64_t *out, kith_error *error)
 {
     struct seen seen = { 0 };
     if (!seen_init(&seen, end - begin)) return kt_fail_memory(error, (size_t)(end - begin) * 32);
@@ -422,27 +430,36 @@ static bool centroids_take(struct kt_centroids *c, uint32_t count, uint32_t meso
 }
 
 /* Clusters positions as one segment: into `wanted` centroids or as many as have distinct seeds. */
-static kith_status train_flat(struct training *t, const uint32_t *order, uint64_t count, uint32_t wanted, float *centroids,
-                              uint32_t *made, kith_error *error)
+static kith_status train_flat(struct training *t, const uint32_t *order, uint64_t count, uint32_t wanted,
+                              float *centroids, uint32_t *made, kith_error *error)
 {
     uint64_t segment_begin[2] = { 0, count };
     uint32_t centroid_begin[2] = { 0 };
-    struct lloyd l = { .rows = t->rows, .dim = t->dim, .count = count, .order = order, .segments = 1,
-                       .segment_begin = segment_begin, .centroid_begin = centroid_begin, .centroids = centroids };
+    struct lloyd l = { .rows = t->rows,
+                       .dim = t->dim,
+                       .count = count,
+                       .order = order,
+                       .segments = 1,
+                       .segment_begin = segment_begin,
+                       .centroid_begin = centroid_begin,
+                       .centroids = centroids };
     kith_status status = seed_centroids(t, order, 0, count, wanted, centroids, &centroid_begin[1], error);
     if (status) goto out;
     *made = centroid_begin[1];
     l.norms = kt_alloc_array(*made, sizeof *l.norms);
-    status = l.norms ? lloyd_run(&l, t->iterations, &t->rounds, error) : kt_fail_memory(error, *made * sizeof *l.norms);
+    status = l.norms ? lloyd_run(&l, t->iterations, &t->rounds, error)
+                     : kt_fail_memory(error, *made * sizeof *l.norms);
 out:
     lloyd_release(&l);
     kt_free(l.norms);
     return status;
 }
 
-static kith_status train_one_level(struct training *t, uint32_t wanted, struct kt_centroids *out, kith_error *error)
+static kith_status train_one_level(struct training *t, uint32_t wanted, struct kt_centroids *out,
+                                   kith_error *error)
 {
-    if (!centroids_take(out, wanted, 1, t->dim)) return kt_fail_memory(error, (size_t)wanted * t->dim * sizeof(float));
+    if (!centroids_take(out, wanted, 1, t->dim))
+        return kt_fail_memory(error, (size_t)wanted * t->dim * sizeof(float));
     rounds_begin(&t->rounds, t->rounds.outer, t->iterations);
     kith_status status = train_flat(t, NULL, t->count, wanted, out->values, &out->count, error);
     mean_of_rows(out->values, out->count, t->dim, out->meso);
@@ -454,11 +471,11 @@ static kith_status train_one_level(struct training *t, uint32_t wanted, struct k
 struct split {
     float *meso;
     uint32_t meso_count;
-    uint32_t *chosen;         /* the meso cluster of each row */
-    uint32_t *order;          /* rows by meso cluster */
-    uint64_t *segment_begin;  /* meso_count + 1 */
-    uint32_t *share;          /* centroids of each */
-    uint64_t *most;           /* distinct rows of each: no more centroids than that */
+    uint32_t *chosen;        /* the meso cluster of each row */
+    uint32_t *order;         /* rows by meso cluster */
+    uint64_t *segment_begin; /* meso_count + 1 */
+    uint32_t *share;         /* centroids of each */
+    uint64_t *most;          /* distinct rows of each: no more centroids than that */
 };
 
 static void split_release(struct split *s)
@@ -500,12 +517,14 @@ struct choosing {
     struct split *split;
 };
 
-static kith_status choose_meso_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+static kith_status choose_meso_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                                     kith_error *error)
 {
     struct choosing *c = context;
     (void)worker, (void)error;
     uint32_t dim = c->training->dim;
-    kt_nearest(c->split->meso, c->split->meso_count, dim, c->training->rows + begin * dim, end - begin, c->split->chosen + begin, NULL);
+    kt_nearest(c->split->meso, c->split->meso_count, dim, c->training->rows + begin * dim, end - begin,
+               c->split->chosen + begin, NULL);
     return KITH_OK;
 }
 
@@ -523,8 +542,8 @@ static void drop_empty_segments(struct split *s, uint32_t dim)
     s->meso_count = kept;
 }
 
-/* Gives out `clusters`: one each, then always to the segment with the most rows a cluster (d'Hondt), no segment above
- * its distinct rows. Returns how many found a place. */
+/* Gives out `clusters`: one each, then always to the segment with the most rows a cluster (d'Hondt), no
+ * segment above its distinct rows. Returns how many found a place. */
 static uint32_t share_clusters(struct split *s, uint32_t clusters)
 {
     uint32_t given = 0;
@@ -547,7 +566,8 @@ static uint32_t share_clusters(struct split *s, uint32_t clusters)
 static kith_status split_rows(struct training *t, struct split *s, uint32_t clusters, kith_error *error)
 {
     struct choosing c = { t, s };
-    kith_status status = kt_parallel_for(&t->rounds.work, "train", t->count, CHUNK_ROWS, choose_meso_chunk, &c, error);
+    kith_status status =
+        kt_parallel_for(&t->rounds.work, "train", t->count, CHUNK_ROWS, choose_meso_chunk, &c, error);
     t->rounds.done++;
     if (status) return status;
     group_positions(s->chosen, t->count, s->meso_count, s->order, s->segment_begin);
@@ -562,10 +582,17 @@ static kith_status split_rows(struct training *t, struct split *s, uint32_t clus
     return KITH_OK;
 }
 
-static kith_status train_fine(struct training *t, const struct split *s, struct kt_centroids *out, float *norms, kith_error *error)
+static kith_status train_fine(struct training *t, const struct split *s, struct kt_centroids *out,
+                              float *norms, kith_error *error)
 {
-    struct lloyd l = { .rows = t->rows, .dim = t->dim, .count = t->count, .order = s->order, .segments = s->meso_count,
-                       .segment_begin = s->segment_begin, .centroid_begin = out->meso_begin, .centroids = out->values,
+    struct lloyd l = { .rows = t->rows,
+                       .dim = t->dim,
+                       .count = t->count,
+                       .order = s->order,
+                       .segments = s->meso_count,
+                       .segment_begin = s->segment_begin,
+                       .centroid_begin = out->meso_begin,
+                       .centroids = out->values,
                        .norms = norms };
     kith_status status = KITH_OK;
     uint32_t at = 0;
@@ -604,9 +631,17 @@ static kith_status refine(struct training *t, struct kt_centroids *out, float *n
     float *meso_norms = kt_alloc_array(out->meso_count, sizeof *meso_norms);
     if (!meso_norms) return kt_fail_memory(error, out->meso_count * sizeof *meso_norms);
     kt_square_norms(out->meso, out->meso_count, t->dim, meso_norms);
-    struct kt_tree tree = { out->values, norms, out->meso, meso_norms, out->meso_begin, out->count, t->dim, out->meso_count };
-    struct lloyd l = { .rows = t->rows, .dim = t->dim, .count = t->count, .segments = 1, .segment_begin = segment_begin,
-                       .centroid_begin = centroid_begin, .centroids = out->values, .norms = norms, .tree = &tree,
+    struct kt_tree tree = { out->values,     norms,      out->meso, meso_norms,
+                            out->meso_begin, out->count, t->dim,    out->meso_count };
+    struct lloyd l = { .rows = t->rows,
+                       .dim = t->dim,
+                       .count = t->count,
+                       .segments = 1,
+                       .segment_begin = segment_begin,
+                       .centroid_begin = centroid_begin,
+                       .centroids = out->values,
+                       .norms = norms,
+                       .tree = &tree,
                        .beam = kt_tree_beam(out->meso_count) };
     kith_status status = lloyd_run(&l, REFINE_ROUNDS, &t->rounds, error);
     if (!status) average_meso(&l, out);
@@ -615,13 +650,15 @@ static kith_status refine(struct training *t, struct kt_centroids *out, float *n
     return status;
 }
 
-static kith_status train_two_levels(struct training *t, uint32_t wanted, struct kt_centroids *out, kith_error *error)
+static kith_status train_two_levels(struct training *t, uint32_t wanted, struct kt_centroids *out,
+                                    kith_error *error)
 {
     struct split s = { 0 };
     uint32_t mesos = (uint32_t)lrint(sqrt((double)wanted));
     float *norms = kt_alloc_array(wanted, sizeof *norms);
     rounds_begin(&t->rounds, t->rounds.outer, 2ull * t->iterations + 1 + REFINE_ROUNDS);
-    kith_status status = norms ? split_take(&s, t->count, mesos, t->dim, error) : kt_fail_memory(error, wanted * sizeof *norms);
+    kith_status status = norms ? split_take(&s, t->count, mesos, t->dim, error)
+                               : kt_fail_memory(error, wanted * sizeof *norms);
     if (!status) status = train_meso(t, &s, mesos, error);
     if (!status) status = split_rows(t, &s, wanted, error);
     if (status) goto out;
@@ -646,18 +683,23 @@ void kt_centroids_release(struct kt_centroids *centroids)
     *centroids = (struct kt_centroids){ 0 };
 }
 
-kith_status kt_kmeans_train(const struct kt_kmeans *options, const float *rows, uint64_t count, struct kt_work *work,
-                            struct kt_centroids *out, kith_error *error)
+kith_status kt_kmeans_train(const struct kt_kmeans *options, const float *rows, uint64_t count,
+                            struct kt_work *work, struct kt_centroids *out, kith_error *error)
 {
     struct kt_centroids made = { .dim = options->dim };
-    struct training t = { .options = options, .rows = rows, .dim = options->dim, .count = count,
-                          .iterations = options->max_iterations ? options->max_iterations : DEFAULT_ITERATIONS,
+    struct training t = { .options = options,
+                          .rows = rows,
+                          .dim = options->dim,
+                          .count = count,
+                          .iterations =
+                              options->max_iterations ? options->max_iterations : DEFAULT_ITERATIONS,
                           .rounds.outer = work };
     kith_status status = KITH_OK;
     if (!count || !options->clusters) goto out;
     if (count > UINT32_MAX) {
-        status = kt_fail(error, KITH_INVALID, "k-means is made for at most %u rows, not %llu: take a smaller sample",
-                         UINT32_MAX, (unsigned long long)count);
+        status = kt_fail(error, KITH_INVALID,
+                         "k-means is made for at most %u rows, not %llu: take a smaller sample", UINT32_MAX,
+                         (unsigned long long)count);
         goto out;
     }
     t.hashes = kt_alloc_array(count, sizeof *t.hashes);

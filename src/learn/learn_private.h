@@ -13,8 +13,9 @@ struct nearest_set {
     uint32_t first; /* the number of the first one */
 };
 
-/** Lowers `scores` (|c|^2 - 2 x.c) and sets `numbers` wherever a centroid of `set` is nearer than what stands there.
- *  At equal scores what stands there stays: offer the sets by ascending numbers. */
-void kt_nearest_lower(const struct nearest_set *set, const float *rows, uint32_t count, float *scores, uint32_t *numbers);
+/** Lowers `scores` (|c|^2 - 2 x.c) and sets `numbers` wherever a centroid of `set` is nearer than what stands
+ * there. At equal scores what stands there stays: offer the sets by ascending numbers. */
+void kt_nearest_lower(const struct nearest_set *set, const float *rows, uint32_t count, float *scores,
+                      uint32_t *numbers);
 
 #endif

@@ -1,5 +1,6 @@
-/* Samples: one number out of each of `wanted` equal strata, so that a sample costs what it holds and not what it is
- * drawn from, is read from its source in one ascending pass, and covers rows that were inserted in any order.
+/* Samples: one number out of each of `wanted` equal strata, so that a sample costs what it holds and not what
+ * it is drawn from, is read from its source in one ascending pass, and covers rows that were inserted in any
+ * order.
  */
 #include "learn/learn.h"
 

@@ -1,11 +1,10 @@
 /* Quantizers: train, encode a row into a code, and prepare a query to score 32 codes at a time.
  *
- * Product quantization with 4-bit sub-quantisers (Jegou, Douze, Schmid 2011; fast-scan: Andre, Kermarrec, Le Scouarnec
- * 2015): a row x of list c is stored as the code of its residual x - c, y the decoded residual, and one number that makes
- * a single look-up table serve all lists:
- *     l2:   |q - c - y|^2 = |q - c|^2 + (|y|^2 + 2 c.y) - 2 q.y      correction |y|^2 + 2 c.y (ivf_build.c has a better one)
- *     dot:  q.(c + y) = q.c + q.y                                   correction 0
- * Cosine is l2 over unit-length rows. */
+ * Product quantization with 4-bit sub-quantisers (Jegou, Douze, Schmid 2011; fast-scan: Andre, Kermarrec, Le
+ * Scouarnec 2015): a row x of list c is stored as the code of its residual x - c, y the decoded residual, and
+ * one number that makes a single look-up table serve all lists: l2:   |q - c - y|^2 = |q - c|^2 + (|y|^2 + 2
+ * c.y) - 2 q.y      correction |y|^2 + 2 c.y (ivf_build.c has a better one) dot:  q.(c + y) = q.c + q.y
+ * correction 0 Cosine is l2 over unit-length rows. */
 #ifndef KT_QUANT_QUANT_H
 #define KT_QUANT_QUANT_H
 
@@ -16,33 +15,41 @@ enum { KT_PQ_CODES = 16 };
 
 struct kt_pq {
     uint32_t dim;
-    uint32_t tables;      /* sub-quantisers of 4 bits; sub-quantiser t sees numbers [begin[t], begin[t + 1]) */
-    uint32_t *begin;      /* tables + 1 */
-    float *codebook;      /* for t: 16 rows of begin[t+1]-begin[t] floats, one after another, from 16 * begin[t] on */
-    float *columns;       /* the same by number, then by code: number d of code j at 16 * d + j, for d in 0 .. dim-1 */
+    uint32_t tables; /* sub-quantisers of 4 bits; sub-quantiser t sees numbers [begin[t], begin[t + 1]) */
+    uint32_t *begin; /* tables + 1 */
+    float *
+        codebook; /* for t: 16 rows of begin[t+1]-begin[t] floats, one after another, from 16 * begin[t] on */
+    float *
+        columns; /* the same by number, then by code: number d of code j at 16 * d + j, for d in 0 .. dim-1 */
 };
 /** Makes a pq around a copy of a codebook (16 * dim floats) that was trained before. */
-kith_status kt_pq_init(uint32_t dim, uint32_t tables, const float *codebook, struct kt_pq *out, kith_error *error);
+kith_status kt_pq_init(uint32_t dim, uint32_t tables, const float *codebook, struct kt_pq *out,
+                       kith_error *error);
 void kt_pq_release(struct kt_pq *pq);
 
-/** Learns `tables` codebooks from `count` residual rows. dim need not be a multiple: parts differ by one number. */
-kith_status kt_pq_train(uint32_t dim, uint32_t tables, uint32_t max_iterations, uint64_t seed, const float *residuals, uint64_t count,
-                        struct kt_work *work, struct kt_pq *out, kith_error *error);
+/** Learns `tables` codebooks from `count` residual rows. dim need not be a multiple: parts differ by one
+ * number. */
+kith_status kt_pq_train(uint32_t dim, uint32_t tables, uint32_t max_iterations, uint64_t seed,
+                        const float *residuals, uint64_t count, struct kt_work *work, struct kt_pq *out,
+                        kith_error *error);
 
-/** Codes of one residual (`tables` bytes, each 0..15) and, when `decoded` is not NULL, the decoded residual (dim floats). */
+/** Codes of one residual (`tables` bytes, each 0..15) and, when `decoded` is not NULL, the decoded residual
+ * (dim floats). */
 void kt_pq_encode(const struct kt_pq *pq, const float *residual, uint8_t *codes, float *decoded);
 
-/** Lays the codes of up to 32 rows (row r at codes + r * tables) into one fast-scan block of tables * 16 bytes; missing rows are zero. */
+/** Lays the codes of up to 32 rows (row r at codes + r * tables) into one fast-scan block of tables * 16
+ * bytes; missing rows are zero. */
 void kt_pq_pack(const uint8_t *codes, uint32_t rows, uint32_t tables, uint8_t *block);
 
-/* A query's look-up table in bytes: sum of a block's entries times `scale`, plus `bias`, is about -2 q.y (l2) or -q.y (dot). */
+/* A query's look-up table in bytes: sum of a block's entries times `scale`, plus `bias`, is about -2 q.y (l2)
+ * or -q.y (dot). */
 struct kt_pq_query {
     uint8_t *lut; /* tables * 16, 64-byte aligned, borrowed */
     float scale;
     float bias;
 };
-/** `lut` has room for tables * 16 bytes, `entries` for as many floats: it receives the table before it was made bytes.
- *  `factor` is -2 for l2, -1 for dot. */
+/** `lut` has room for tables * 16 bytes, `entries` for as many floats: it receives the table before it was
+ * made bytes. `factor` is -2 for l2, -1 for dot. */
 void kt_pq_prepare(const struct kt_pq *pq, const float *query, float factor, float *entries, uint8_t *lut,
                    struct kt_pq_query *out);
 

@@ -1,16 +1,20 @@
 /* Product quantization with 16 codes a sub-quantiser.
  *
- * Everything that compares a part of a row with 16 codes does so with one lane for each code, over the codebook turned
- * on its side (`columns`). The nearest code is then found without a branch: squared distances are not negative, so their
- * bits order as they do, and the code's number replaces the last four bits (1 part in 2^19 of precision).
+ * Everything that compares a part of a row with 16 codes does so with one lane for each code, over the
+ * codebook turned on its side (`columns`). The nearest code is then found without a branch: squared distances
+ * are not negative, so their bits order as they do, and the code's number replaces the last four bits (1 part
+ * in 2^19 of precision).
  *
- * Training is k-means in each part on its own, seeded by k-means++ (16 seeds cost as much as one round, and save several);
- * a code that lost all its rows takes a random one. One thread trains a part from beginning to end.
+ * Training is k-means in each part on its own, seeded by k-means++ (16 seeds cost as much as one round, and
+ * save several); a code that lost all its rows takes a random one. One thread trains a part from beginning to
+ * end.
  *
- * The query's table becomes bytes with one scale for all parts, because the kernel adds bytes; each part's smallest entry
- * goes into the bias first, so that the scale is set by the widest spread of a part and not by where parts lie.
+ * The query's table becomes bytes with one scale for all parts, because the kernel adds bytes; each part's
+ * smallest entry goes into the bias first, so that the scale is set by the widest spread of a part and not by
+ * where parts lie.
  *
- * Always true here: a code is 0..15, decoding is a look-up, and with one seed the codebook does not depend on threads.
+ * Always true here: a code is 0..15, decoding is a look-up, and with one seed the codebook does not depend on
+ * threads.
  */
 #include "quant/quant.h"
 
@@ -42,7 +46,8 @@ static kith_status pq_take(uint32_t dim, uint32_t tables, struct kt_pq *pq, kith
     size_t floats = (size_t)dim * CODES;
     *pq = (struct kt_pq){ .dim = dim, .tables = tables };
     if (!tables || tables > dim)
-        return kt_fail(error, KITH_INVALID, "%u sub-quantisers cannot share %u dimensions: one to %u can", tables, dim, dim);
+        return kt_fail(error, KITH_INVALID, "%u sub-quantisers cannot share %u dimensions: one to %u can",
+                       tables, dim, dim);
     pq->begin = kt_alloc_array((size_t)tables + 1, sizeof *pq->begin);
     pq->codebook = kt_alloc_aligned(floats * sizeof(float));
     pq->columns = kt_alloc_aligned(floats * sizeof(float));
@@ -58,7 +63,8 @@ static void turn_codes(const float *codes, uint32_t width, float *columns)
         for (uint32_t d = 0; d < width; d++) columns[d * CODES + j] = codes[j * width + d];
 }
 
-kith_status kt_pq_init(uint32_t dim, uint32_t tables, const float *codebook, struct kt_pq *out, kith_error *error)
+kith_status kt_pq_init(uint32_t dim, uint32_t tables, const float *codebook, struct kt_pq *out,
+                       kith_error *error)
 {
     struct kt_pq pq = { 0 };
     kith_status status = pq_take(dim, tables, &pq, error);
@@ -76,8 +82,8 @@ kith_status kt_pq_init(uint32_t dim, uint32_t tables, const float *codebook, str
 
 /* ---- the nearest of 16 codes ---- */
 
-/* Written with four-number vectors, the width that every 64-bit machine has: from a plain loop GCC 12 made code of
- * five times the time. */
+/* Written with four-number vectors, the width that every 64-bit machine has: from a plain loop GCC 12 made
+ * code of five times the time. */
 typedef float floats4 __attribute__((vector_size(16)));
 typedef int32_t ints4 __attribute__((vector_size(16)));
 
@@ -92,7 +98,8 @@ static inline uint32_t nearest_code(const float *columns, uint32_t width, const 
     floats4 sum0 = { 0 }, sum1 = { 0 }, sum2 = { 0 }, sum3 = { 0 };
     for (uint32_t d = 0; d < width; d++) {
         const floats4 *column = (const floats4 *)(const void *)(columns + (size_t)d * CODES);
-        floats4 gap0 = part[d] - column[0], gap1 = part[d] - column[1], gap2 = part[d] - column[2], gap3 = part[d] - column[3];
+        floats4 gap0 = part[d] - column[0], gap1 = part[d] - column[1], gap2 = part[d] - column[2],
+                gap3 = part[d] - column[3];
         sum0 += gap0 * gap0;
         sum1 += gap1 * gap1;
         sum2 += gap2 * gap2;
@@ -110,10 +117,14 @@ static inline uint32_t nearest_code(const float *columns, uint32_t width, const 
 static uint32_t nearest_of(const float *columns, uint32_t width, const float *part)
 {
     switch (width) {
-    case 2: return nearest_code(columns, 2, part);
-    case 4: return nearest_code(columns, 4, part);
-    case 8: return nearest_code(columns, 8, part);
-    default: return nearest_code(columns, width, part);
+    case 2:
+        return nearest_code(columns, 2, part);
+    case 4:
+        return nearest_code(columns, 4, part);
+    case 8:
+        return nearest_code(columns, 8, part);
+    default:
+        return nearest_code(columns, width, part);
     }
 }
 
@@ -125,7 +136,7 @@ struct part {
     float *rows;     /* count * width */
     float *nearness; /* count: squared distance to the nearest seed so far */
     uint8_t *chosen;
-    double *sums;    /* 16 * width */
+    double *sums; /* 16 * width */
     struct kt_random random;
 };
 
@@ -141,7 +152,8 @@ static uint64_t pick_far_row(struct part *part)
     return kt_random_below(&part->random, part->count);
 }
 
-/* k-means++ (Arthur, Vassilvitskii 2007): each seed is a row drawn by its squared distance from those before it. */
+/* k-means++ (Arthur, Vassilvitskii 2007): each seed is a row drawn by its squared distance from those before
+ * it. */
 static void seed_codes(struct part *part, float *codes)
 {
     for (uint64_t i = 0; i < part->count; i++) part->nearness[i] = INFINITY;
@@ -218,7 +230,8 @@ static kith_status train_part(const struct pq_training *t, uint32_t table, uint3
     part->width = t->pq->begin[table + 1] - first;
     part->random = (struct kt_random){ t->seed + table };
     for (uint64_t i = 0; i < t->count; i++)
-        memcpy(part->rows + i * part->width, t->residuals + i * t->pq->dim + first, part->width * sizeof(float));
+        memcpy(part->rows + i * part->width, t->residuals + i * t->pq->dim + first,
+               part->width * sizeof(float));
     memset(part->chosen, 0xff, t->count);
     seed_codes(part, codes);
     turn_codes(codes, part->width, columns);
@@ -232,10 +245,12 @@ static kith_status train_part(const struct pq_training *t, uint32_t table, uint3
     return status;
 }
 
-static kith_status train_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+static kith_status train_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                               kith_error *error)
 {
     kith_status status = KITH_OK;
-    for (uint64_t table = begin; !status && table < end; table++) status = train_part(context, (uint32_t)table, worker, error);
+    for (uint64_t table = begin; !status && table < end; table++)
+        status = train_part(context, (uint32_t)table, worker, error);
     return status;
 }
 
@@ -243,7 +258,8 @@ static kith_status parts_take(struct pq_training *t, kith_error *error)
 {
     size_t width = t->pq->dim / t->pq->tables + 1, floats;
     t->parts = kt_alloc_zero(t->workers, sizeof *t->parts);
-    if (!t->parts || __builtin_mul_overflow(t->count, width, &floats)) return kt_fail_memory(error, t->workers * sizeof *t->parts);
+    if (!t->parts || __builtin_mul_overflow(t->count, width, &floats))
+        return kt_fail_memory(error, t->workers * sizeof *t->parts);
     for (uint32_t w = 0; w < t->workers; w++) {
         struct part *part = &t->parts[w];
         part->count = t->count;
@@ -251,7 +267,8 @@ static kith_status parts_take(struct pq_training *t, kith_error *error)
         part->nearness = kt_alloc_array(t->count, sizeof *part->nearness);
         part->chosen = kt_alloc_array(t->count, 1);
         part->sums = kt_alloc_array(CODES * width, sizeof *part->sums);
-        if (!part->rows || !part->nearness || !part->chosen || !part->sums) return kt_fail_memory(error, floats * sizeof(float));
+        if (!part->rows || !part->nearness || !part->chosen || !part->sums)
+            return kt_fail_memory(error, floats * sizeof(float));
     }
     return KITH_OK;
 }
@@ -267,12 +284,17 @@ static void parts_release(struct pq_training *t)
     kt_free(t->parts);
 }
 
-kith_status kt_pq_train(uint32_t dim, uint32_t tables, uint32_t max_iterations, uint64_t seed, const float *residuals,
-                        uint64_t count, struct kt_work *work, struct kt_pq *out, kith_error *error)
+kith_status kt_pq_train(uint32_t dim, uint32_t tables, uint32_t max_iterations, uint64_t seed,
+                        const float *residuals, uint64_t count, struct kt_work *work, struct kt_pq *out,
+                        kith_error *error)
 {
     struct kt_pq pq = { 0 };
-    struct pq_training t = { .pq = &pq, .iterations = max_iterations ? max_iterations : DEFAULT_ITERATIONS, .seed = seed,
-                             .residuals = residuals, .count = count, .work = work };
+    struct pq_training t = { .pq = &pq,
+                             .iterations = max_iterations ? max_iterations : DEFAULT_ITERATIONS,
+                             .seed = seed,
+                             .residuals = residuals,
+                             .count = count,
+                             .work = work };
     kith_status status = pq_take(dim, tables, &pq, error);
     if (status) goto out;
     memset(pq.codebook, 0, (size_t)dim * CODES * sizeof(float));
@@ -307,7 +329,9 @@ void kt_pq_encode(const struct kt_pq *pq, const float *residual, uint8_t *codes,
 
 void kt_pq_pack(const uint8_t *codes, uint32_t rows, uint32_t tables, uint8_t *block)
 {
-    static const uint8_t place[16] = { 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15 }; /* of row r % 16 */
+    static const uint8_t place[16] = {
+        0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15
+    }; /* of row r % 16 */
     memset(block, 0, (size_t)tables * 16);
     for (uint32_t r = 0; r < rows && r < BLOCK_ROWS; r++) {
         unsigned shift = r < 16 ? 0 : 4;
@@ -320,8 +344,8 @@ void kt_pq_pack(const uint8_t *codes, uint32_t rows, uint32_t tables, uint8_t *b
 /* ---- queries ---- */
 
 /* The 16 entries of one part, and their least and most. */
-static inline void part_entries(const float *columns, uint32_t width, const float *query, float factor, float *entries,
-                                float *least, float *most)
+static inline void part_entries(const float *columns, uint32_t width, const float *query, float factor,
+                                float *entries, float *least, float *most)
 {
     float sums[CODES] = { 0 }, low[LANES], high[LANES];
     for (uint32_t d = 0; d < width; d++) {
@@ -340,7 +364,8 @@ static inline void part_entries(const float *columns, uint32_t width, const floa
     *most = fmaxf(fmaxf(high[0], high[1]), fmaxf(high[2], high[3]));
 }
 
-static float entries_of(const struct kt_pq *pq, const float *query, float factor, float *entries, float *widest)
+static float entries_of(const struct kt_pq *pq, const float *query, float factor, float *entries,
+                        float *widest)
 {
     float bias = 0, least, most;
     *widest = 0;

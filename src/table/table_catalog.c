@@ -186,30 +186,19 @@ void kt_table_folder(const char *name, char *to)
     memcpy(to + length, table_suffix, sizeof table_suffix);
 }
 
-/* Whether `folder`/`part` holds anything. */
-static bool has_files(struct kt_io *io, const char *folder, const char *part)
-{
-    char path[320];
-    size_t length = strlen(folder), part_length = strlen(part);
-    memcpy(path, folder, length);
-    memcpy(path + length, part, part_length + 1);
-    struct kt_io_names names = { 0 };
-    kith_error ignored;
-    bool any = kt_io_list(io, path, &names, &ignored) == KITH_OK && names.count > 0;
-    kt_io_names_release(&names);
-    return any;
-}
-
+/* Whether a table's folder has a log with anything in it. One that has not is a creation that did not finish; the next
+ * creation takes it over. */
 static bool has_commits(struct kt_io *io, const char *folder)
 {
-    return has_files(io, folder, "/log");
-}
-
-void kt_catalog_discard(struct kt_catalog *catalog, const char *folder)
-{
+    char log[320];
+    size_t length = strlen(folder);
+    memcpy(log, folder, length);
+    memcpy(log + length, "/log", 5);
+    struct kt_io_names names = { 0 };
     kith_error ignored;
-    bool used = has_commits(catalog->io, folder) || has_files(catalog->io, folder, "/data") || has_files(catalog->io, folder, "/index");
-    if (!used) kt_io_remove_tree(catalog->io, folder, &ignored);
+    bool any = kt_io_list(io, log, &names, &ignored) == KITH_OK && names.count > 0;
+    kt_io_names_release(&names);
+    return any;
 }
 
 /* The length of the table name that `folder` stands for, or 0. */

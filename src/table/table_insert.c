@@ -175,6 +175,17 @@ static kith_status check_create(const struct kt_schema *schema, const kith_creat
     return KITH_OK;
 }
 
+/* The table's schema: the one that was given, else the data's. */
+static kith_status wanted_schema(const struct source *source, const kith_create *options, struct kt_schema **out, kith_error *error)
+{
+    struct kt_schema *given = NULL;
+    if (!options || !options->schema) return kt_schema_normalize(source->schema, source->first, out, error);
+    kith_status status = kt_schema_import(options->schema, &given, error);
+    if (!status) status = kt_schema_normalize(given, NULL, out, error);
+    kt_schema_release(given);
+    return status;
+}
+
 /* Makes the rows of `source` the first commit of a new folder, or on top of `existing` a commit that replaces all. */
 static kith_status create(struct kt_catalog *catalog, const char *name, struct source *source, const kith_create *options,
                           struct kt_table *existing, struct kt_table **out, kith_error *error)
@@ -186,7 +197,7 @@ static kith_status create(struct kt_catalog *catalog, const char *name, struct s
     struct kt_snapshot *snapshot = NULL;
     struct insertion insertion = { .fresh = !existing, .replace = existing != NULL, .create = options, .name = name };
 
-    kith_status status = kt_schema_normalize(source->schema, source->first, &insertion.schema, error);
+    kith_status status = wanted_schema(source, options, &insertion.schema, error);
     if (!status) status = check_create(insertion.schema, options, error);
     if (status) goto out;
     if (!existing) {
@@ -203,10 +214,7 @@ static kith_status create(struct kt_catalog *catalog, const char *name, struct s
     *out = table;
     table = NULL;
 out:
-    if (table && table != existing) {
-        kt_table_free(table);
-        if (status != KITH_UNKNOWN) kt_catalog_discard(catalog, folder);
-    }
+    if (table != existing) kt_table_free(table);
     kt_schema_release(insertion.schema);
     return status;
 }

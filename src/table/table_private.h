@@ -23,8 +23,6 @@ struct kt_table {
 
 struct kt_io *kt_catalog_io(const struct kt_catalog *catalog);
 kith_status kt_table_name_check(const char *name, kith_error *error);
-/** Removes the folder of a creation that failed, if it holds no commit. */
-void kt_catalog_discard(struct kt_catalog *catalog, const char *folder);
 /** "<name>.kith": the folder of a table. `to` has room for strlen(name) + 6. */
 void kt_table_folder(const char *name, char *to);
 

@@ -106,20 +106,24 @@ static PyObject *database_open_table(struct kpy_database *self, PyObject *name)
 static PyObject *database_create_table(struct kpy_database *self, PyObject *args, PyObject *keywords)
 {
     static char *names[] = { "name",   "data", "exist_ok",   "overwrite", "bad_vectors", "fill_value",
-                             "metric", "key",  "auto_index", "threshold", "progress",    NULL };
+                             "metric", "key",  "auto_index", "threshold", "progress",    "schema",    NULL };
     struct kpy_state *state = kpy_object_state(self);
     kith_create options = KITH_INIT(kith_create);
     struct kpy_progress progress = { 0 };
     const char *name;
-    PyObject *capsule;
+    PyObject *capsule, *schema = NULL;
     int exist_ok = 0, overwrite = 0, bad_vectors = 0, auto_index = 1;
     long long threshold = 0;
     float fill_value = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "sO|ppifzzpLO", names, &name, &capsule, &exist_ok,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "sO|ppifzzpLOO", names, &name, &capsule, &exist_ok,
                                      &overwrite, &bad_vectors, &fill_value, &options.metric, &options.key,
-                                     &auto_index, &threshold, &progress.callback))
+                                     &auto_index, &threshold, &progress.callback, &schema))
         return NULL;
+    if (schema && schema != Py_None) {
+        options.schema = PyCapsule_GetPointer(schema, "arrow_schema");
+        if (!options.schema) return NULL;
+    }
     options.exist_ok = exist_ok;
     options.overwrite = overwrite;
     options.no_auto_index = !auto_index;

@@ -1,13 +1,14 @@
 /* The exact scan: every row of a range, block by block, at the speed of memory.
  *
  * A block is what fits in the second-level cache, so that one call of a kernel costs little and its distances
- * are still near when they are tested. A row is tested against the heap's bound first, against the wanted range
- * next and for being null last: nearly every row fails the first test, so a null row's meaningless numbers are
- * computed but never offered.
+ * are still near when they are tested. A row is tested against the heap's bound first, against the wanted
+ * range next and for being null last: nearly every row fails the first test, so a null row's meaningless
+ * numbers are computed but never offered.
  *
  * Always true here:
- *   - the query lies in the form that the kernel of the column wants: double for F64 columns, the column's own
- *     integers where its values are whole and fit (the whole sum is then exact), bytes for hamming, else float;
+ *   - the query lies in the form that the kernel of the column wants: double for F64 columns, the column's
+ * own integers where its values are whole and fit (the whole sum is then exact), bytes for hamming, else
+ * float;
  *   - nothing allocates but kt_scan_prepare(), from the caller's scratch;
  *   - one row gives the same distance by kt_scan_rows() and kt_scan_hits().
  */
@@ -18,11 +19,11 @@
 #include "base/bytes.h"
 
 enum {
-    SCAN_ROWS = 1024,             /* most rows of a kernel call; their distances are 4 KiB of stack */
-    SCAN_BYTES = 256 * 1024,      /* most bytes of one */
-    HITS_AHEAD = 16,              /* rows fetched before the first of them is compared */
-    HIT_LINES = 8,                /* cache lines of each asked for; the processor's own prefetch takes the rest */
-    INTEGER_DIM = 65536           /* up to here the integer kernels' sums fit */
+    SCAN_ROWS = 1024,        /* most rows of a kernel call; their distances are 4 KiB of stack */
+    SCAN_BYTES = 256 * 1024, /* most bytes of one */
+    HITS_AHEAD = 16,         /* rows fetched before the first of them is compared */
+    HIT_LINES = 8,           /* cache lines of each asked for; the processor's own prefetch takes the rest */
+    INTEGER_DIM = 65536      /* up to here the integer kernels' sums fit */
 };
 
 int64_t kt_vectors_find(const struct kt_vectors *vectors, uint64_t row)
@@ -49,8 +50,8 @@ static bool whole_numbers(const float *values, uint32_t dim, float least, float 
     return true;
 }
 
-static kith_status query_floats(const void *vector, kith_element element, uint32_t dim, struct kt_arena *scratch,
-                                float **out, kith_error *error)
+static kith_status query_floats(const void *vector, kith_element element, uint32_t dim,
+                                struct kt_arena *scratch, float **out, kith_error *error)
 {
     float *values = kt_arena_take(scratch, dim, sizeof *values);
     if (!values) return kt_fail_memory(error, (size_t)dim * sizeof *values);
@@ -62,8 +63,8 @@ static kith_status query_floats(const void *vector, kith_element element, uint32
     return KITH_OK;
 }
 
-static kith_status query_doubles(const void *vector, kith_element element, uint32_t dim, struct kt_arena *scratch,
-                                 struct kt_scan_query *out, kith_error *error)
+static kith_status query_doubles(const void *vector, kith_element element, uint32_t dim,
+                                 struct kt_arena *scratch, struct kt_scan_query *out, kith_error *error)
 {
     double *values = kt_arena_take(scratch, dim, sizeof *values);
     if (!values) return kt_fail_memory(error, (size_t)dim * sizeof *values);
@@ -81,8 +82,8 @@ static kith_status query_doubles(const void *vector, kith_element element, uint3
 }
 
 /* The floats as the column's own integers, when they are such; else leaves `out` alone. */
-static kith_status query_integers(const float *values, kith_element element, uint32_t dim, struct kt_arena *scratch,
-                                  struct kt_scan_query *out, kith_error *error)
+static kith_status query_integers(const float *values, kith_element element, uint32_t dim,
+                                  struct kt_arena *scratch, struct kt_scan_query *out, kith_error *error)
 {
     bool is_signed = element == KITH_I8;
     if (!whole_numbers(values, dim, is_signed ? -128.0f : 0.0f, is_signed ? 127.0f : 255.0f)) return KITH_OK;
@@ -106,20 +107,23 @@ kith_status kt_scan_prepare(const struct kt_vectors *vectors, kith_metric metric
     if (metric == KITH_METRIC_DEFAULT) metric = KITH_L2;
     *out = (struct kt_scan_query){ .metric = metric, .lower = -INFINITY, .upper = INFINITY };
     if (!kernels->distance[metric][vectors->element])
-        return kt_fail(error, KITH_INVALID, "the metric %s is not for vectors of %s; hamming is for uint8 and for nothing else",
+        return kt_fail(error, KITH_INVALID,
+                       "the metric %s is not for vectors of %s; hamming is for uint8 and for nothing else",
                        metrics[metric], names[vectors->element]);
     if (vectors->element == KITH_F64) return query_doubles(vector, element, dim, scratch, out, error);
 
     float *values = NULL;
     kith_status status = query_floats(vector, element, dim, scratch, &values, error);
     if (status) return status;
-    bool can = metric == KITH_HAMMING || (kernels->integer_distance[metric][vectors->element] && dim <= INTEGER_DIM);
+    bool can =
+        metric == KITH_HAMMING || (kernels->integer_distance[metric][vectors->element] && dim <= INTEGER_DIM);
     if (can) {
         status = query_integers(values, vectors->element, dim, scratch, out, error);
         if (status || out->integer) return status;
     }
     if (metric == KITH_HAMMING)
-        return kt_fail(error, KITH_INVALID, "a hamming query holds bytes, 8 bits each: whole numbers in 0..255");
+        return kt_fail(error, KITH_INVALID,
+                       "a hamming query holds bytes, 8 bits each: whole numbers in 0..255");
     out->vector = values;
     out->norm = kernels->norm[KITH_F32](values, dim);
     return KITH_OK;
@@ -139,8 +143,8 @@ static bool in_range(const struct kt_scan_query *query, float distance)
     return distance >= query->lower && (distance < query->upper || query->upper == INFINITY);
 }
 
-static void offer_block(const struct kt_scan_query *query, const struct kt_vectors_view *view, const float *distances,
-                        uint32_t count, uint64_t first_row, struct kt_top *top)
+static void offer_block(const struct kt_scan_query *query, const struct kt_vectors_view *view,
+                        const float *distances, uint32_t count, uint64_t first_row, struct kt_top *top)
 {
     float bound = kt_top_bound(top);
     for (uint32_t i = 0; i < count; i++) {
@@ -153,8 +157,9 @@ static void offer_block(const struct kt_scan_query *query, const struct kt_vecto
 }
 
 /* Vectors [offset, end) of one run. */
-static kith_status scan_run(const struct kt_vectors *vectors, const struct kt_vectors_run *run, uint64_t offset,
-                            uint64_t end, const struct kt_scan_query *query, struct kt_top *top, kith_error *error)
+static kith_status scan_run(const struct kt_vectors *vectors, const struct kt_vectors_run *run,
+                            uint64_t offset, uint64_t end, const struct kt_scan_query *query,
+                            struct kt_top *top, kith_error *error)
 {
     float distances[SCAN_ROWS];
     kt_distance_fn distance = scan_kernel(vectors, query);
@@ -204,7 +209,8 @@ static void fetch_lines(const uint8_t *data, size_t bytes)
 }
 
 /* Where the vector of `row` lies; NULL when the row is missing or null. */
-static kith_status find_vector(const struct kt_vectors *vectors, uint64_t row, const uint8_t **out, kith_error *error)
+static kith_status find_vector(const struct kt_vectors *vectors, uint64_t row, const uint8_t **out,
+                               kith_error *error)
 {
     *out = NULL;
     int64_t at = kt_vectors_find(vectors, row);
@@ -217,8 +223,8 @@ static kith_status find_vector(const struct kt_vectors *vectors, uint64_t row, c
     return KITH_OK;
 }
 
-kith_status kt_scan_hits(const struct kt_vectors *vectors, const struct kt_scan_query *query, struct kt_hit *hits,
-                         size_t count, kith_error *error)
+kith_status kt_scan_hits(const struct kt_vectors *vectors, const struct kt_scan_query *query,
+                         struct kt_hit *hits, size_t count, kith_error *error)
 {
     const uint8_t *data[HITS_AHEAD];
     kt_distance_fn distance = scan_kernel(vectors, query);

@@ -1,20 +1,21 @@
 /* Building an IVF index: sample, learn the tree, give every row its list, learn the codes, encode, write.
  *
- * All rows are read twice (to assign, to encode), chunk by chunk, and never held as floats; what is held is the
- * sample, and of every row its list, its code and its correction. A row gets its list through the tree with a
- * beam, which is also how a search finds its first list: so a row's own vector leads to that row.
+ * All rows are read twice (to assign, to encode), chunk by chunk, and never held as floats; what is held is
+ * the sample, and of every row its list, its code and its correction. A row gets its list through the tree
+ * with a beam, which is also how a search finds its first list: so a row's own vector leads to that row.
  *
- * The codes of a row say where in its list's neighbourhood it lies: x = m + c + r, the residual r is coded, y is what the
- * code means. A search adds one number a row; everything else of the distance is the list's or the query's.
- *   |q - c - y|^2 = |q - c|^2 + (|y|^2 + 2 c.y) - 2 q.y     the distance to what the code means
- *   |q - c - r|^2 ~ |q - c|^2 + (|r|^2 + 2 c.r) - 2 q.y     the row's own length, which is known here, kept
- * The first is right when the query lies along r as a near neighbour does, the second when it lies anywhere, as
- * in high dimensions it nearly does. Stored is y.r + 2 c.y, between the two: of 30 candidates at 20 lists it keeps 84 % of
- * the ten nearest of debian-minilm (the first 80, the second 76), 85 % of sift-photos (82, 78), 94 % of glove-50 (93, 87).
- * For a zero vector under cosine, whose distance is 1 by definition and not by geometry, what makes it so is added.
+ * The codes of a row say where in its list's neighbourhood it lies: x = m + c + r, the residual r is coded, y
+ * is what the code means. A search adds one number a row; everything else of the distance is the list's or
+ * the query's. |q - c - y|^2 = |q - c|^2 + (|y|^2 + 2 c.y) - 2 q.y     the distance to what the code means |q
+ * - c - r|^2 ~ |q - c|^2 + (|r|^2 + 2 c.r) - 2 q.y     the row's own length, which is known here, kept The
+ * first is right when the query lies along r as a near neighbour does, the second when it lies anywhere, as
+ * in high dimensions it nearly does. Stored is y.r + 2 c.y, between the two: of 30 candidates at 20 lists it
+ * keeps 84 % of the ten nearest of debian-minilm (the first 80, the second 76), 85 % of sift-photos (82, 78),
+ * 94 % of glove-50 (93, 87). For a zero vector under cosine, whose distance is 1 by definition and not by
+ * geometry, what makes it so is added.
  *
- * Always true here: the bytes written are decided by rows, plan and instruction set, whatever the number of threads (a
- * chunk is the same rows for any); a null vector is in no list; rows of a list ascend.
+ * Always true here: the bytes written are decided by rows, plan and instruction set, whatever the number of
+ * threads (a chunk is the same rows for any); a null vector is in no list; rows of a list ascend.
  */
 #include <math.h>
 
@@ -23,15 +24,15 @@
 
 enum {
     CHUNK_ROWS = 256,
-    CODE_SAMPLE = 32768,       /* rows that codebooks are learned from */
-    LEAST_CODE_SAMPLE = 4096,  /* however long they are */
-    SAMPLE_RATE = 256,         /* rows a list, where the plan leaves it open ... */
-    LEAST_RATE = 32,           /* ... and what memory may cut it down to */
-    MEAN_ROWS = 65536,         /* enough to know the mean of all */
-    TWO_LEVELS_FROM = 64,      /* lists */
+    CODE_SAMPLE = 32768,      /* rows that codebooks are learned from */
+    LEAST_CODE_SAMPLE = 4096, /* however long they are */
+    SAMPLE_RATE = 256,        /* rows a list, where the plan leaves it open ... */
+    LEAST_RATE = 32,          /* ... and what memory may cut it down to */
+    MEAN_ROWS = 65536,        /* enough to know the mean of all */
+    TWO_LEVELS_FROM = 64,     /* lists */
     CODE_ITERATIONS = 15,
-    WRITE_BLOCKS = 64,         /* blocks in one write */
-    NO_LIST = -1               /* of a null vector */
+    WRITE_BLOCKS = 64, /* blocks in one write */
+    NO_LIST = -1       /* of a null vector */
 };
 static const uint64_t sample_bytes = UINT64_C(256) << 20, code_sample_bytes = UINT64_C(128) << 20;
 static const float padding_correction = 3e38f;
@@ -50,20 +51,20 @@ struct build {
     struct kt_tree tree;
     struct kt_pq pq;
 
-    int32_t *assigned;     /* list of each position, or NO_LIST */
-    uint8_t *codes;        /* of each position, code_bytes: two sub-quantisers a byte */
-    float *corrections;    /* of each position */
+    int32_t *assigned;  /* list of each position, or NO_LIST */
+    uint8_t *codes;     /* of each position, code_bytes: two sub-quantisers a byte */
+    float *corrections; /* of each position */
     uint32_t code_bytes;
-    uint32_t *order;       /* positions by list */
-    uint64_t *list_begin;  /* lists + 1 */
+    uint32_t *order;      /* positions by list */
+    uint64_t *list_begin; /* lists + 1 */
     struct worker *workers;
     uint32_t worker_count;
 };
 
-struct worker { /* scratch of one thread */
-    float *rows;      /* CHUNK_ROWS * tree_dim */
-    float *decoded;   /* dim */
-    uint8_t *codes;   /* tables */
+struct worker {     /* scratch of one thread */
+    float *rows;    /* CHUNK_ROWS * tree_dim */
+    float *decoded; /* dim */
+    uint8_t *codes; /* tables */
     uint8_t there[CHUNK_ROWS];
     struct kt_arena arena;
 };
@@ -97,12 +98,16 @@ static kith_status build_shape(struct build *b, const struct kt_vectors *vectors
 {
     const struct kt_index_plan *plan = b->plan;
     struct ivf_shape *s = &b->shape;
-    *s = (struct ivf_shape){ .pq = plan->type == KITH_IVF_PQ, .metric = plan->metric, .element = vectors->element, .dim = vectors->dim,
+    *s = (struct ivf_shape){ .pq = plan->type == KITH_IVF_PQ,
+                             .metric = plan->metric,
+                             .element = vectors->element,
+                             .dim = vectors->dim,
                              .tree_dim = b->source.tree_dim };
     if (s->pq) {
         s->sub_vectors = plan->num_sub_vectors;
         s->bits = plan->num_bits;
-        s->tables = kt_min_u32(s->dim, plan->num_bits == 8 ? 2 * plan->num_sub_vectors : plan->num_sub_vectors);
+        s->tables =
+            kt_min_u32(s->dim, plan->num_bits == 8 ? 2 * plan->num_sub_vectors : plan->num_sub_vectors);
     }
     if (b->source.rows) {
         const struct kt_vectors_run *last = &vectors->runs[vectors->run_count - 1];
@@ -110,8 +115,10 @@ static kith_status build_shape(struct build *b, const struct kt_vectors *vectors
         s->row_span = last->first_row + last->rows - s->base_row;
     }
     if (s->row_span > UINT64_C(1) << 32)
-        return kt_fail(error, KITH_UNSUPPORTED, "one piece of an index covers row ids over a range of at most 2^32; these go from %llu to %llu",
-                       (unsigned long long)s->base_row, (unsigned long long)(s->base_row + s->row_span - 1));
+        return kt_fail(
+            error, KITH_UNSUPPORTED,
+            "one piece of an index covers row ids over a range of at most 2^32; these go from %llu to %llu",
+            (unsigned long long)s->base_row, (unsigned long long)(s->base_row + s->row_span - 1));
     return KITH_OK;
 }
 
@@ -126,7 +133,8 @@ static kith_status workers_take(struct build *b, kith_error *error)
         worker->rows = kt_alloc_aligned(floats * sizeof(float));
         worker->decoded = kt_alloc_array(b->shape.dim, sizeof(float));
         worker->codes = kt_alloc((size_t)b->shape.tables + 1);
-        if (!worker->rows || !worker->decoded || !worker->codes) return kt_fail_memory(error, floats * sizeof(float));
+        if (!worker->rows || !worker->decoded || !worker->codes)
+            return kt_fail_memory(error, floats * sizeof(float));
     }
     return KITH_OK;
 }
@@ -139,7 +147,8 @@ struct sampling {
     uint8_t *usable;
 };
 
-static kith_status sample_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+static kith_status sample_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                                kith_error *error)
 {
     struct sampling *s = context;
     uint32_t dim = s->build->shape.tree_dim;
@@ -165,7 +174,8 @@ static void drop_unusable(struct build *b, const uint8_t *usable)
     b->sample_rows = kept;
 }
 
-static kith_status center_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+static kith_status center_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                                kith_error *error)
 {
     struct build *b = context;
     uint32_t dim = b->shape.tree_dim;
@@ -198,7 +208,8 @@ static uint64_t sample_wanted(const struct build *b)
 {
     uint64_t lists = b->plan->num_partitions, row_bytes = b->shape.tree_dim * sizeof(float);
     uint64_t wanted = lists * (b->plan->sample_rate ? b->plan->sample_rate : SAMPLE_RATE);
-    if (!b->plan->sample_rate) wanted = kt_max_u64(kt_min_u64(wanted, sample_bytes / row_bytes), lists * LEAST_RATE);
+    if (!b->plan->sample_rate)
+        wanted = kt_max_u64(kt_min_u64(wanted, sample_bytes / row_bytes), lists * LEAST_RATE);
     if (b->shape.pq) wanted = kt_max_u64(wanted, kt_min_u64(CODE_SAMPLE, code_sample_bytes / row_bytes));
     return kt_min_u64(kt_min_u64(wanted, UINT32_MAX), b->source.rows);
 }
@@ -236,8 +247,10 @@ out:
 
 static kith_status learn_tree(struct build *b, kith_error *error)
 {
-    struct kt_kmeans options = { .dim = b->shape.tree_dim, .clusters = b->plan->num_partitions,
-                                 .max_iterations = b->plan->max_iterations, .seed = b->plan->seed,
+    struct kt_kmeans options = { .dim = b->shape.tree_dim,
+                                 .clusters = b->plan->num_partitions,
+                                 .max_iterations = b->plan->max_iterations,
+                                 .seed = b->plan->seed,
                                  .two_levels = b->plan->num_partitions > TWO_LEVELS_FROM };
     kith_status status = kt_kmeans_train(&options, b->sample, b->sample_rows, b->work, &b->centroids, error);
     if (status) return status;
@@ -247,7 +260,8 @@ static kith_status learn_tree(struct build *b, kith_error *error)
     if (!b->norms || !b->meso_norms) return kt_fail_memory(error, c->count * sizeof *b->norms);
     kt_square_norms(c->values, c->count, c->dim, b->norms);
     kt_square_norms(c->meso, c->meso_count, c->dim, b->meso_norms);
-    b->tree = (struct kt_tree){ c->values, b->norms, c->meso, b->meso_norms, c->meso_begin, c->count, c->dim, c->meso_count };
+    b->tree = (struct kt_tree){ c->values,     b->norms, c->meso, b->meso_norms,
+                                c->meso_begin, c->count, c->dim,  c->meso_count };
     b->shape.lists = c->count;
     b->shape.mesos = c->meso_count;
     b->shape.beam = kt_tree_beam(c->meso_count);
@@ -260,7 +274,8 @@ static kith_status learn_tree(struct build *b, kith_error *error)
 static kith_status thin_sample(struct build *b, kith_error *error)
 {
     uint32_t dim = b->shape.dim;
-    uint64_t wanted = kt_max_u64(LEAST_CODE_SAMPLE, kt_min_u64(CODE_SAMPLE, code_sample_bytes / (dim * sizeof(float))));
+    uint64_t wanted =
+        kt_max_u64(LEAST_CODE_SAMPLE, kt_min_u64(CODE_SAMPLE, code_sample_bytes / (dim * sizeof(float))));
     uint64_t *picks = kt_alloc_array(kt_min_u64(wanted, b->sample_rows), sizeof *picks);
     if (!picks) return kt_fail_memory(error, wanted * sizeof *picks);
     b->sample_rows = kt_sample(b->sample_rows, wanted, b->plan->seed + 2, picks);
@@ -271,39 +286,47 @@ static kith_status thin_sample(struct build *b, kith_error *error)
 }
 
 /* Rows of the sample become residuals, in place. */
-static kith_status residual_chunk(void *context, uint64_t begin, uint64_t end, uint32_t number, kith_error *error)
+static kith_status residual_chunk(void *context, uint64_t begin, uint64_t end, uint32_t number,
+                                  kith_error *error)
 {
     struct build *b = context;
     struct kt_arena *arena = &b->workers[number].arena;
     uint32_t dim = b->shape.dim, nearest[CHUNK_ROWS];
     float *rows = b->sample + begin * dim;
-    kith_status status = kt_tree_nearest(&b->tree, b->shape.beam, rows, end - begin, arena, nearest, NULL, error);
+    kith_status status =
+        kt_tree_nearest(&b->tree, b->shape.beam, rows, end - begin, arena, nearest, NULL, error);
     kt_arena_clear(arena);
     for (uint64_t r = 0; !status && r < end - begin; r++)
-        for (uint32_t d = 0; d < dim; d++) rows[r * dim + d] -= b->centroids.values[(size_t)nearest[r] * dim + d];
+        for (uint32_t d = 0; d < dim; d++)
+            rows[r * dim + d] -= b->centroids.values[(size_t)nearest[r] * dim + d];
     return status;
 }
 
 static kith_status learn_codes(struct build *b, kith_error *error)
 {
     kith_status status = thin_sample(b, error);
-    if (!status) status = kt_parallel_for(b->work, "train", b->sample_rows, CHUNK_ROWS, residual_chunk, b, error);
+    if (!status)
+        status = kt_parallel_for(b->work, "train", b->sample_rows, CHUNK_ROWS, residual_chunk, b, error);
     if (status) return status;
-    return kt_pq_train(b->shape.dim, b->shape.tables, CODE_ITERATIONS, b->plan->seed + 3, b->sample, b->sample_rows, b->work,
-                       &b->pq, error);
+    return kt_pq_train(b->shape.dim, b->shape.tables, CODE_ITERATIONS, b->plan->seed + 3, b->sample,
+                       b->sample_rows, b->work, &b->pq, error);
 }
 
 /* ---- every row ---- */
 
-static kith_status assign_chunk(void *context, uint64_t begin, uint64_t end, uint32_t number, kith_error *error)
+static kith_status assign_chunk(void *context, uint64_t begin, uint64_t end, uint32_t number,
+                                kith_error *error)
 {
     struct build *b = context;
     struct worker *worker = &b->workers[number];
     uint32_t nearest[CHUNK_ROWS], count = (uint32_t)(end - begin);
     kith_status status = kt_ivf_source_load(&b->source, begin, count, worker->rows, worker->there, error);
-    if (!status) status = kt_tree_nearest(&b->tree, b->shape.beam, worker->rows, count, &worker->arena, nearest, NULL, error);
+    if (!status)
+        status = kt_tree_nearest(&b->tree, b->shape.beam, worker->rows, count, &worker->arena, nearest, NULL,
+                                 error);
     kt_arena_clear(&worker->arena);
-    for (uint32_t i = 0; !status && i < count; i++) b->assigned[begin + i] = worker->there[i] ? (int32_t)nearest[i] : NO_LIST;
+    for (uint32_t i = 0; !status && i < count; i++)
+        b->assigned[begin + i] = worker->there[i] ? (int32_t)nearest[i] : NO_LIST;
     return status;
 }
 
@@ -319,7 +342,8 @@ static kith_status assign_rows(struct build *b, kith_error *error)
 }
 
 /* What a search adds for this row, y.r + 2 c.y. */
-static float correction_of(const struct build *b, const float *centroid, const float *residual, const float *decoded, bool zero)
+static float correction_of(const struct build *b, const float *centroid, const float *residual,
+                           const float *decoded, bool zero)
 {
     float sum = 0;
     if (b->shape.metric == KITH_DOT) return 0;
@@ -345,15 +369,18 @@ static void encode_row(struct build *b, uint64_t position, float *row, struct wo
     kt_pq_encode(&b->pq, row, worker->codes, worker->decoded);
     worker->codes[tables] = 0; /* the other half of the last byte */
     uint8_t *packed = b->codes + position * b->code_bytes;
-    for (uint32_t t = 0; t < tables; t += 2) packed[t / 2] = (uint8_t)(worker->codes[t] | worker->codes[t + 1] << 4);
+    for (uint32_t t = 0; t < tables; t += 2)
+        packed[t / 2] = (uint8_t)(worker->codes[t] | worker->codes[t + 1] << 4);
     b->corrections[position] = correction_of(b, centroid, row, worker->decoded, zero);
 }
 
-static kith_status encode_chunk(void *context, uint64_t begin, uint64_t end, uint32_t number, kith_error *error)
+static kith_status encode_chunk(void *context, uint64_t begin, uint64_t end, uint32_t number,
+                                kith_error *error)
 {
     struct build *b = context;
     struct worker *worker = &b->workers[number];
-    kith_status status = kt_ivf_source_load(&b->source, begin, (uint32_t)(end - begin), worker->rows, worker->there, error);
+    kith_status status =
+        kt_ivf_source_load(&b->source, begin, (uint32_t)(end - begin), worker->rows, worker->there, error);
     if (status) return status;
     for (uint64_t p = begin; p < end; p++)
         if (b->assigned[p] != NO_LIST) encode_row(b, p, worker->rows + (p - begin) * b->shape.dim, worker);
@@ -365,7 +392,8 @@ static kith_status encode_rows(struct build *b, kith_error *error)
     b->code_bytes = (b->shape.tables + 1) / 2;
     b->codes = kt_alloc_array(b->source.rows, b->code_bytes);
     b->corrections = kt_alloc_array(b->source.rows, sizeof *b->corrections);
-    if (!b->codes || !b->corrections) return kt_fail_memory(error, b->source.rows * (b->code_bytes + sizeof *b->corrections));
+    if (!b->codes || !b->corrections)
+        return kt_fail_memory(error, b->source.rows * (b->code_bytes + sizeof *b->corrections));
     return kt_parallel_for(b->work, "encode", b->source.rows, CHUNK_ROWS, encode_chunk, b, error);
 }
 
@@ -385,7 +413,8 @@ static kith_status sort_rows(struct build *b, kith_error *error)
     for (uint64_t p = 0; p < b->source.rows; p++)
         if (b->assigned[p] != NO_LIST) b->order[next[b->assigned[p]]++] = (uint32_t)p;
     for (uint32_t i = 0; i < lists; i++)
-        b->shape.blocks += kt_round_up(b->list_begin[i + 1] - b->list_begin[i], KT_BLOCK_ROWS) / KT_BLOCK_ROWS;
+        b->shape.blocks +=
+            kt_round_up(b->list_begin[i + 1] - b->list_begin[i], KT_BLOCK_ROWS) / KT_BLOCK_ROWS;
     return KITH_OK;
 }
 
@@ -394,10 +423,12 @@ static uint32_t row_offset(const struct build *b, uint32_t position)
     return (uint32_t)(kt_ivf_source_row(&b->source, position) - b->shape.base_row);
 }
 
-static void code_block(const struct build *b, const uint32_t *positions, uint32_t count, uint8_t *codes, uint8_t *block)
+static void code_block(const struct build *b, const uint32_t *positions, uint32_t count, uint8_t *codes,
+                       uint8_t *block)
 {
     uint32_t tables = b->shape.tables;
-    uint8_t *corrections = block + b->layout.codes_bytes, *offsets = corrections + KT_BLOCK_ROWS * sizeof(float);
+    uint8_t *corrections = block + b->layout.codes_bytes,
+            *offsets = corrections + KT_BLOCK_ROWS * sizeof(float);
     for (uint32_t r = 0; r < count; r++) {
         const uint8_t *packed = b->codes + (uint64_t)positions[r] * b->code_bytes;
         for (uint32_t t = 0; t < tables; t++) codes[r * tables + t] = packed[t / 2] >> (t % 2 * 4) & 15;
@@ -409,7 +440,8 @@ static void code_block(const struct build *b, const uint32_t *positions, uint32_
     }
 }
 
-static kith_status raw_block(const struct build *b, const uint32_t *positions, uint32_t count, uint8_t *block, kith_error *error)
+static kith_status raw_block(const struct build *b, const uint32_t *positions, uint32_t count, uint8_t *block,
+                             kith_error *error)
 {
     const struct kt_vectors *vectors = b->source.vectors;
     size_t row_bytes = vectors->dim * kt_element_bytes(vectors->element);
@@ -427,8 +459,8 @@ static kith_status raw_block(const struct build *b, const uint32_t *positions, u
 }
 
 /* One list, WRITE_BLOCKS blocks at a time. */
-static kith_status write_list(const struct build *b, uint32_t list, uint8_t *codes, uint8_t *blocks, struct kt_sink *sink,
-                              kith_error *error)
+static kith_status write_list(const struct build *b, uint32_t list, uint8_t *codes, uint8_t *blocks,
+                              struct kt_sink *sink, kith_error *error)
 {
     uint64_t at = b->list_begin[list], end = b->list_begin[list + 1];
     kith_status status = KITH_OK;
@@ -455,8 +487,10 @@ static kith_status write_lists(struct build *b, struct kt_sink *sink, kith_error
     size_t code_bytes = (size_t)KT_BLOCK_ROWS * (b->shape.tables + 1);
     uint8_t *blocks = kt_alloc_aligned(WRITE_BLOCKS * b->layout.block_bytes);
     uint8_t *codes = kt_alloc(code_bytes);
-    kith_status status = blocks && codes ? KITH_OK : kt_fail_memory(error, WRITE_BLOCKS * b->layout.block_bytes + code_bytes);
-    for (uint32_t i = 0; !status && i < b->shape.lists; i++) status = write_list(b, i, codes, blocks, sink, error);
+    kith_status status =
+        blocks && codes ? KITH_OK : kt_fail_memory(error, WRITE_BLOCKS * b->layout.block_bytes + code_bytes);
+    for (uint32_t i = 0; !status && i < b->shape.lists; i++)
+        status = write_list(b, i, codes, blocks, sink, error);
     kt_free(blocks);
     kt_free(codes);
     return status;
@@ -464,8 +498,13 @@ static kith_status write_lists(struct build *b, struct kt_sink *sink, kith_error
 
 static kith_status write_index(struct build *b, struct kt_sink *sink, kith_error *error)
 {
-    struct ivf_head head = { .shape = b->shape, .mean = b->mean, .centroids = &b->centroids, .norms = b->norms,
-                             .meso_norms = b->meso_norms, .pq = &b->pq, .list_begin = b->list_begin };
+    struct ivf_head head = { .shape = b->shape,
+                             .mean = b->mean,
+                             .centroids = &b->centroids,
+                             .norms = b->norms,
+                             .meso_norms = b->meso_norms,
+                             .pq = &b->pq,
+                             .list_begin = b->list_begin };
     kt_ivf_layout(&b->shape, &b->layout);
     kith_status status = kt_ivf_write_head(&head, sink, error);
     return status ? status : write_lists(b, sink, error);
@@ -478,19 +517,22 @@ static kith_status describe(const struct build *b, json_t **meta, kith_error *er
     const struct ivf_shape *s = &b->shape;
     char note[256] = "", codes[128] = "";
     if (s->lists < b->plan->num_partitions)
-        snprintf(note, sizeof note, "%u partitions of the %u asked for: %llu training rows hold no more different vectors", s->lists,
-                 b->plan->num_partitions, (unsigned long long)b->sample_rows);
+        snprintf(note, sizeof note,
+                 "%u partitions of the %u asked for: %llu training rows hold no more different vectors",
+                 s->lists, b->plan->num_partitions, (unsigned long long)b->sample_rows);
     if (s->pq && s->bits == 8)
-        snprintf(codes, sizeof codes, "%s8-bit codes are stored as %u sub-quantisers of 4 bits", *note ? "; " : "", s->tables);
-    json_t *made = json_pack("{s:I, s:I, s:I, s:I, s:s+}", "partitions", (json_int_t)s->lists, "sub_vectors", (json_int_t)s->sub_vectors,
-                             "bits", (json_int_t)s->bits, "rows", (json_int_t)s->rows, "note", note, codes);
+        snprintf(codes, sizeof codes, "%s8-bit codes are stored as %u sub-quantisers of 4 bits",
+                 *note ? "; " : "", s->tables);
+    json_t *made = json_pack("{s:I, s:I, s:I, s:I, s:s+}", "partitions", (json_int_t)s->lists, "sub_vectors",
+                             (json_int_t)s->sub_vectors, "bits", (json_int_t)s->bits, "rows",
+                             (json_int_t)s->rows, "note", note, codes);
     if (!made) return kt_fail_memory(error, sizeof note);
     *meta = made;
     return KITH_OK;
 }
 
-kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vectors *vectors, struct kt_work *work,
-                         struct kt_sink *sink, json_t **meta, kith_error *error)
+kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vectors *vectors,
+                         struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error)
 {
     struct build b = { .plan = plan, .work = work };
     kith_status status = kt_ivf_source_init(&b.source, vectors, plan->metric, error);

@@ -1,7 +1,8 @@
 /* What a plan leaves open is filled here, and what cannot be is refused with what could.
  *
- * Lists of about 512 rows: codes of 8 to 16 KB at common dimensions, where the cost of turning to another list is as
- * small as that of scanning it. A sub-vector of 8 numbers at 8 bits (two 4-bit halves of 4) is one bit a number.
+ * Lists of about 512 rows: codes of 8 to 16 KB at common dimensions, where the cost of turning to another
+ * list is as small as that of scanning it. A sub-vector of 8 numbers at 8 bits (two 4-bit halves of 4) is one
+ * bit a number.
  */
 #include "index/ivf/ivf_private.h"
 
@@ -9,16 +10,19 @@
 
 enum {
     LIST_ROWS = 512,
-    MOST_LISTS = 65536,     /* chosen by itself */
+    MOST_LISTS = 65536, /* chosen by itself */
     MOST_ASKED_LISTS = 1 << 20,
     ITERATIONS = 50,
-    LEAST_WIDTH = 4, MOST_WIDTH = 16, LIKED_WIDTH = 8 /* numbers a sub-vector */
+    LEAST_WIDTH = 4,
+    MOST_WIDTH = 16,
+    LIKED_WIDTH = 8 /* numbers a sub-vector */
 };
 
 static kith_status plan_lists(struct kt_index_plan *plan, uint64_t rows, kith_error *error)
 {
     if (plan->num_partitions > MOST_ASKED_LISTS)
-        return kt_fail(error, KITH_INVALID, "num_partitions is %u; at most %d are possible", plan->num_partitions, MOST_ASKED_LISTS);
+        return kt_fail(error, KITH_INVALID, "num_partitions is %u; at most %d are possible",
+                       plan->num_partitions, MOST_ASKED_LISTS);
     if (plan->metric == KITH_METRIC_DEFAULT) plan->metric = KITH_L2;
     if (!plan->num_partitions)
         plan->num_partitions = (uint32_t)kt_max_u64(1, kt_min_u64(MOST_LISTS, rows / LIST_ROWS));
@@ -33,7 +37,8 @@ static kith_status check_metric(const struct kt_index_plan *plan, kith_element e
     return KITH_OK;
 }
 
-kith_status kt_ivf_plan_flat(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows, kith_error *error)
+kith_status kt_ivf_plan_flat(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
+                             kith_error *error)
 {
     (void)dim;
     kith_status status = check_metric(plan, element, error);
@@ -44,7 +49,8 @@ kith_status kt_ivf_plan_flat(struct kt_index_plan *plan, uint32_t dim, kith_elem
     return KITH_OK;
 }
 
-/* Sub-vectors of 8 numbers where dim is a multiple, else of the least width in 4..16 that divides it, else about 8. */
+/* Sub-vectors of 8 numbers where dim is a multiple, else of the least width in 4..16 that divides it, else
+ * about 8. */
 static uint32_t choose_sub_vectors(uint32_t dim)
 {
     if (dim % LIKED_WIDTH == 0) return dim / LIKED_WIDTH;
@@ -61,17 +67,22 @@ static uint32_t divisor_towards(uint32_t dim, uint32_t from, int step)
     return at > 0 && at <= dim ? at : step < 0 ? 1 : dim;
 }
 
-kith_status kt_ivf_plan_pq(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows, kith_error *error)
+kith_status kt_ivf_plan_pq(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
+                           kith_error *error)
 {
     kith_status status = check_metric(plan, element, error);
     if (status) return status;
     if (plan->metric == KITH_HAMMING)
-        return kt_fail(error, KITH_INVALID, "IVF_PQ has no codes for the metric hamming; IVF_FLAT does it, exactly");
+        return kt_fail(error, KITH_INVALID,
+                       "IVF_PQ has no codes for the metric hamming; IVF_FLAT does it, exactly");
     if (plan->num_bits != 0 && plan->num_bits != 4 && plan->num_bits != 8)
-        return kt_fail(error, KITH_INVALID, "num_bits is %u; IVF_PQ has 4 or 8 bits a sub-vector", plan->num_bits);
+        return kt_fail(error, KITH_INVALID, "num_bits is %u; IVF_PQ has 4 or 8 bits a sub-vector",
+                       plan->num_bits);
     if (plan->num_sub_vectors && dim % plan->num_sub_vectors != 0)
-        return kt_fail(error, KITH_INVALID, "num_sub_vectors is %u, which does not divide the dimension %u; %u and %u do",
-                       plan->num_sub_vectors, dim, divisor_towards(dim, kt_min_u32(plan->num_sub_vectors, dim), -1),
+        return kt_fail(error, KITH_INVALID,
+                       "num_sub_vectors is %u, which does not divide the dimension %u; %u and %u do",
+                       plan->num_sub_vectors, dim,
+                       divisor_towards(dim, kt_min_u32(plan->num_sub_vectors, dim), -1),
                        divisor_towards(dim, kt_min_u32(plan->num_sub_vectors, dim), 1));
     status = plan_lists(plan, rows, error);
     if (status) return status;

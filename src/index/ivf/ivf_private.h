@@ -18,10 +18,10 @@ struct ivf_shape {
     uint32_t bits;
     uint32_t lists;
     uint32_t mesos;
-    uint32_t beam;        /* meso clusters that assigning a row looked into */
+    uint32_t beam; /* meso clusters that assigning a row looked into */
     uint64_t rows;
-    uint64_t base_row;    /* rows are stored as u32 from here */
-    uint64_t row_span;    /* every stored offset is below this */
+    uint64_t base_row; /* rows are stored as u32 from here */
+    uint64_t row_span; /* every stored offset is below this */
     uint64_t blocks;
 };
 
@@ -70,26 +70,32 @@ struct ivf_source {
     const struct kt_vectors *vectors;
     kith_metric metric;
     uint32_t tree_dim;
-    const float *mean;    /* NULL: none is taken off */
-    uint64_t rows;        /* positions 0 .. rows-1: the rows of all runs, one after another */
-    uint64_t *run_begin;  /* run_count + 1 positions */
+    const float *mean;   /* NULL: none is taken off */
+    uint64_t rows;       /* positions 0 .. rows-1: the rows of all runs, one after another */
+    uint64_t *run_begin; /* run_count + 1 positions */
 };
-kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vectors *vectors, kith_metric metric, kith_error *error);
+kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vectors *vectors,
+                               kith_metric metric, kith_error *error);
 void kt_ivf_source_release(struct ivf_source *source);
 uint64_t kt_ivf_source_row(const struct ivf_source *source, uint64_t position);
-/** Positions [begin, begin + count) into `out` (count * tree_dim) and, a byte each, whether there is a vector; a null one reads as zeros. */
-kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, uint32_t count, float *out, uint8_t *there, kith_error *error);
+/** Positions [begin, begin + count) into `out` (count * tree_dim) and, a byte each, whether there is a
+ * vector; a null one reads as zeros. */
+kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, uint32_t count, float *out,
+                               uint8_t *there, kith_error *error);
 /** One vector of dim floats, as given by a user, the same way. `out` has tree_dim floats. */
 void kt_ivf_to_tree(const float *vector, uint32_t dim, kith_metric metric, const float *mean, float *out);
 uint32_t kt_ivf_tree_dim(uint32_t dim, kith_metric metric);
 
 /* ---- the operations ---- */
 
-kith_status kt_ivf_plan_flat(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows, kith_error *error);
-kith_status kt_ivf_plan_pq(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows, kith_error *error);
-kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vectors *vectors, struct kt_work *work,
-                         struct kt_sink *sink, json_t **meta, kith_error *error);
-kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors *vectors, const struct kt_index_query *query,
-                          struct kt_arena *scratch, struct kt_top *top, struct kt_index_stats *stats, kith_error *error);
+kith_status kt_ivf_plan_flat(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
+                             kith_error *error);
+kith_status kt_ivf_plan_pq(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
+                           kith_error *error);
+kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vectors *vectors,
+                         struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
+kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors *vectors,
+                          const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
+                          struct kt_index_stats *stats, kith_error *error);
 
 #endif

@@ -1,6 +1,6 @@
-/* Rows as the tree sees them: floats; of unit length where the metric is cosine (a zero vector stays zero); one number
- * a bit where it is hamming; and, once it is known, less the mean of the sample. Distances between such rows order as the
- * metric orders the rows themselves (dot excepted, see ivf_search.c).
+/* Rows as the tree sees them: floats; of unit length where the metric is cosine (a zero vector stays zero);
+ * one number a bit where it is hamming; and, once it is known, less the mean of the sample. Distances between
+ * such rows order as the metric orders the rows themselves (dot excepted, see ivf_search.c).
  *
  * The mean goes because every later step loses digits to it: ranking by |c|^2 - 2 x.c, and above all the byte
  * table of a query, whose scale would be spent on the part that is the same for every row.
@@ -49,11 +49,15 @@ void kt_ivf_to_tree(const float *vector, uint32_t dim, kith_metric metric, const
     take_mean(mean, kt_ivf_tree_dim(dim, metric), out);
 }
 
-kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vectors *vectors, kith_metric metric, kith_error *error)
+kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vectors *vectors,
+                               kith_metric metric, kith_error *error)
 {
-    *source = (struct ivf_source){ .vectors = vectors, .metric = metric, .tree_dim = kt_ivf_tree_dim(vectors->dim, metric) };
+    *source = (struct ivf_source){ .vectors = vectors,
+                                   .metric = metric,
+                                   .tree_dim = kt_ivf_tree_dim(vectors->dim, metric) };
     source->run_begin = kt_alloc_zero((size_t)vectors->run_count + 1, sizeof *source->run_begin);
-    if (!source->run_begin) return kt_fail_memory(error, ((size_t)vectors->run_count + 1) * sizeof *source->run_begin);
+    if (!source->run_begin)
+        return kt_fail_memory(error, ((size_t)vectors->run_count + 1) * sizeof *source->run_begin);
     for (uint32_t r = 0; r < vectors->run_count; r++)
         source->run_begin[r + 1] = source->run_begin[r] + vectors->runs[r].rows;
     source->rows = source->run_begin[vectors->run_count];
@@ -98,8 +102,8 @@ static void load_row(const struct ivf_source *source, const uint8_t *data, float
     take_mean(source->mean, source->tree_dim, out);
 }
 
-static kith_status load_from_run(const struct ivf_source *source, uint32_t run, uint64_t offset, uint32_t count, float *out,
-                                 uint8_t *there, kith_error *error)
+static kith_status load_from_run(const struct ivf_source *source, uint32_t run, uint64_t offset,
+                                 uint32_t count, float *out, uint8_t *there, kith_error *error)
 {
     const struct kt_vectors_run *from = &source->vectors->runs[run];
     size_t row_bytes = source->vectors->dim * kt_element_bytes(source->vectors->element);
@@ -117,14 +121,15 @@ static kith_status load_from_run(const struct ivf_source *source, uint32_t run, 
     return KITH_OK;
 }
 
-kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, uint32_t count, float *out, uint8_t *there,
-                               kith_error *error)
+kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, uint32_t count, float *out,
+                               uint8_t *there, kith_error *error)
 {
     while (count) {
         uint32_t run = run_of(source, begin);
         while (source->run_begin[run + 1] <= begin) run++; /* empty runs share their begin */
         uint32_t some = (uint32_t)kt_min_u64(count, source->run_begin[run + 1] - begin);
-        kith_status status = load_from_run(source, run, begin - source->run_begin[run], some, out, there, error);
+        kith_status status =
+            load_from_run(source, run, begin - source->run_begin[run], some, out, there, error);
         if (status) return status;
         begin += some;
         out += (size_t)some * source->tree_dim;

@@ -28,9 +28,9 @@
  *     meso begin        u32 x (meso + 1)        meso cluster m has the lists [begin[m], begin[m + 1])
  *     centroids         f32 x lists x tree dim
  *     their squares     f32 x lists
- *     codebook          f32 x 16 x dim          only with codes: of sub-quantiser t, 16 rows of its width, from 16 * begin(t)
- *     directory         16 x lists              u64 number of the first block, u32 rows, u32 zero
- *     lists             blocks, one list after another, those of one meso cluster side by side
+ *     codebook          f32 x 16 x dim          only with codes: of sub-quantiser t, 16 rows of its width,
+ * from 16 * begin(t) directory         16 x lists              u64 number of the first block, u32 rows, u32
+ * zero lists             blocks, one list after another, those of one meso cluster side by side
  *
  *   A block holds 32 rows of one list; the last block of a list may hold fewer, its other lanes are padding.
  *     with codes:   codes, 16 * tables bytes in fast-scan order (kernels.h), zeros up to a multiple of 64
@@ -39,8 +39,8 @@
  *     without:      row offset  u32 x 32
  *                   rows, 32 * dim numbers of the column's element type, zeros up to a multiple of 64
  *
- * All offsets follow from the numbers of the header, so a file holds none that could point elsewhere; what it holds
- * is bounded here once. Row offsets are tested against the span where a row is offered.
+ * All offsets follow from the numbers of the header, so a file holds none that could point elsewhere; what it
+ * holds is bounded here once. Row offsets are tested against the span where a row is offered.
  */
 #include "index/ivf/ivf_private.h"
 
@@ -51,7 +51,7 @@ enum {
     FORMAT = 1,
     ALIGN = 64,
     DIRECTORY_BYTES = 16,
-    MOST_DIM = 1 << 20,  /* with the next two, no product below leaves 64 bits */
+    MOST_DIM = 1 << 20, /* with the next two, no product below leaves 64 bits */
     MOST_LISTS = 1 << 24,
     MOST_ELEMENT = 8
 };
@@ -81,7 +81,8 @@ void kt_ivf_layout(const struct ivf_shape *s, struct ivf_layout *out)
     out->lists = at;
     out->codes_bytes = s->pq ? kt_round_up((uint64_t)s->tables * 16, ALIGN) : 0;
     uint64_t rows = kt_round_up(KT_BLOCK_ROWS * (uint64_t)s->dim * kt_element_bytes(s->element), ALIGN);
-    out->block_bytes = s->pq ? out->codes_bytes + 2 * KT_BLOCK_ROWS * sizeof(uint32_t) : KT_BLOCK_ROWS * sizeof(uint32_t) + rows;
+    out->block_bytes = s->pq ? out->codes_bytes + 2 * KT_BLOCK_ROWS * sizeof(uint32_t)
+                             : KT_BLOCK_ROWS * sizeof(uint32_t) + rows;
     out->end = out->lists + s->blocks * out->block_bytes;
 }
 
@@ -97,8 +98,8 @@ static void encode_header(const struct ivf_shape *s, uint8_t *p)
 {
     memset(p, 0, HEADER_BYTES);
     memcpy(p, magic, sizeof magic);
-    const uint32_t fields[] = { FORMAT, s->pq, s->metric, s->element, s->dim, s->tree_dim, s->tables, s->sub_vectors, s->bits,
-                                s->lists, s->mesos, s->beam };
+    const uint32_t fields[] = { FORMAT,    s->pq,          s->metric, s->element, s->dim,   s->tree_dim,
+                                s->tables, s->sub_vectors, s->bits,   s->lists,   s->mesos, s->beam };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) kt_put_u32(p + 8 + 4 * i, fields[i]);
     kt_put_u64(p + 56, s->rows);
     kt_put_u64(p + 64, s->base_row);
@@ -155,25 +156,35 @@ kith_status kt_ivf_write_head(const struct ivf_head *head, struct kt_sink *sink,
 
 /* ---- opening ---- */
 
-static kith_status corrupt(const struct kt_view_file *file, const char *what, uint64_t is, uint64_t bound, kith_error *error)
+static kith_status corrupt(const struct kt_view_file *file, const char *what, uint64_t is, uint64_t bound,
+                           kith_error *error)
 {
-    return kt_fail(error, KITH_CORRUPT, "%s is not an index Kith can read: %s is %llu, expected at most %llu", kt_view_name(file),
-                   what, (unsigned long long)is, (unsigned long long)bound);
+    return kt_fail(error, KITH_CORRUPT, "%s is not an index Kith can read: %s is %llu, expected at most %llu",
+                   kt_view_name(file), what, (unsigned long long)is, (unsigned long long)bound);
 }
 
-static kith_status decode_header(const struct kt_view_file *file, const uint8_t *p, struct ivf_shape *s, kith_error *error)
+static kith_status decode_header(const struct kt_view_file *file, const uint8_t *p, struct ivf_shape *s,
+                                 kith_error *error)
 {
     if (memcmp(p, magic, sizeof magic) != 0)
-        return kt_fail(error, KITH_CORRUPT, "%s is not an IVF index: it does not begin with %.8s", kt_view_name(file), magic);
+        return kt_fail(error, KITH_CORRUPT, "%s is not an IVF index: it does not begin with %.8s",
+                       kt_view_name(file), magic);
     if (kt_get_u32(p + 8) != FORMAT)
-        return kt_fail(error, KITH_UNSUPPORTED, "%s has index format %u; this version of Kith reads %d", kt_view_name(file),
-                       kt_get_u32(p + 8), FORMAT);
+        return kt_fail(error, KITH_UNSUPPORTED, "%s has index format %u; this version of Kith reads %d",
+                       kt_view_name(file), kt_get_u32(p + 8), FORMAT);
     const struct {
         const char *name;
         uint32_t least, most;
-    } fields[] = { { "kind", 0, 1 }, { "metric", KITH_L2, KITH_HAMMING }, { "element type", 0, KITH_U8 },
-                   { "dimension", 1, MOST_DIM }, { "tree dimension", 1, 8 * MOST_DIM }, { "tables", 0, MOST_DIM },
-                   { "sub-vectors", 0, MOST_DIM }, { "bits", 0, 8 }, { "lists", 0, MOST_LISTS }, { "meso clusters", 0, MOST_LISTS },
+    } fields[] = { { "kind", 0, 1 },
+                   { "metric", KITH_L2, KITH_HAMMING },
+                   { "element type", 0, KITH_U8 },
+                   { "dimension", 1, MOST_DIM },
+                   { "tree dimension", 1, 8 * MOST_DIM },
+                   { "tables", 0, MOST_DIM },
+                   { "sub-vectors", 0, MOST_DIM },
+                   { "bits", 0, 8 },
+                   { "lists", 0, MOST_LISTS },
+                   { "meso clusters", 0, MOST_LISTS },
                    { "beam", 0, MOST_LISTS } };
     uint32_t value[sizeof fields / sizeof *fields];
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
@@ -181,30 +192,48 @@ static kith_status decode_header(const struct kt_view_file *file, const uint8_t 
         if (value[i] < fields[i].least || value[i] > fields[i].most)
             return corrupt(file, fields[i].name, value[i], fields[i].most, error);
     }
-    *s = (struct ivf_shape){ .pq = value[0], .metric = (kith_metric)value[1], .element = (kith_element)value[2], .dim = value[3],
-                             .tree_dim = value[4], .tables = value[5], .sub_vectors = value[6], .bits = value[7],
-                             .lists = value[8], .mesos = value[9], .beam = value[10], .rows = kt_get_u64(p + 56),
-                             .base_row = kt_get_u64(p + 64), .row_span = kt_get_u64(p + 72), .blocks = kt_get_u64(p + 80) };
+    *s = (struct ivf_shape){ .pq = value[0],
+                             .metric = (kith_metric)value[1],
+                             .element = (kith_element)value[2],
+                             .dim = value[3],
+                             .tree_dim = value[4],
+                             .tables = value[5],
+                             .sub_vectors = value[6],
+                             .bits = value[7],
+                             .lists = value[8],
+                             .mesos = value[9],
+                             .beam = value[10],
+                             .rows = kt_get_u64(p + 56),
+                             .base_row = kt_get_u64(p + 64),
+                             .row_span = kt_get_u64(p + 72),
+                             .blocks = kt_get_u64(p + 80) };
     return KITH_OK;
 }
 
 /* What must hold between the numbers of a header. */
 static kith_status check_shape(const struct kt_view_file *file, const struct ivf_shape *s, kith_error *error)
 {
-    if (s->tree_dim != kt_ivf_tree_dim(s->dim, s->metric)) return corrupt(file, "tree dimension", s->tree_dim, s->dim, error);
-    if (s->tables > s->dim || s->pq != (s->tables > 0)) return corrupt(file, "tables", s->tables, s->pq ? s->dim : 0, error);
-    if (s->mesos > s->lists || (s->lists && !s->mesos)) return corrupt(file, "meso clusters", s->mesos, s->lists, error);
-    if (s->row_span > UINT64_C(1) << 32) return corrupt(file, "row span", s->row_span, UINT64_C(1) << 32, error);
-    if (s->base_row > UINT64_MAX - s->row_span) return corrupt(file, "base row", s->base_row, UINT64_MAX - s->row_span, error);
+    if (s->tree_dim != kt_ivf_tree_dim(s->dim, s->metric))
+        return corrupt(file, "tree dimension", s->tree_dim, s->dim, error);
+    if (s->tables > s->dim || s->pq != (s->tables > 0))
+        return corrupt(file, "tables", s->tables, s->pq ? s->dim : 0, error);
+    if (s->mesos > s->lists || (s->lists && !s->mesos))
+        return corrupt(file, "meso clusters", s->mesos, s->lists, error);
+    if (s->row_span > UINT64_C(1) << 32)
+        return corrupt(file, "row span", s->row_span, UINT64_C(1) << 32, error);
+    if (s->base_row > UINT64_MAX - s->row_span)
+        return corrupt(file, "base row", s->base_row, UINT64_MAX - s->row_span, error);
     if (s->rows > s->row_span) return corrupt(file, "rows", s->rows, s->row_span, error);
     if (s->blocks > most_blocks) return corrupt(file, "blocks", s->blocks, most_blocks, error);
-    bool known = kt_kernels()->distance[s->metric][s->element] != NULL && !(s->pq && s->metric == KITH_HAMMING);
+    bool known =
+        kt_kernels()->distance[s->metric][s->element] != NULL && !(s->pq && s->metric == KITH_HAMMING);
     if (!known) return corrupt(file, "metric", s->metric, KITH_DOT, error);
     return KITH_OK;
 }
 
 /* A section, verified by its view; NULL when it is empty or `status` tells of an earlier failure. */
-static const void *lend(struct kt_index *index, uint64_t offset, uint64_t bytes, kith_status *status, kith_error *error)
+static const void *lend(struct kt_index *index, uint64_t offset, uint64_t bytes, kith_status *status,
+                        kith_error *error)
 {
     const uint8_t *data = NULL;
     if (!*status && bytes) *status = kt_view(index->file, offset, bytes, &data, error);
@@ -217,7 +246,8 @@ static kith_status check_directory(const struct kt_index *index, kith_error *err
     uint64_t block = 0, rows = 0;
     for (uint32_t i = 0; i < s->lists; i++) {
         struct ivf_list list = kt_ivf_list(index, i);
-        if (list.first_block != block) return corrupt(index->file, "the first block of a list", list.first_block, block, error);
+        if (list.first_block != block)
+            return corrupt(index->file, "the first block of a list", list.first_block, block, error);
         block += kt_round_up(list.rows, KT_BLOCK_ROWS) / KT_BLOCK_ROWS;
         rows += list.rows;
         if (block > s->blocks) return corrupt(index->file, "the end of a list", block, s->blocks, error);
@@ -226,7 +256,8 @@ static kith_status check_directory(const struct kt_index *index, kith_error *err
     if (rows != s->rows) return corrupt(index->file, "rows", s->rows, rows, error);
     const uint32_t *begin = index->tree.meso_begin;
     for (uint32_t m = 0; m < s->mesos; m++)
-        if (begin[m] > begin[m + 1]) return corrupt(index->file, "the first list of a meso cluster", begin[m], begin[m + 1], error);
+        if (begin[m] > begin[m + 1])
+            return corrupt(index->file, "the first list of a meso cluster", begin[m], begin[m + 1], error);
     if (begin[0] != 0 || begin[s->mesos] != s->lists)
         return corrupt(index->file, "the lists of all meso clusters", begin[s->mesos], s->lists, error);
     return KITH_OK;
@@ -243,11 +274,13 @@ static kith_status lend_sections(struct kt_index *index, kith_error *error)
     index->mean = lend(index, at->mean, wide, &status, error);
     tree->meso = lend(index, at->meso, s->mesos * wide, &status, error);
     tree->meso_norms = lend(index, at->meso_norms, s->mesos * sizeof(float), &status, error);
-    tree->meso_begin = lend(index, at->meso_begin, ((uint64_t)s->mesos + 1) * sizeof(uint32_t), &status, error);
+    tree->meso_begin =
+        lend(index, at->meso_begin, ((uint64_t)s->mesos + 1) * sizeof(uint32_t), &status, error);
     tree->values = lend(index, at->centroids, s->lists * wide, &status, error);
     tree->norms = lend(index, at->norms, s->lists * sizeof(float), &status, error);
     index->directory = lend(index, at->directory, (uint64_t)s->lists * DIRECTORY_BYTES, &status, error);
-    const float *codebook = lend(index, at->codebook, s->pq ? (uint64_t)KT_PQ_CODES * s->dim * sizeof(float) : 0, &status, error);
+    const float *codebook =
+        lend(index, at->codebook, s->pq ? (uint64_t)KT_PQ_CODES * s->dim * sizeof(float) : 0, &status, error);
     if (!status) status = check_directory(index, error);
     if (!status && s->pq) status = kt_pq_init(s->dim, s->tables, codebook, &index->pq, error);
     return status;
@@ -264,8 +297,8 @@ kith_status kt_ivf_open(struct kt_view_file *file, struct kt_index **out, kith_e
     }
     index->file = file;
     if (kt_view_length(file) < HEADER_BYTES) {
-        status = kt_fail(error, KITH_CORRUPT, "%s has %llu bytes; an index has at least %d", kt_view_name(file),
-                         (unsigned long long)kt_view_length(file), HEADER_BYTES);
+        status = kt_fail(error, KITH_CORRUPT, "%s has %llu bytes; an index has at least %d",
+                         kt_view_name(file), (unsigned long long)kt_view_length(file), HEADER_BYTES);
         goto out;
     }
     status = kt_view(file, 0, HEADER_BYTES, &header, error);

@@ -99,13 +99,19 @@ static bool use_descriptor(const struct kt_buffer *bytes)
     return all;
 }
 
-/* Where metadata are: a random place in a file is mostly in values, where any byte is fine. */
-static size_t place(struct kt_random *random, size_t size)
+/* Where metadata are: behind the mark of a message, or in the footer. A random place is mostly in values,
+ * where any byte is fine. */
+static size_t place(struct kt_random *random, const struct kt_buffer *bytes)
 {
-    if (kt_random_below(random, 3))
-        return size - 1 -
-               kt_random_below(random, size < 6000 ? size : 6000); /* the footer, the last messages */
-    return kt_random_below(random, size);
+    size_t at = kt_random_below(random, bytes->size);
+    uint64_t kind = kt_random_below(random, 3);
+    if (kind == 1) return bytes->size - 1 - kt_random_below(random, bytes->size < 6000 ? bytes->size : 6000);
+    for (size_t mark = at; kind == 2 && mark + 4 <= bytes->size; mark++) {
+        if (kt_get_u32(bytes->data + mark) != UINT32_MAX) continue;
+        size_t behind = mark + kt_random_below(random, 2500);
+        return behind < bytes->size ? behind : mark;
+    }
+    return at;
 }
 
 static void mutate(struct kt_random *random, struct kt_buffer *bytes)
@@ -113,7 +119,7 @@ static void mutate(struct kt_random *random, struct kt_buffer *bytes)
     static const uint32_t words[] = { 0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffff8, 64, 0x10000 };
     uint64_t changes = 1 + kt_random_below(random, 3);
     for (uint64_t i = 0; i < changes; i++) {
-        size_t at = place(random, bytes->size);
+        size_t at = place(random, bytes);
         switch (kt_random_below(random, 5)) {
         case 0:
             bytes->data[at] ^= (uint8_t)(1u << kt_random_below(random, 8));
@@ -128,7 +134,7 @@ static void mutate(struct kt_random *random, struct kt_buffer *bytes)
             if (at + 4 <= bytes->size) kt_put_u32(bytes->data + at, words[kt_random_below(random, 8)]);
             break;
         default: {
-            size_t from = place(random, bytes->size), count = 1 + kt_random_below(random, 32);
+            size_t from = place(random, bytes), count = 1 + kt_random_below(random, 32);
             if (from + count <= bytes->size && at + count <= bytes->size)
                 memmove(bytes->data + at, bytes->data + from, count);
         }

@@ -1,4 +1,5 @@
-/* What the tests of the index room share: columns of vectors in memory, indexes built over them, and the truth. */
+/* What the tests of the index room share: columns of vectors in memory, indexes built over them, and the
+ * truth. */
 #ifndef KT_TEST_INDEX_FIXTURE_H
 #define KT_TEST_INDEX_FIXTURE_H
 
@@ -32,16 +33,19 @@ struct column {
     uint64_t rows;
 };
 
-static kith_status column_view(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out, kith_error *error)
+static kith_status column_view(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out,
+                               kith_error *error)
 {
     struct run_memory *memory = context;
     (void)count, (void)error;
-    *out = (struct kt_vectors_view){ memory->data + offset * memory->row_bytes, memory->validity, memory->bit_offset + offset };
+    *out = (struct kt_vectors_view){ memory->data + offset * memory->row_bytes, memory->validity,
+                                     memory->bit_offset + offset };
     return KITH_OK;
 }
 
 /* One run from row id 0 over `data`, which the column takes over. */
-static inline void column_init(struct column *c, void *data, uint64_t rows, uint32_t dim, kith_element element)
+static inline void column_init(struct column *c, void *data, uint64_t rows, uint32_t dim,
+                               kith_element element)
 {
     memset(c, 0, sizeof *c);
     c->data = data;
@@ -64,7 +68,8 @@ static inline void column_cut(struct column *c, uint64_t nth)
     }
     for (int r = 0; r < 3; r++) {
         size_t row_bytes = c->vectors.dim * kt_element_bytes(c->vectors.element);
-        c->memory[r] = (struct run_memory){ c->data + begin[r] * row_bytes, c->validity, 3 + begin[r], row_bytes };
+        c->memory[r] =
+            (struct run_memory){ c->data + begin[r] * row_bytes, c->validity, 3 + begin[r], row_bytes };
         c->runs[r] = (struct kt_vectors_run){ first[r], begin[r + 1] - begin[r], &c->memory[r], column_view };
     }
     c->vectors.run_count = 3;
@@ -77,7 +82,8 @@ static inline void column_release(struct column *c)
 }
 
 /* `rows` rows around `blobs` points. Whole numbers for the integer types. */
-static inline void *random_numbers(uint64_t rows, uint32_t dim, kith_element element, uint32_t blobs, uint64_t seed)
+static inline void *random_numbers(uint64_t rows, uint32_t dim, kith_element element, uint32_t blobs,
+                                   uint64_t seed)
 {
     struct kt_random random = { seed };
     float *centers = kt_alloc_array((size_t)blobs * dim, sizeof *centers);
@@ -86,7 +92,8 @@ static inline void *random_numbers(uint64_t rows, uint32_t dim, kith_element ele
     assert_non_null(data);
     for (size_t i = 0; i < (size_t)blobs * dim; i++) centers[i] = 2 * kt_random_float(&random) - 1;
     for (uint64_t i = 0; i < rows * dim; i++) {
-        float value = centers[(i / dim * 7919 % blobs) * dim + i % dim] * 0.7f + 0.3f * (2 * kt_random_float(&random) - 1);
+        float value = centers[(i / dim * 7919 % blobs) * dim + i % dim] * 0.7f +
+                      0.3f * (2 * kt_random_float(&random) - 1);
         if (element == KITH_F32) memcpy(data + i * 4, &value, 4);
         if (element == KITH_F64) memcpy(data + i * 8, &(double){ (double)value }, 8);
         if (element == KITH_F16) kt_kernels()->to_half(&value, 1, (uint16_t *)(void *)data + i);
@@ -115,8 +122,8 @@ struct built {
     json_t *meta;
 };
 
-static inline kith_status build_try(const struct column *c, struct kt_index_plan plan, struct kt_work *work, struct built *out,
-                                    kith_error *error)
+static inline kith_status build_try(const struct column *c, struct kt_index_plan plan, struct kt_work *work,
+                                    struct built *out, kith_error *error)
 {
     struct kt_buffer buffer = { 0 };
     struct kt_sink *sink = NULL;
@@ -161,20 +168,23 @@ static inline void built_release(struct built *b)
 /* ---- asking ---- */
 
 /* The k nearest by an exact scan; returns how many there are. */
-static inline size_t exact_hits(const struct column *c, kith_metric metric, const float *query, size_t k, struct kt_hit *hits)
+static inline size_t exact_hits(const struct column *c, kith_metric metric, const float *query, size_t k,
+                                struct kt_hit *hits)
 {
     struct kt_arena scratch = { 0 };
     struct kt_scan_query scan;
     struct kt_top top = { hits, 0, k };
     kith_error error = { 0 };
-    if (kt_scan_prepare(&c->vectors, metric, query, KITH_F32, &scratch, &scan, &error)) fail_msg("%s", error.message);
+    if (kt_scan_prepare(&c->vectors, metric, query, KITH_F32, &scratch, &scan, &error))
+        fail_msg("%s", error.message);
     if (kt_scan_rows(&c->vectors, &scan, 0, UINT64_MAX, &top, NULL, &error)) fail_msg("%s", error.message);
     kt_top_sort(&top);
     kt_arena_release(&scratch);
     return top.count;
 }
 
-static inline size_t index_hits(const struct built *b, const struct kt_index_query *query, struct kt_hit *hits, struct kt_index_stats *stats)
+static inline size_t index_hits(const struct built *b, const struct kt_index_query *query,
+                                struct kt_hit *hits, struct kt_index_stats *stats)
 {
     struct kt_arena scratch = { 0 };
     struct kt_top top = { hits, 0, query->candidates };
@@ -186,7 +196,8 @@ static inline size_t index_hits(const struct built *b, const struct kt_index_que
 }
 
 /* Share of the 10 nearest of `count` queries among the index's candidates. */
-static inline double recall_of(const struct column *c, const struct built *b, const float *queries, uint64_t count, struct kt_index_query query)
+static inline double recall_of(const struct column *c, const struct built *b, const float *queries,
+                               uint64_t count, struct kt_index_query query)
 {
     struct kt_hit truth[10], *hits = kt_alloc_array(query.candidates, sizeof *hits);
     uint64_t found = 0, wanted = 0;

@@ -1,4 +1,5 @@
-/* The exact scan finds what a plain loop finds: every element type, every metric, over runs, nulls and ranges. */
+/* The exact scan finds what a plain loop finds: every element type, every metric, over runs, nulls and
+ * ranges. */
 #include "index_fixture.h"
 
 #include <math.h>
@@ -45,7 +46,8 @@ static void check_scan(const struct column *c, kith_metric metric, const float *
         nearer += distance < worst - slack;
         for (size_t i = 0; i < found; i++)
             if (hits[i].row == row_id(c, at) && fabs((double)hits[i].distance - distance) > slack)
-                fail_msg("row %llu: %g, not %g", (unsigned long long)hits[i].row, (double)hits[i].distance, distance);
+                fail_msg("row %llu: %g, not %g", (unsigned long long)hits[i].row, (double)hits[i].distance,
+                         distance);
     }
     assert_int_equal(found, there < 20 ? there : 20);
     assert_true(nearer < 20);
@@ -62,12 +64,14 @@ static void finds_what_a_plain_loop_finds(void **state)
                 struct column c;
                 float query[300];
                 if (metric == KITH_HAMMING && element != KITH_U8) continue;
-                column_init(&c, random_numbers(2500, dims[i], (kith_element)element, 5, seed), 2500, dims[i], (kith_element)element);
+                column_init(&c, random_numbers(2500, dims[i], (kith_element)element, 5, seed), 2500, dims[i],
+                            (kith_element)element);
                 column_floats(&c, 77, query);
                 check_scan(&c, (kith_metric)metric, query);
                 column_cut(&c, 3);
                 check_scan(&c, (kith_metric)metric, query);
-                for (uint32_t d = 0; metric != KITH_HAMMING && d < dims[i]; d++) query[d] += 0.25f; /* no whole numbers */
+                for (uint32_t d = 0; metric != KITH_HAMMING && d < dims[i]; d++)
+                    query[d] += 0.25f; /* no whole numbers */
                 check_scan(&c, (kith_metric)metric, query);
                 column_release(&c);
             }
@@ -83,7 +87,8 @@ static void a_row_is_at_no_distance_from_itself(void **state)
             struct column c;
             float query[300];
             struct kt_hit hit;
-            column_init(&c, random_numbers(100, 50, (kith_element)element, 100, seed), 100, 50, (kith_element)element);
+            column_init(&c, random_numbers(100, 50, (kith_element)element, 100, seed), 100, 50,
+                        (kith_element)element);
             column_floats(&c, 42, query);
             exact_hits(&c, (kith_metric)metric, query, 1, &hit);
             assert_int_equal(hit.row, 42);
@@ -108,7 +113,8 @@ static void keeps_to_row_ids_and_to_the_range(void **state)
     struct kt_top some = { hits, 0, 5000 };
     struct kt_index_stats stats = { 0 };
     assert_int_equal(kt_scan_rows(&c.vectors, &scan, 1500, 2500, &some, &stats, NULL), KITH_OK);
-    assert_int_equal(some.count, 500 + 493); /* [1500, 2000) of the first run and [2007, 2500) of the second */
+    assert_int_equal(some.count,
+                     500 + 493); /* [1500, 2000) of the first run and [2007, 2500) of the second */
     assert_int_equal(stats.rows, some.count);
     for (size_t i = 0; i < some.count; i++) assert_true(hits[i].row >= 1500 && hits[i].row < 2500);
 
@@ -135,10 +141,11 @@ static void hits_get_the_distances_that_a_scan_gives(void **state)
     column_floats(&c, 5, query);
     assert_int_equal(exact_hits(&c, KITH_COSINE, query, 100, hits), 100);
     for (int i = 0; i < 100; i++) again[i] = (struct kt_hit){ -1, hits[i].row };
-    again[100].row = 0;       /* before all runs */
-    again[101].row = 400000;  /* between two */
-    again[102].row = 1000;    /* null */
-    assert_int_equal(kt_scan_prepare(&c.vectors, KITH_COSINE, query, KITH_F32, &scratch, &scan, NULL), KITH_OK);
+    again[100].row = 0;      /* before all runs */
+    again[101].row = 400000; /* between two */
+    again[102].row = 1000;   /* null */
+    assert_int_equal(kt_scan_prepare(&c.vectors, KITH_COSINE, query, KITH_F32, &scratch, &scan, NULL),
+                     KITH_OK);
     assert_int_equal(kt_scan_hits(&c.vectors, &scan, again, 103, NULL), KITH_OK);
     for (int i = 0; i < 100; i++) {
         assert_int_equal(again[i].row, hits[i].row);
@@ -157,9 +164,11 @@ static void what_cannot_be_compared_is_refused(void **state)
     kith_error error = { 0 };
     float half[2] = { 0.5f, 1.0f };
     (void)state;
-    assert_int_equal(kt_scan_prepare(&floats, KITH_HAMMING, half, KITH_F32, &scratch, &scan, &error), KITH_INVALID);
+    assert_int_equal(kt_scan_prepare(&floats, KITH_HAMMING, half, KITH_F32, &scratch, &scan, &error),
+                     KITH_INVALID);
     assert_non_null(strstr(error.message, "uint8"));
-    assert_int_equal(kt_scan_prepare(&bytes, KITH_HAMMING, half, KITH_F32, &scratch, &scan, &error), KITH_INVALID);
+    assert_int_equal(kt_scan_prepare(&bytes, KITH_HAMMING, half, KITH_F32, &scratch, &scan, &error),
+                     KITH_INVALID);
     assert_int_equal(kt_scan_prepare(&bytes, KITH_L2, half, KITH_F32, &scratch, &scan, &error), KITH_OK);
     assert_false(scan.integer);
     half[0] = 255.0f;

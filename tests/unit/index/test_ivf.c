@@ -1,5 +1,5 @@
-/* IVF indexes: raw lists are exact when all are visited, coded ones find what they should, nothing that a user may store
- * or ask for makes either fail, and one seed is one file. */
+/* IVF indexes: raw lists are exact when all are visited, coded ones find what they should, nothing that a
+ * user may store or ask for makes either fail, and one seed is one file. */
 #define _GNU_SOURCE
 #include "index_fixture.h"
 
@@ -32,12 +32,15 @@ static void raw_lists_visited_all_are_an_exact_scan(void **state)
             float query[33];
             struct kt_hit truth[50], hits[50];
             if (metric == KITH_HAMMING && element != KITH_U8) continue;
-            column_init(&c, random_numbers(2000, 33, (kith_element)element, 40, seed), 2000, 33, (kith_element)element);
+            column_init(&c, random_numbers(2000, 33, (kith_element)element, 40, seed), 2000, 33,
+                        (kith_element)element);
             column_cut(&c, 7);
             struct built b = build(&c, plan_of(KITH_IVF_FLAT, (kith_metric)metric, 20), 0);
             for (uint64_t q = 0; q < 2000; q += 199) {
                 column_floats(&c, q, query);
-                struct kt_index_query ask = { .vector = query, .metric = (kith_metric)metric, .candidates = 50, .nprobes = 20 };
+                struct kt_index_query ask = {
+                    .vector = query, .metric = (kith_metric)metric, .candidates = 50, .nprobes = 20
+                };
                 assert_int_equal(exact_hits(&c, ask.metric, query, 50, truth), 50);
                 assert_int_equal(index_hits(&b, &ask, hits, NULL), 50);
                 for (int i = 0; i < 50; i++) {
@@ -59,14 +62,16 @@ static void coded_lists_find_nearly_all_candidates(void **state)
         kith_metric metric;
         kith_element element;
         double least;
-    } cases[] = { { KITH_L2, KITH_F32, 0.95 }, { KITH_COSINE, KITH_F16, 0.95 }, { KITH_COSINE, KITH_I8, 0.95 },
-                  { KITH_DOT, KITH_F32, 0.85 }, { KITH_L2, KITH_U8, 0.95 }, { KITH_L2, KITH_F64, 0.95 } };
+    } cases[] = { { KITH_L2, KITH_F32, 0.95 },    { KITH_COSINE, KITH_F16, 0.95 },
+                  { KITH_COSINE, KITH_I8, 0.95 }, { KITH_DOT, KITH_F32, 0.85 },
+                  { KITH_L2, KITH_U8, 0.95 },     { KITH_L2, KITH_F64, 0.95 } };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         enum { ROWS = 8000, DIM = 48, ASKED = 40 };
         struct column c;
         float *queries = kt_alloc_array((size_t)ASKED * DIM, sizeof *queries);
-        column_init(&c, random_numbers(ROWS + ASKED, DIM, cases[i].element, 200, seed), ROWS + ASKED, DIM, cases[i].element);
+        column_init(&c, random_numbers(ROWS + ASKED, DIM, cases[i].element, 200, seed), ROWS + ASKED, DIM,
+                    cases[i].element);
         for (uint64_t q = 0; q < ASKED; q++) column_floats(&c, ROWS + q, queries + q * DIM);
         c.rows = c.runs[0].rows = ROWS; /* the last ones only ask */
         struct built b = build(&c, plan_of(KITH_IVF_PQ, cases[i].metric, 64), 0);
@@ -91,19 +96,23 @@ static void estimates_are_the_distances_where_codes_lose_nothing(void **state)
         struct kt_hit hits[ROWS], exact[ROWS];
         column_init(&c, random_numbers(ROWS, DIM, KITH_F32, 16, seed), ROWS, DIM, KITH_F32);
         float *values = (float *)(void *)c.data;
-        for (uint64_t r = 16; r < ROWS; r++) memcpy(values + r * DIM, values + r % 16 * DIM, DIM * sizeof *values);
+        for (uint64_t r = 16; r < ROWS; r++)
+            memcpy(values + r * DIM, values + r % 16 * DIM, DIM * sizeof *values);
         for (uint64_t i = 0; i < ROWS * DIM; i++) values[i] += 0.5f; /* the mean is not the origin */
         struct built b = build(&c, plan_of(KITH_IVF_PQ, metrics[m], 4), 0);
         for (uint64_t q = 0; q < 5; q++) {
             column_floats(&c, q, query);
             for (int d = 0; d < DIM; d++) query[d] *= d % 3 ? 1.0f : 0.5f;
-            struct kt_index_query ask = { .vector = query, .metric = metrics[m], .candidates = ROWS, .nprobes = 4 };
+            struct kt_index_query ask = {
+                .vector = query, .metric = metrics[m], .candidates = ROWS, .nprobes = 4
+            };
             assert_int_equal(index_hits(&b, &ask, hits, NULL), ROWS);
             assert_int_equal(exact_hits(&c, metrics[m], query, ROWS, exact), ROWS);
             float spread = exact[ROWS - 1].distance - exact[0].distance;
             for (int i = 0; i < ROWS; i++)
                 if (fabsf(hits[i].distance - exact[i].distance) > 0.02f * spread)
-                    fail_msg("metric %zu: estimated %g, is %g", m, (double)hits[i].distance, (double)exact[i].distance);
+                    fail_msg("metric %zu: estimated %g, is %g", m, (double)hits[i].distance,
+                             (double)exact[i].distance);
         }
         built_release(&b);
         column_release(&c);
@@ -137,7 +146,8 @@ static void plans_are_filled_or_refused_in_words(void **state)
     assert_true(flat->exact);
     assert_null(kt_index_ops(KITH_HNSW));
 
-    static const uint32_t chosen[][2] = { { 768, 96 }, { 384, 48 }, { 50, 10 }, { 100, 25 }, { 31, 4 }, { 3, 1 }, { 1, 1 } };
+    static const uint32_t chosen[][2] = { { 768, 96 }, { 384, 48 }, { 50, 10 }, { 100, 25 },
+                                          { 31, 4 },   { 3, 1 },    { 1, 1 } };
     for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++) {
         plan = (struct kt_index_plan){ .type = KITH_IVF_PQ };
         assert_int_equal(pq->plan(&plan, chosen[i][0], KITH_F32, 1000000, &error), KITH_OK);
@@ -187,14 +197,18 @@ static void visits_as_many_lists_as_asked(void **state)
     static const struct {
         uint32_t candidates, nprobes, least, most, lists_least, lists_most;
     } cases[] = {
-        { 10, 1, 0, 0, 1, 1 },     { 10, 50, 0, 0, 50, 50 },    { 10, 1000, 0, 0, 50, 50 },
-        { 3000, 2, 0, 0, 2, 2 },   { 3000, 0, 3, 7, 7, 7 },     { 1, 0, 3, 7, 3, 3 },
-        { 3000, 0, 0, 0, 50, 50 }, { 3000, 0, 5, 0, 50, 50 },   { 10, 0, 0, 4, 4, 4 },
+        { 10, 1, 0, 0, 1, 1 },     { 10, 50, 0, 0, 50, 50 },  { 10, 1000, 0, 0, 50, 50 },
+        { 3000, 2, 0, 0, 2, 2 },   { 3000, 0, 3, 7, 7, 7 },   { 1, 0, 3, 7, 3, 3 },
+        { 3000, 0, 0, 0, 50, 50 }, { 3000, 0, 5, 0, 50, 50 }, { 10, 0, 0, 4, 4, 4 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct kt_index_stats stats = { 0 };
-        struct kt_index_query ask = { .vector = query, .metric = KITH_L2, .candidates = cases[i].candidates, .nprobes = cases[i].nprobes,
-                                      .minimum_nprobes = cases[i].least, .maximum_nprobes = cases[i].most };
+        struct kt_index_query ask = { .vector = query,
+                                      .metric = KITH_L2,
+                                      .candidates = cases[i].candidates,
+                                      .nprobes = cases[i].nprobes,
+                                      .minimum_nprobes = cases[i].least,
+                                      .maximum_nprobes = cases[i].most };
         size_t found = index_hits(&b, &ask, hits, &stats);
         if (stats.lists < cases[i].lists_least || stats.lists > cases[i].lists_most)
             fail_msg("case %zu: %llu lists", i, (unsigned long long)stats.lists);
@@ -212,11 +226,14 @@ static void a_rows_own_vector_probes_its_list_first(void **state)
     struct kt_hit *hits = kt_alloc_array(20000, sizeof *hits);
     (void)state;
     column_init(&c, random_numbers(20000, 24, KITH_F32, 3000, seed), 20000, 24, KITH_F32);
-    struct built b = build(&c, plan_of(KITH_IVF_PQ, KITH_COSINE, 1500), 0); /* enough for a coarse step of two levels */
+    struct built b =
+        build(&c, plan_of(KITH_IVF_PQ, KITH_COSINE, 1500), 0); /* enough for a coarse step of two levels */
     uint32_t there = 0;
     for (uint64_t i = 0; i < 20000; i += 40) {
         column_floats(&c, i, query);
-        struct kt_index_query ask = { .vector = query, .metric = KITH_COSINE, .candidates = 20000, .nprobes = 1 };
+        struct kt_index_query ask = {
+            .vector = query, .metric = KITH_COSINE, .candidates = 20000, .nprobes = 1
+        };
         size_t found = index_hits(&b, &ask, hits, NULL);
         for (size_t j = 0; j < found; j++) there += hits[j].row == i;
     }
@@ -236,7 +253,8 @@ static void one_seed_is_one_file_for_any_threads(void **state)
     column_init(&c, random_numbers(7000, 40, KITH_F16, 300, seed), 7000, 40, KITH_F16);
     column_cut(&c, 11);
     for (size_t t = 0; t < 2; t++) {
-        struct built one = build(&c, plan_of(types[t], KITH_COSINE, 100), 1), four = build(&c, plan_of(types[t], KITH_COSINE, 100), 4);
+        struct built one = build(&c, plan_of(types[t], KITH_COSINE, 100), 1),
+                     four = build(&c, plan_of(types[t], KITH_COSINE, 100), 4);
         assert_int_equal(one.size, four.size);
         assert_memory_equal(one.bytes, four.bytes, one.size);
         built_release(&one);
@@ -258,10 +276,13 @@ static void check_complete(struct column *c, kith_metric metric, uint32_t lists,
         assert_true(meta_number(&b, "partitions") <= lists);
         for (uint64_t q = 0; q < 2 && q < c->rows; q++) {
             if (q) column_floats(c, c->rows - 1, query);
-            struct kt_index_query ask = { .vector = query, .metric = metric, .candidates = (uint32_t)c->rows + 10 };
+            struct kt_index_query ask = { .vector = query,
+                                          .metric = metric,
+                                          .candidates = (uint32_t)c->rows + 10 };
             size_t found = index_hits(&b, &ask, hits, NULL);
-            if (found != expected) fail_msg("dim %u, %llu rows: found %zu of %llu", c->vectors.dim, (unsigned long long)c->rows, found,
-                                            (unsigned long long)expected);
+            if (found != expected)
+                fail_msg("dim %u, %llu rows: found %zu of %llu", c->vectors.dim, (unsigned long long)c->rows,
+                         found, (unsigned long long)expected);
             for (size_t i = 0; i < found; i++) assert_true(kt_vectors_find(&c->vectors, hits[i].row) >= 0);
         }
         built_release(&b);
@@ -278,7 +299,8 @@ static void every_row_is_found_in_degenerate_columns(void **state)
         for (int metric = KITH_L2; metric <= KITH_DOT; metric++) {
             struct column c;
             uint64_t rows = dims[i] == 1000 ? 150 : 700;
-            float *equal = random_numbers(rows, dims[i], KITH_F32, 3, seed), *zero = kt_alloc_zero(rows * dims[i], sizeof *zero);
+            float *equal = random_numbers(rows, dims[i], KITH_F32, 3, seed),
+                  *zero = kt_alloc_zero(rows * dims[i], sizeof *zero);
             for (uint64_t r = 1; r < rows; r++) memcpy(equal + r * dims[i], equal, dims[i] * sizeof *equal);
             column_init(&c, random_numbers(rows, dims[i], KITH_F32, 3, seed), rows, dims[i], KITH_F32);
             check_complete(&c, (kith_metric)metric, 16, rows);
@@ -311,7 +333,8 @@ static void few_rows_many_lists_and_nulls_are_no_failure(void **state)
     column_init(&c, random_numbers(3000, 6, KITH_F32, 50, seed), 3000, 6, KITH_F32);
     column_cut(&c, 1); /* all null */
     check_complete(&c, KITH_COSINE, 30, 0);
-    for (uint64_t r = 2990; r < 3000; r++) kt_bit_set(c.validity, 3 + r); /* ten left, that a small sample may miss */
+    for (uint64_t r = 2990; r < 3000; r++)
+        kt_bit_set(c.validity, 3 + r); /* ten left, that a small sample may miss */
     check_complete(&c, KITH_COSINE, 2, 10);
     column_release(&c);
 }
@@ -379,7 +402,9 @@ static void zero_vectors_do_not_crowd_out_candidates_under_cosine(void **state)
     for (int q = 0; q < 100; q++) {
         column_floats(&c, (uint64_t)q / 2, query);
         for (int d = 0; q % 2 && d < 16; d++) query[d] = -query[d];
-        struct kt_index_query ask = { .vector = query, .metric = KITH_COSINE, .candidates = 500, .nprobes = 4 };
+        struct kt_index_query ask = {
+            .vector = query, .metric = KITH_COSINE, .candidates = 500, .nprobes = 4
+        };
         assert_int_equal(index_hits(&b, &ask, hits, NULL), 500);
         for (int i = 0; i < 500; i++) sum += hits[i].row == 100 ? (double)hits[i].distance : 0;
     }
@@ -408,7 +433,8 @@ static void a_build_can_be_cancelled_in_every_stage(void **state)
         kith_error error = { 0 };
         struct kt_work work = { .progress = refuse_at, .user = stage };
         snprintf(stage, sizeof stage, "%s", stages[i]);
-        assert_int_equal(build_try(&c, plan_of(KITH_IVF_PQ, KITH_L2, 100), &work, &b, &error), KITH_CANCELLED);
+        assert_int_equal(build_try(&c, plan_of(KITH_IVF_PQ, KITH_L2, 100), &work, &b, &error),
+                         KITH_CANCELLED);
         assert_null(b.meta);
     }
     column_release(&c);
@@ -455,10 +481,13 @@ static void real_rows_are_found(void **state)
         column_init(&c, rows, bytes / row_bytes, sets[i].dim, sets[i].element);
         kt_kernels()->to_float[sets[i].element](asked, (size_t)ASKED * sets[i].dim, queries);
         struct built b = build(&c, plan_of(KITH_IVF_PQ, sets[i].metric, 0), 0);
-        struct kt_index_query ask = { .metric = sets[i].metric, .candidates = sets[i].candidates, .nprobes = sets[i].nprobes };
+        struct kt_index_query ask = { .metric = sets[i].metric,
+                                      .candidates = sets[i].candidates,
+                                      .nprobes = sets[i].nprobes };
         double recall = recall_of(&c, &b, queries, ASKED, ask);
         print_message("%s: recall@10 %.4f at %u lists\n", sets[i].name, recall, sets[i].nprobes);
-        if (recall < sets[i].least) fail_msg("%s: recall %.4f, wanted %.2f", sets[i].name, recall, sets[i].least);
+        if (recall < sets[i].least)
+            fail_msg("%s: recall %.4f, wanted %.2f", sets[i].name, recall, sets[i].least);
         built_release(&b);
         kt_free(queries);
     }

@@ -1,5 +1,6 @@
-/* An index file may hold anything: opening and searching it may fail, in words, and never reads outside of it. The bytes
- * are handed in as a file that was verified, so that no checksum stands before the checks. (Run with a sanitizer.) */
+/* An index file may hold anything: opening and searching it may fail, in words, and never reads outside of
+ * it. The bytes are handed in as a file that was verified, so that no checksum stands before the checks. (Run
+ * with a sanitizer.) */
 #include "index_fixture.h"
 
 #include <math.h>
@@ -7,7 +8,8 @@
 static const uint64_t seed = 3;
 
 /* Opens bytes as an index and asks it a few things. */
-static void use(const struct kt_index_ops *ops, const uint8_t *bytes, size_t size, uint32_t dim, kith_metric metric)
+static void use(const struct kt_index_ops *ops, const uint8_t *bytes, size_t size, uint32_t dim,
+                kith_metric metric)
 {
     struct kt_view_file *file = NULL;
     struct kt_index *index = NULL;
@@ -27,7 +29,9 @@ static void use(const struct kt_index_ops *ops, const uint8_t *bytes, size_t siz
         struct kt_arena scratch = { 0 };
         struct kt_top top = { hits, 0, 400 };
         struct kt_index_stats stats = { 0 };
-        struct kt_index_query ask = { .vector = query, .metric = metric, .candidates = 400, .nprobes = probes * 3 };
+        struct kt_index_query ask = {
+            .vector = query, .metric = metric, .candidates = 400, .nprobes = probes * 3
+        };
         (void)ops->search(index, NULL, &ask, &scratch, &top, &stats, &error);
         kt_arena_release(&scratch);
     }
@@ -37,7 +41,8 @@ static void use(const struct kt_index_ops *ops, const uint8_t *bytes, size_t siz
 static struct built example(kith_index_type type, struct column *c)
 {
     column_init(c, random_numbers(600, 17, KITH_F32, 30, seed), 600, 17, KITH_F32);
-    return build(c, (struct kt_index_plan){ .type = type, .metric = KITH_L2, .num_partitions = 70, .seed = seed }, 0);
+    return build(
+        c, (struct kt_index_plan){ .type = type, .metric = KITH_L2, .num_partitions = 70, .seed = seed }, 0);
 }
 
 static void any_change_is_refused_or_harmless(void **state)
@@ -52,12 +57,14 @@ static void any_change_is_refused_or_harmless(void **state)
         for (int i = 0; i < 3000; i++) {
             /* mostly the header, then the directory's and the tree's numbers, then anywhere */
             size_t span = i % 3 == 0 ? 128 : i % 3 == 1 ? 4096 : b.size;
-            size_t at = kt_random_below(&random, kt_min_u64(span, b.size)), count = 1 + kt_random_below(&random, 8);
+            size_t at = kt_random_below(&random, kt_min_u64(span, b.size)),
+                   count = 1 + kt_random_below(&random, 8);
             uint8_t saved[8];
             count = kt_min_u64(count, b.size - at);
             memcpy(saved, b.bytes + at, count);
             for (size_t j = 0; j < count; j++)
-                b.bytes[at + j] = i % 2 ? values[kt_random_below(&random, sizeof values)] : (uint8_t)kt_random_u64(&random);
+                b.bytes[at + j] =
+                    i % 2 ? values[kt_random_below(&random, sizeof values)] : (uint8_t)kt_random_u64(&random);
             use(b.ops, b.bytes, b.size, 17, KITH_L2);
             memcpy(b.bytes + at, saved, count);
         }
@@ -68,7 +75,9 @@ static void any_change_is_refused_or_harmless(void **state)
 
 static void every_field_of_the_header_bears_extremes(void **state)
 {
-    static const uint64_t extremes[] = { 0, 1, 2, 31, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_C(1) << 32, UINT64_C(1) << 58, UINT64_MAX };
+    static const uint64_t extremes[] = {
+        0, 1, 2, 31, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_C(1) << 32, UINT64_C(1) << 58, UINT64_MAX
+    };
     (void)state;
     struct column c;
     struct built b = example(KITH_IVF_PQ, &c);

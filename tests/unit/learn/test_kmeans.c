@@ -28,7 +28,8 @@ static float *blob_rows(uint64_t count, uint32_t dim, uint32_t blobs)
     for (size_t i = 0; i < (size_t)blobs * dim; i++) centers[i] = kt_random_float(&random);
     for (uint64_t i = 0; i < count; i++) {
         const float *center = centers + kt_random_below(&random, blobs) * dim;
-        for (uint32_t d = 0; d < dim; d++) rows[i * dim + d] = center[d] + 0.1f * (kt_random_float(&random) - 0.5f);
+        for (uint32_t d = 0; d < dim; d++)
+            rows[i * dim + d] = center[d] + 0.1f * (kt_random_float(&random) - 0.5f);
     }
     kt_free(centers);
     return rows;
@@ -46,7 +47,8 @@ static double distortion(const float *centroids, uint32_t k, uint32_t dim, const
     return sum;
 }
 
-static struct kt_centroids train(const struct kt_kmeans *options, const float *rows, uint64_t count, uint32_t threads)
+static struct kt_centroids train(const struct kt_kmeans *options, const float *rows, uint64_t count,
+                                 uint32_t threads)
 {
     struct kt_centroids made = { 0 };
     struct kt_work work = { .threads = threads };
@@ -61,11 +63,15 @@ static void clusters_are_tighter_than_random_rows(void **state)
     float *rows = blob_rows(ROWS, DIM, K);
     (void)state;
     for (int levels = 1; levels <= 2; levels++) {
-        struct kt_kmeans options = { .dim = DIM, .clusters = K, .max_iterations = 25, .seed = seed, .two_levels = levels == 2 };
+        struct kt_kmeans options = {
+            .dim = DIM, .clusters = K, .max_iterations = 25, .seed = seed, .two_levels = levels == 2
+        };
         struct kt_centroids made = train(&options, rows, ROWS, 0);
         assert_int_equal(made.count, K);
-        double ours = distortion(made.values, K, DIM, rows, ROWS), random = distortion(rows, K, DIM, rows, ROWS);
-        if (ours > 0.5 * random) fail_msg("%d levels: distortion %g, of random rows %g", levels, ours, random);
+        double ours = distortion(made.values, K, DIM, rows, ROWS),
+               random = distortion(rows, K, DIM, rows, ROWS);
+        if (ours > 0.5 * random)
+            fail_msg("%d levels: distortion %g, of random rows %g", levels, ours, random);
         kt_centroids_release(&made);
     }
     kt_free(rows);
@@ -77,7 +83,9 @@ static void one_seed_is_one_result_for_any_threads(void **state)
     float *rows = blob_rows(ROWS, DIM, 400);
     (void)state;
     for (int levels = 1; levels <= 2; levels++) {
-        struct kt_kmeans options = { .dim = DIM, .clusters = K, .max_iterations = 8, .seed = seed, .two_levels = levels == 2 };
+        struct kt_kmeans options = {
+            .dim = DIM, .clusters = K, .max_iterations = 8, .seed = seed, .two_levels = levels == 2
+        };
         struct kt_centroids one = train(&options, rows, ROWS, 1), four = train(&options, rows, ROWS, 4);
         assert_int_equal(one.count, four.count);
         assert_int_equal(one.meso_count, four.meso_count);
@@ -115,7 +123,9 @@ static void makes_one_cluster_a_distinct_row_at_most(void **state)
         for (uint32_t r = 0; r < ROWS; r++)
             for (uint32_t d = 0; d < DIM; d++) rows[(size_t)r * DIM + d] = (float)(r % distinct[i]);
         for (int levels = 1; levels <= 2; levels++) {
-            struct kt_kmeans options = { .dim = DIM, .clusters = 200, .seed = seed, .two_levels = levels == 2 };
+            struct kt_kmeans options = {
+                .dim = DIM, .clusters = 200, .seed = seed, .two_levels = levels == 2
+            };
             struct kt_centroids made = train(&options, rows, ROWS, 0);
             assert_int_equal(made.count, distinct[i]);
             double left = distortion(made.values, made.count, DIM, rows, ROWS);
@@ -157,7 +167,8 @@ static void few_rows_or_none_are_no_failure(void **state)
 
 /* ---- nearest ---- */
 
-static uint32_t plain_nearest(const float *centroids, uint32_t k, uint32_t dim, const float *row, double *distance)
+static uint32_t plain_nearest(const float *centroids, uint32_t k, uint32_t dim, const float *row,
+                              double *distance)
 {
     uint32_t best = 0;
     *distance = INFINITY;
@@ -184,7 +195,8 @@ static void nearest_is_the_nearest(void **state)
                 double best;
                 plain_nearest(centroids, k, dim, rows + (size_t)r * dim, &best);
                 assert_true(nearest[r] < k);
-                if (fabs((double)distances[r] - best) > 1e-4 * (1 + best)) fail_msg("dim %u, k %u: %g, not %g", dim, k, (double)distances[r], best);
+                if (fabs((double)distances[r] - best) > 1e-4 * (1 + best))
+                    fail_msg("dim %u, k %u: %g, not %g", dim, k, (double)distances[r], best);
             }
             kt_free(centroids);
             kt_free(rows);
@@ -208,17 +220,23 @@ static void a_beam_finds_nearly_what_all_find(void **state)
     enum { ROWS = 20000, ASKED = 1000, DIM = 20, K = 1024 };
     float *rows = blob_rows(ROWS, DIM, 3000), norms[K], meso_norms[64];
     uint32_t all[ASKED], some[ASKED], full[ASKED], agree = 0;
-    struct kt_kmeans options = { .dim = DIM, .clusters = K, .seed = seed, .two_levels = true, .max_iterations = 10 };
+    struct kt_kmeans options = {
+        .dim = DIM, .clusters = K, .seed = seed, .two_levels = true, .max_iterations = 10
+    };
     struct kt_centroids made = train(&options, rows, ROWS, 0);
     struct kt_arena scratch = { 0 };
     (void)state;
     assert_true(made.meso_count <= 64);
     kt_square_norms(made.values, made.count, DIM, norms);
     kt_square_norms(made.meso, made.meso_count, DIM, meso_norms);
-    struct kt_tree tree = { made.values, norms, made.meso, meso_norms, made.meso_begin, made.count, DIM, made.meso_count };
+    struct kt_tree tree = { made.values,     norms,      made.meso, meso_norms,
+                            made.meso_begin, made.count, DIM,       made.meso_count };
     kt_nearest(made.values, made.count, DIM, rows, ASKED, all, NULL);
-    assert_int_equal(kt_tree_nearest(&tree, made.meso_count, rows, ASKED, &scratch, full, NULL, NULL), KITH_OK);
-    assert_int_equal(kt_tree_nearest(&tree, kt_tree_beam(made.meso_count), rows, ASKED, &scratch, some, NULL, NULL), KITH_OK);
+    assert_int_equal(kt_tree_nearest(&tree, made.meso_count, rows, ASKED, &scratch, full, NULL, NULL),
+                     KITH_OK);
+    assert_int_equal(
+        kt_tree_nearest(&tree, kt_tree_beam(made.meso_count), rows, ASKED, &scratch, some, NULL, NULL),
+        KITH_OK);
     assert_memory_equal(all, full, sizeof all);
     for (int i = 0; i < ASKED; i++) agree += all[i] == some[i];
     if (agree < ASKED * 97 / 100) fail_msg("only %u of %d rows agree", agree, ASKED);

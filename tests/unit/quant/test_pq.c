@@ -1,5 +1,5 @@
-/* Product quantization: codes are the nearest ones, more of them mean less distortion, and what the fast scan adds up
- * is the distance to what the codes mean. */
+/* Product quantization: codes are the nearest ones, more of them mean less distortion, and what the fast scan
+ * adds up is the distance to what the codes mean. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +23,8 @@ static float *random_rows(uint64_t count, uint32_t dim)
     struct kt_random random = { seed };
     float *rows = kt_alloc_array(count * dim, sizeof *rows);
     assert_non_null(rows);
-    for (uint64_t i = 0; i < count * dim; i++) rows[i] = kt_random_float(&random) + kt_random_float(&random) - 1.0f;
+    for (uint64_t i = 0; i < count * dim; i++)
+        rows[i] = kt_random_float(&random) + kt_random_float(&random) - 1.0f;
     return rows;
 }
 
@@ -68,7 +69,8 @@ static void more_tables_mean_less_distortion(void **state)
 
 static void codes_are_the_nearest(void **state)
 {
-    static const uint32_t shapes[][2] = { { 1, 1 }, { 2, 1 }, { 3, 2 }, { 31, 4 }, { 33, 8 }, { 64, 16 }, { 100, 99 } };
+    static const uint32_t shapes[][2] = { { 1, 1 },  { 2, 1 },   { 3, 2 },   { 31, 4 },
+                                          { 33, 8 }, { 64, 16 }, { 100, 99 } };
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         uint32_t dim = shapes[s][0], tables = shapes[s][1];
@@ -83,7 +85,9 @@ static void codes_are_the_nearest(void **state)
                 for (uint32_t j = 0; j < 16; j++) {
                     gap[j] = 0;
                     for (uint32_t d = 0; d < width; d++)
-                        gap[j] += pow((double)(rows[(size_t)r * dim + first + d] - pq.codebook[(size_t)16 * first + j * width + d]), 2);
+                        gap[j] += pow((double)(rows[(size_t)r * dim + first + d] -
+                                               pq.codebook[(size_t)16 * first + j * width + d]),
+                                      2);
                     least = fmin(least, gap[j]);
                 }
                 assert_true(codes[t] < 16);
@@ -109,7 +113,8 @@ static void scanned_sums_are_the_decoded_products(void **state)
         uint8_t codes[ROWS * MOST];
         float decoded[ROWS][DIM];
         uint16_t sums[32];
-        for (uint32_t r = 0; r < ROWS; r++) kt_pq_encode(&pq, rows + (size_t)r * DIM, codes + (size_t)r * tables, decoded[r]);
+        for (uint32_t r = 0; r < ROWS; r++)
+            kt_pq_encode(&pq, rows + (size_t)r * DIM, codes + (size_t)r * tables, decoded[r]);
         kt_pq_pack(codes, ROWS, tables, block);
         kt_pq_prepare(&pq, query, -2.0f, entries, lut, &table);
         kt_kernels()->fastscan(block, (size_t)tables * 16, 1, lut, tables, sums);
@@ -117,7 +122,8 @@ static void scanned_sums_are_the_decoded_products(void **state)
             double exact = 0, estimate = (double)table.scale * sums[r] + (double)table.bias;
             for (uint32_t d = 0; d < DIM; d++) exact += -2.0 * (double)query[d] * (double)decoded[r][d];
             double rounding = 0.5 * tables * (double)table.scale + 1e-4;
-            if (fabs(estimate - exact) > rounding) fail_msg("%u tables, row %u: %g, not %g +- %g", tables, r, estimate, exact, rounding);
+            if (fabs(estimate - exact) > rounding)
+                fail_msg("%u tables, row %u: %g, not %g +- %g", tables, r, estimate, exact, rounding);
         }
         kt_pq_release(&pq);
     }
