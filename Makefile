@@ -36,15 +36,15 @@ asan: setup ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: setup ## the C tests under ThreadSanitizer
 	@cmake -G Ninja -B $(BUILD)/tsan -DKITH_SANITIZE=thread > /dev/null
 	@cmake --build $(BUILD)/tsan -j $(JOBS)
-	@setarch -R ctest --test-dir $(BUILD)/tsan --output-on-failure -j $(JOBS)
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp setarch -R ctest --test-dir $(BUILD)/tsan --output-on-failure -j $(JOBS)
 
 pytest: build python ## the Python tests
 	@KITH_BIN=$(BUILD)/kith $(PYTHON) -m pytest -q tests/python
 
 test-long: test tsan ## what takes longer
 
-fuzz: build ## the mutation tests for FUZZ_SECONDS (60)
-	@KITH_FUZZ_SECONDS=$${FUZZ_SECONDS:-60} ctest --test-dir $(BUILD) -R 'hostile|fuzz' --output-on-failure
+fuzz: setup ## mutated files, logs, indexes and streams under the sanitizers, new seeds for FUZZ_SECONDS (60)
+	@tools/fuzz.sh $(BUILD)/asan
 
 bench: build python ## every figure that the README quotes, with the peers
 	@tools/bench.sh

@@ -18,11 +18,16 @@ struct run {
     struct kt_arena *scratch; /* one a worker */
 };
 
+static const struct kt_vectors *vectors_of(const struct kt_plan *plan)
+{
+    return &plan->snapshot->vectors[plan->column];
+}
+
 /* The vector as floats, checked. */
 static kith_status widen(const struct kt_plan *plan, const void *vector, struct kt_arena *scratch, const float **out, kith_error *error)
 {
     const struct kt_kernels *kernels = kt_kernels();
-    uint32_t dim = plan->snapshot->vectors[plan->column].dim;
+    uint32_t dim = vectors_of(plan)->dim;
     float *values = kt_arena_take(scratch, dim, sizeof *values);
     if (!values) return kt_fail_memory(error, dim * sizeof *values);
     kernels->to_float[plan->element](vector, dim, values);
@@ -38,7 +43,7 @@ static kith_status widen(const struct kt_plan *plan, const void *vector, struct 
 static kith_status ask_index(const struct run *run, const float *vector, struct kt_arena *scratch, struct kt_top *top, kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    const struct kt_vectors *vectors = &plan->snapshot->vectors[plan->column];
+    const struct kt_vectors *vectors = vectors_of(plan);
     struct kt_index_query query = {
         .vector = vector,
         .metric = plan->metric,
@@ -67,8 +72,9 @@ static kith_status refine(const struct run *run, const struct kt_scan_query *sca
                           kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    if (!plan->index->ops->exact) {
-        kith_status status = kt_scan_hits(&plan->snapshot->vectors[plan->column], scan, candidates->hits, candidates->count, error);
+    bool exact = plan->index->ops->exact && vectors_of(plan)->element != KITH_F64; /* an index sees float queries */
+    if (!exact) {
+        kith_status status = kt_scan_hits(vectors_of(plan), scan, candidates->hits, candidates->count, error);
         if (status) return status;
     }
     for (size_t i = 0; i < candidates->count; i++) {
@@ -82,7 +88,7 @@ static kith_status refine(const struct run *run, const struct kt_scan_query *sca
 static kith_status scan_rest(const struct run *run, const struct kt_scan_query *scan, struct kt_top *top, kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    const struct kt_vectors *vectors = &plan->snapshot->vectors[plan->column];
+    const struct kt_vectors *vectors = vectors_of(plan);
     const struct kt_piece *piece = plan->index ? plan->index->piece : NULL;
     uint64_t begin = 0, end = plan->snapshot->state->next_row;
     struct kt_index_stats stats = { 0 };
@@ -100,7 +106,7 @@ static kith_status scan_rest(const struct run *run, const struct kt_scan_query *
 static kith_status run_one(const struct run *run, size_t at, struct kt_arena *scratch, kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    const struct kt_vectors *vectors = &plan->snapshot->vectors[plan->column];
+    const struct kt_vectors *vectors = vectors_of(plan);
     const void *vector = run->vectors + at * plan->vector_bytes;
     const float *values = NULL;
     struct kt_scan_query scan;

@@ -16,10 +16,10 @@
 #include "base/random.h"
 #include "column/column_private.h"
 
-/* A test that fails prints its seed; KITH_TEST_SEED repeats it. */
+/* A test that fails prints its seed; KITH_SEED repeats it. */
 static inline struct kt_random sample_random(void)
 {
-    const char *given = getenv("KITH_TEST_SEED");
+    const char *given = getenv("KITH_SEED");
     struct kt_random random = { given ? strtoull(given, NULL, 10) : 20240611 };
     print_message("seed %llu\n", (unsigned long long)random.state);
     return random;
