@@ -12,12 +12,14 @@ setup: ## system packages and the Python environment; costs nothing when done
 
 build: setup ## the library, the command line and the tests, into build/
 	@cmake -G Ninja -B $(BUILD) -DKITH_WERROR=ON $(CMAKE_ARGS) > /dev/null
-	@cmake --build $(BUILD) -j $(JOBS)
+	@cmake --build $(BUILD) -j $(JOBS) -- --quiet
 
 python: setup ## the Python package, installed into .venv
 	@tools/install_python.sh
 
-demo: build python ## real sentence embeddings: load, search, index, search again
+demo: python ## real sentence embeddings: load, search, index, search again
+	@cmake -G Ninja -B $(BUILD) -DKITH_WERROR=ON $(CMAKE_ARGS) > /dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target kith_cli -- --quiet
 	@$(PYTHON) examples/demo.py
 
 test: check asan pytest ## everything that a change must pass
@@ -30,7 +32,7 @@ check: build ## layers, headers, C tests, command line
 
 asan: setup ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake -G Ninja -B $(BUILD)/asan -DKITH_WERROR=ON -DKITH_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo > /dev/null
-	@cmake --build $(BUILD)/asan -j $(JOBS)
+	@cmake --build $(BUILD)/asan -j $(JOBS) -- --quiet
 	@ctest --test-dir $(BUILD)/asan --output-on-failure -j $(JOBS)
 
 tsan: setup ## the C tests under ThreadSanitizer

@@ -1,6 +1,5 @@
 /* Walking an Arrow stream batch by batch. An error of the stream is an errno and a sentence; a block
- * whose checksum fails arrives here as EIO and its sentence names the file, so the sentence is kept and
- * the status read back from it where the command's exit code depends on it. */
+ * whose checksum fails arrives here as EBADMSG, and the sentence names the file. */
 #include "stream.h"
 
 #include <errno.h>
@@ -12,8 +11,8 @@ static kith_status stream_failed(struct stream *stream, int code, kith_error *er
     kith_status status = code == ENOMEM      ? KITH_NO_MEMORY
                          : code == ECANCELED ? KITH_CANCELLED
                          : code == EINVAL    ? KITH_INVALID
+                         : code == EBADMSG   ? KITH_CORRUPT
                                              : KITH_IO;
-    if (why && (strstr(why, "checksum") || strstr(why, "corrupt"))) status = KITH_CORRUPT;
     return cli_fail(error, status, "%s", why && *why ? why : strerror(code));
 }
 

@@ -1,6 +1,8 @@
 # What users link or run: the shared library, the command line, the Python extension, the examples, and what
 # is installed.
 
+# The .pc file finds its prefix from where it lies, so that it is right wherever the tree was installed or moved to.
+file(RELATIVE_PATH KITH_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/kith.pc.in kith.pc @ONLY)
 
 if(KITH_PYTHON)

@@ -171,6 +171,9 @@ KITH_API kith_status kith_create_table(kith_database *database, const char *name
  *  @return KITH_OK, KITH_NOT_FOUND, KITH_CORRUPT (the message names the file and what to do) */
 KITH_API kith_status kith_open_table(kith_database *database, const char *name, kith_table **out,
                                      kith_error *error);
+/** Opens a table pinned to a version, as kith_table_checkout() does; also one whose newest commit is damaged. */
+KITH_API kith_status kith_open_table_version(kith_database *database, const char *name, uint64_t version,
+                                             kith_table **out, kith_error *error);
 KITH_API void kith_table_close(kith_table *table);
 KITH_API const char *kith_table_name(const kith_table *table);
 

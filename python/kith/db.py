@@ -7,7 +7,7 @@ import os
 from . import _core, data as inputs, schema as schemas
 from ._progress import Progress
 from .errors import InvalidError, NotFoundError
-from .query import refuse
+from .query import lances, refuse
 from .table import Table
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
@@ -45,7 +45,7 @@ def connect(
     read_consistency_interval: Any = None,
     storage_options: dict[str, str] | None = None,
     session: Any = None,
-    **ignored: Any,
+    **others: Any,
 ) -> Database:
     """Open the database in a folder, which is made when it is not there.
 
@@ -68,7 +68,8 @@ def connect(
     StorageError
         When the folder cannot be made.
     """
-    if ignored.pop("api_key", None) is not None or str(uri).startswith("db://"):
+    lances("connect()", others)
+    if others.get("api_key") is not None or str(uri).startswith("db://"):
         refuse("a cloud database")
     text = os.fspath(uri)
     return Database(_core.open(os.fsdecode(text)))
@@ -132,20 +133,18 @@ class Database:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return connect, (self._portable_uri(),)
 
-    def open_table(self, name: str, **ignored: Any) -> Table:
-        """Open a table at its newest version.
+    def open_table(self, name: str, *, version: int | None = None, **others: Any) -> Table:
+        """Open a table at its newest version, or pinned to `version`.
 
         Raises
         ------
         NotFoundError
             When there is none; a ValueError, a KeyError and a FileNotFoundError at once.
         """
-        if ignored.get("branch") is not None:
+        if others.pop("branch", None) is not None:
             refuse("a branch")
-        table = Table(self._database.open_table(name), self)
-        if ignored.get("version") is not None:
-            table.checkout(ignored["version"])
-        return table
+        lances("open_table()", others)
+        return Table(self._database.open_table(name, version or 0), self)
 
     def create_table(
         self,
@@ -163,7 +162,7 @@ class Database:
         auto_index: bool = True,
         index_params: dict[str, Any] | None = None,
         progress: Any = None,
-        **ignored: Any,
+        **others: Any,
     ) -> Table:
         """Create a table, and store its first rows.
 
@@ -206,6 +205,7 @@ class Database:
         TypeMismatchError, InvalidError
             When the data is no table or does not fit the schema; nothing is stored then.
         """
+        lances("create_table()", others)
         if mode not in ("create", "overwrite"):
             raise InvalidError("mode must be either 'create' or 'overwrite'")
         if embedding_functions:
@@ -234,8 +234,9 @@ class Database:
             made = self._database.create_table(name, stream, progress=callback, schema=wanted, **options)
         return Table(made, self)
 
-    def drop_table(self, name: str, ignore_missing: bool = False, **ignored: Any) -> None:
+    def drop_table(self, name: str, ignore_missing: bool = False, **others: Any) -> None:
         """Remove a table with all its rows."""
+        lances("drop_table()", others)
         try:
             self._database.drop(name)
         except NotFoundError:

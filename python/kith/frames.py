@@ -49,8 +49,12 @@ class Streamable:
         return to_polars(self)
 
     def to_batches(self, batch_size: int | None = None, *, timeout: Any = None) -> pyarrow.RecordBatchReader:
-        """Give the rows as a pyarrow RecordBatchReader, read as it is iterated."""
-        return arrow().RecordBatchReader.from_stream(self)
+        """Give the rows as a pyarrow RecordBatchReader, read as it is iterated, at most `batch_size` rows a batch."""
+        reader = arrow().RecordBatchReader.from_stream(self)
+        if not batch_size:
+            return reader
+        parts = (batch.slice(at, batch_size) for batch in reader for at in range(0, batch.num_rows, batch_size))
+        return arrow().RecordBatchReader.from_batches(reader.schema, parts)
 
 
 class Result(Streamable):

@@ -23,12 +23,27 @@ def refuse(what: str) -> NoReturn:
     raise UnsupportedError(f"{what} is not in this version of Kith")
 
 
+# What LanceDB's functions take beside our own: accepted, because nothing here depends on it.
+_lance_keywords = frozenset(
+    "api_key branch client_config data_storage_version enable_v2_manifest_paths host_override index_cache_size "
+    "location manifest_enabled namespace namespace_client_impl namespace_client_properties namespace_path region "
+    "request_thread_pool session storage_options".split()
+)
+
+
+def lances(function: str, keywords: dict[str, Any]) -> None:
+    """Refuse keywords that neither Kith nor LanceDB knows: a typing error must not pass for an option."""
+    for keyword in keywords:
+        if keyword not in _lance_keywords:
+            raise TypeError(f"{function} got an unexpected keyword argument '{keyword}'")
+
+
 def natural(name: str, value: Any, least: int = 0) -> int:
     """Check a whole number that an option is set to."""
     if not isinstance(value, int):
         value = value.__index__() if hasattr(value, "__index__") else value
     if not isinstance(value, int) or value < least or value > 0xFFFFFFFF:
-        raise InvalidError(f"{name} must be a whole number from {least} on, not {value!r}")
+        raise InvalidError(f"{name} must be a whole number from {least} to {0xFFFFFFFF}, not {value!r}")
     return value
 
 
@@ -121,8 +136,8 @@ class VectorQuery(_core.Options, Query):
         ValueError
             When it is None, zero or negative.
         """
-        if limit is None or limit <= 0:
-            raise InvalidError("Limit is required for ANN/KNN queries")
+        if limit is None or (isinstance(limit, int) and limit <= 0):
+            raise InvalidError(f"Limit is required for ANN/KNN queries: a number of rows from 1 on, not {limit!r}")
         self._k = natural("limit", limit, 1)
         return self
 

@@ -286,6 +286,8 @@ class Table(frames.Streamable):
                 listed = ", ".join(found) or "none"
                 raise InvalidError(f"vector_column_name is needed: the table's vector columns are {listed}")
             column = found[0]
+        if column not in self._light_schema().names and column.lower() not in _metrics:
+            raise NotFoundError(f"'{column}' is neither a column nor a metric (l2, cosine, dot, hamming)")
         type_ = self._light_schema().field(column).type
         if not type_.format.startswith("+w:"):
             raise InvalidError(f"column '{column}' is of type {type_} and holds no vectors")
@@ -396,6 +398,8 @@ class Table(frames.Streamable):
     def _check_index_column(self, column: str | None, config: Any) -> None:
         if column is None or config is not None:
             return
+        if column not in self._light_schema().names and column.lower() not in _metrics:
+            raise NotFoundError(f"'{column}' is neither a column nor a metric (l2, cosine, dot, hamming)")
         type_ = self._light_schema().field(column).type
         if not type_.format.startswith("+w:"):
             refuse(f"an index of the column '{column}' of type {type_}")
@@ -503,7 +507,11 @@ class Table(frames.Streamable):
         refuse("drop_columns()")
 
     def optimize(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: upkeep happens inside the writes. It is here so that code written for LanceDB runs."""
+        """Build the indexes again that do not cover all rows. All else is kept up inside the writes."""
+        for index in self._table.indexes():
+            if index["rows_unindexed"]:
+                given = {key: index[key] for key in ("column", "name", "type", "metric", "num_sub_vectors", "num_bits") if index[key]}
+                self._table.create_index(keep=False, **given)
 
 
 def _config_options(config: Any) -> dict[str, Any]:

@@ -87,7 +87,14 @@ kith_status kith_create_table(kith_database *database, const char *name, struct 
 
 kith_status kith_open_table(kith_database *database, const char *name, kith_table **out, kith_error *error)
 {
-    return kt_table_open(catalog_of(database), name, (struct kt_table **)out, error);
+    return kt_table_open(catalog_of(database), name, 0, (struct kt_table **)out, error);
+}
+
+kith_status kith_open_table_version(kith_database *database, const char *name, uint64_t version, kith_table **out,
+                                    kith_error *error)
+{
+    if (!version) return kt_fail(error, KITH_INVALID, "versions count from 1");
+    return kt_table_open(catalog_of(database), name, version, (struct kt_table **)out, error);
 }
 
 void kith_table_close(kith_table *table)

@@ -43,7 +43,7 @@ static kith_status search(kith_table *table, const kith_query *query, const void
     if (status) return status;
 
     size_t rows;
-    if (__builtin_mul_overflow(count, (size_t)query->k, &rows)) rows = SIZE_MAX / 2;
+    if (__builtin_mul_overflow(count, (size_t)answer.plan.k, &rows)) rows = SIZE_MAX / 2;
     answer.hits = kt_alloc_array(rows, sizeof *answer.hits);
     answer.counts = kt_alloc_array(count, sizeof *answer.counts);
     status = answer.hits && answer.counts ? kt_plan_run(&answer.plan, vectors, count, answer.hits, answer.counts, error)
@@ -66,7 +66,7 @@ kith_status kith_search(kith_table *table, const kith_query *options, struct Arr
     struct kt_wanted wanted = { query.columns, query.column_count, query.no_columns, query.with_row_id, true, query.vector_count > 1 };
     status = kt_projection_make(answer.plan.snapshot, &wanted, &projection, error);
     if (!status)
-        status = kt_fetch(answer.plan.snapshot, &projection, answer.hits, answer.counts, query.vector_count, query.k, &batch, error);
+        status = kt_fetch(answer.plan.snapshot, &projection, answer.hits, answer.counts, query.vector_count, answer.plan.k, &batch, error);
     if (!status) status = kt_stream_of_batches(projection.schema, &batch, batch->rows ? 1 : 0, out, error);
     kt_batch_release(batch);
     kt_projection_release(&projection);
@@ -83,8 +83,9 @@ static kith_status search_ids(kith_table *table, const kith_query *query, const 
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < query->k; j++) {
             bool found = j < answer.counts[i];
-            row_ids[i * query->k + j] = found ? answer.hits[i * query->k + j].row : UINT64_MAX;
-            distances[i * query->k + j] = found ? answer.hits[i * query->k + j].distance : INFINITY;
+            const struct kt_hit *hit = &answer.hits[i * answer.plan.k + (found ? j : 0)];
+            row_ids[i * query->k + j] = found ? hit->row : UINT64_MAX;
+            distances[i * query->k + j] = found ? hit->distance : INFINITY;
         }
     }
     answer_release(&answer);

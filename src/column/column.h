@@ -99,8 +99,8 @@ struct kt_batch *kt_batch_share(const struct kt_batch *batch);
 void kt_batch_release(struct kt_batch *batch);
 /** Rows [begin, begin + count) without a copy. */
 kith_status kt_batch_slice(const struct kt_batch *batch, int64_t begin, int64_t count, struct kt_batch **out, kith_error *error);
-/** A batch of `schema` whose column i is column columns[i] of parts[i], without a copy. All parts have the same rows. */
-kith_status kt_batch_combine(struct kt_schema *schema, struct kt_batch *const *parts, const uint32_t *columns, struct kt_batch **out,
+/** A batch of `schema` whose column i is column columns[i] of parts[i], without a copy. All parts have `rows` rows. */
+kith_status kt_batch_combine(struct kt_schema *schema, int64_t rows, struct kt_batch *const *parts, const uint32_t *columns, struct kt_batch **out,
                              kith_error *error);
 uint64_t kt_batch_bytes(const struct kt_batch *batch); /* of its buffers, roughly */
 

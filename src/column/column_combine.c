@@ -5,13 +5,13 @@
 
 #include "column/column_private.h"
 
-kith_status kt_batch_combine(struct kt_schema *schema, struct kt_batch *const *parts, const uint32_t *columns,
+kith_status kt_batch_combine(struct kt_schema *schema, int64_t rows, struct kt_batch *const *parts, const uint32_t *columns,
                              struct kt_batch **out, kith_error *error)
 {
     struct kt_batch *batch = NULL;
-    kith_status status = kt_batch_new(schema, schema->count ? parts[0]->rows : 0, &batch, error);
+    kith_status status = kt_batch_new(schema, rows, &batch, error);
     for (uint32_t i = 0; i < schema->count && !status; i++) {
-        assert(parts[i]->rows == batch->rows);
+        assert(parts[i]->rows == rows);
         kt_array_adopt(&batch->columns[i], &parts[i]->columns[columns[i]]);
         bool held = false;
         for (uint32_t j = 0; j < i && !held; j++) held = parts[j] == parts[i];

@@ -70,6 +70,8 @@ static int code_of(kith_status status)
         return ECANCELED;
     case KITH_UNSUPPORTED:
         return ENOSYS;
+    case KITH_CORRUPT:
+        return EBADMSG;
     default:
         return EIO;
     }

@@ -95,6 +95,10 @@ struct kt_scan_query {
     kith_metric metric;
     float lower, upper;   /* keep lower <= distance < upper; -inf and +inf for all */
 };
+static inline bool kt_scan_in_range(const struct kt_scan_query *query, float distance)
+{
+    return distance >= query->lower && (distance < query->upper || query->upper == INFINITY);
+}
 /** Fills a kt_scan_query from floats or doubles: chooses the integer kernel where the values are whole and fit, computes the
  *  norm. `scratch` holds the converted vector. */
 kith_status kt_scan_prepare(const struct kt_vectors *vectors, kith_metric metric, const void *vector, kith_element element,

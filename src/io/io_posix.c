@@ -79,9 +79,18 @@ struct posix_io {
 
 struct posix_file {
     struct kt_io_file base;
-    int fd;
+    struct posix_io *io; /* to open the file again; shared */
+    char *name;          /* below it */
+    int fd;              /* -1: beyond the budget, opened for each read */
+    ino_t inode;
+    dev_t device;
     _Atomic(uint8_t *) map;
 };
+
+/* Descriptors that open files may keep, of the process's: a table of many fragments must not use up what the program
+ * around us needs. What is mapped needs none; a file beyond the budget is opened again for the reads that verify it. */
+enum { DESCRIPTORS_KEPT = 256 };
+static _Atomic int descriptors_kept;
 
 struct posix_writer {
     struct kt_io_writer base;
@@ -324,9 +333,35 @@ static void posix_file_close(struct kt_io_file *base)
     struct posix_file *file = (struct posix_file *)base;
     uint8_t *map = atomic_load(&file->map);
     if (map) kt_posix.unmap(map, (size_t)base->size);
-    close_quietly(file->fd);
+    if (file->fd >= 0) {
+        close_quietly(file->fd);
+        atomic_fetch_sub(&descriptors_kept, 1);
+    }
+    posix_close(&file->io->base);
     kt_free(base->name);
+    kt_free(file->name);
     kt_free(file);
+}
+
+/* A descriptor of the file that was opened, for one read or to map it: the kept one, or a new one of the same inode. */
+static int borrow_descriptor(const struct posix_file *file)
+{
+    struct place place;
+    struct stat about;
+    if (file->fd >= 0) return file->fd;
+    if (find(file->io, file->name, &place)) return -1;
+    int fd = open_again(place.folder, place.leaf, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+    leave(&place);
+    if (fd < 0) return -1;
+    if (kt_posix.stat(fd, &about) == 0 && about.st_ino == file->inode && about.st_dev == file->device) return fd;
+    close_quietly(fd);
+    errno = ESTALE;
+    return -1;
+}
+
+static void return_descriptor(const struct posix_file *file, int fd)
+{
+    if (fd >= 0 && fd != file->fd) close_quietly(fd);
 }
 
 static kith_status posix_open(struct kt_io *io, const char *name, struct kt_io_file **out, kith_error *error)
@@ -345,26 +380,31 @@ static kith_status posix_open(struct kt_io *io, const char *name, struct kt_io_f
     else if (!S_ISREG(about.st_mode))
         status = kt_fail(error, KITH_CORRUPT, "%s/%s is not a file", io->root, name);
     struct posix_file *file = status ? NULL : kt_alloc_zero(1, sizeof *file);
-    char *path = file ? kt_io_join(io->root, name) : NULL;
-    if (!status && !path) status = kt_fail_memory(error, sizeof *file);
+    char *path = file ? kt_io_join(io->root, name) : NULL, *below = file ? kt_strdup(name) : NULL;
+    if (!status && (!path || !below)) status = kt_fail_memory(error, sizeof *file);
     if (status) {
         close_quietly(fd);
+        kt_free(path);
+        kt_free(below);
         kt_free(file);
         return status;
     }
-    *file = (struct posix_file){ .base = { &posix_backend, path, (uint64_t)about.st_size }, .fd = fd };
+    *file = (struct posix_file){ .base = { &posix_backend, path, (uint64_t)about.st_size }, .io = io_share(posix(io)), .name = below,
+                                 .fd = fd, .inode = about.st_ino, .device = about.st_dev };
+    if (atomic_fetch_add(&descriptors_kept, 1) >= DESCRIPTORS_KEPT) {
+        atomic_fetch_sub(&descriptors_kept, 1);
+        close_quietly(fd);
+        file->fd = -1;
+    }
     *out = &file->base;
     return KITH_OK;
 }
 
-static kith_status posix_file_read(struct kt_io_file *base, uint64_t offset, void *to, size_t count,
-                                   kith_error *error)
+static kith_status read_all(const struct kt_io_file *base, int fd, uint64_t offset, void *to, size_t count, kith_error *error)
 {
-    struct posix_file *file = (struct posix_file *)base;
     uint8_t *at = to;
     while (count) {
-        ssize_t got =
-            kt_posix.read_at(file->fd, at, count < LARGEST_WRITE ? count : LARGEST_WRITE, (off_t)offset);
+        ssize_t got = kt_posix.read_at(fd, at, count < LARGEST_WRITE ? count : LARGEST_WRITE, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0)
             return kt_fail(error, KITH_IO, "%s: reading %zu bytes at %llu failed: %s", base->name, count,
@@ -379,12 +419,25 @@ static kith_status posix_file_read(struct kt_io_file *base, uint64_t offset, voi
     return KITH_OK;
 }
 
+static kith_status posix_file_read(struct kt_io_file *base, uint64_t offset, void *to, size_t count,
+                                   kith_error *error)
+{
+    struct posix_file *file = (struct posix_file *)base;
+    int fd = borrow_descriptor(file);
+    if (fd < 0) return kt_fail(error, KITH_IO, "%s: opening it again failed: %s", base->name, strerror(errno));
+    kith_status status = read_all(base, fd, offset, to, count, error);
+    return_descriptor(file, fd);
+    return status;
+}
+
 static const uint8_t *posix_file_map(struct kt_io_file *base)
 {
     struct posix_file *file = (struct posix_file *)base;
     uint8_t *map = atomic_load(&file->map);
     if (map || !base->size || base->size > SIZE_MAX / 2) return map;
-    void *mine = kt_posix.map(NULL, (size_t)base->size, PROT_READ, MAP_SHARED, file->fd, 0);
+    int fd = borrow_descriptor(file);
+    void *mine = fd < 0 ? MAP_FAILED : kt_posix.map(NULL, (size_t)base->size, PROT_READ, MAP_SHARED, fd, 0);
+    return_descriptor(file, fd);
     if (mine == MAP_FAILED) return NULL;
     if (atomic_compare_exchange_strong(&file->map, &map, mine)) return mine;
     kt_posix.unmap(mine, (size_t)base->size); /* another thread was first */

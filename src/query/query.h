@@ -24,6 +24,8 @@ struct kt_plan {
 /** Shares the snapshot. KITH_INVALID, KITH_NOT_FOUND, KITH_UNSUPPORTED as kith_search() says. */
 kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_plan *out, kith_error *error);
 void kt_plan_release(struct kt_plan *plan);
+/** Whether the index's distances are estimates: codes, or float64 rows, whose query an index sees as floats. */
+bool kt_plan_refines(const struct kt_plan *plan);
 /** The plan in words; to be freed with kt_free(). */
 kith_status kt_plan_explain(const struct kt_plan *plan, char **out, kith_error *error);
 

@@ -22,7 +22,9 @@ static kith_status check_query(const struct kt_snapshot *snapshot, const kith_qu
     if ((uint64_t)query->k + query->offset > CANDIDATES_MOST)
         return kt_fail(error, KITH_INVALID, "k + offset is %llu; at most %d rows can be asked for at once",
                        (unsigned long long)query->k + query->offset, CANDIDATES_MOST);
-    if (query->element > KITH_U8) return kt_fail(error, KITH_INVALID, "%d is not an element type", (int)query->element);
+    if ((unsigned)query->metric > KITH_HAMMING)
+        return kt_fail(error, KITH_INVALID, "%d is not a metric", (int)query->metric);
+    if ((unsigned)query->element > KITH_U8) return kt_fail(error, KITH_INVALID, "%d is not an element type", (int)query->element);
     if (query->dim != (uint32_t)field->width)
         return kt_fail(error, KITH_INVALID, "the query vector has %u numbers, column \"%s\" holds vectors of %d", (unsigned)query->dim,
                        field->name, (int)field->width);
@@ -56,11 +58,20 @@ static const struct kt_table_index *choose_index(const struct kt_snapshot *snaps
     return NULL;
 }
 
-static bool column_indexed(const struct kt_snapshot *snapshot, int column)
+static const char *why_no_index(const struct kt_snapshot *snapshot, int column, kith_metric metric)
 {
-    for (uint32_t i = 0; i < snapshot->index_count; i++)
-        if (snapshot->indexes[i].column == column) return true;
-    return false;
+    const char *why = "no index";
+    for (uint32_t i = 0; i < snapshot->index_count; i++) {
+        if (snapshot->indexes[i].column != column) continue;
+        if (snapshot->indexes[i].metric == metric) return "the index was built over no rows; create it again";
+        why = "no index has this metric";
+    }
+    return why;
+}
+
+bool kt_plan_refines(const struct kt_plan *plan)
+{
+    return plan->index && !(plan->index->ops->exact && plan->snapshot->vectors[plan->column].element != KITH_F64);
 }
 
 static void choose_way(struct kt_plan *plan, const kith_query *query)
@@ -70,11 +81,11 @@ static void choose_way(struct kt_plan *plan, const kith_query *query)
     else if (query->recall == 1) plan->why = "recall 1 was asked for";
     else if (query->has_lower) plan->why = "a lower bound on the distance";
     else if (!(plan->index = choose_index(plan->snapshot, plan->column, plan->metric)))
-        plan->why = column_indexed(plan->snapshot, plan->column) ? "no index has this metric" : "no index";
+        plan->why = why_no_index(plan->snapshot, plan->column, plan->metric);
     if (plan->why) return;
 
     uint64_t wanted = (uint64_t)plan->k + plan->offset, candidates = wanted;
-    if (!plan->index->ops->exact) {
+    if (kt_plan_refines(plan)) {
         candidates = wanted * (query->refine_factor ? query->refine_factor : REFINE_FACTOR);
         if (!query->refine_factor && candidates < CANDIDATES_LEAST) candidates = CANDIDATES_LEAST;
     }
@@ -94,8 +105,9 @@ kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, 
 
     plan.element = query->element;
     plan.vector_bytes = query->dim * kt_element_bytes(query->element);
-    plan.k = query->k;
-    plan.offset = query->offset;
+    uint64_t rows = kt_max_u64(snapshot->state->rows, 1); /* nobody finds more than there are */
+    plan.offset = (uint32_t)kt_min_u64(query->offset, rows);
+    plan.k = (uint32_t)kt_min_u64(query->k, rows);
     plan.nprobes = query->nprobes;
     plan.minimum_nprobes = query->minimum_nprobes;
     plan.maximum_nprobes = query->maximum_nprobes;
@@ -140,7 +152,7 @@ kith_status kt_plan_explain(const struct kt_plan *plan, char **out, kith_error *
         if (plan->minimum_nprobes || plan->maximum_nprobes)
             kt_buffer_text(&text, " (minimum %u, maximum %u)", (unsigned)plan->minimum_nprobes, (unsigned)plan->maximum_nprobes);
         kt_buffer_text(&text, "\n");
-        if (!index->ops->exact) kt_buffer_text(&text, "  Refine: %u candidates by their stored vectors\n", (unsigned)plan->candidates);
+        if (kt_plan_refines(plan)) kt_buffer_text(&text, "  Refine: %u candidates by their stored vectors\n", (unsigned)plan->candidates);
         if (index->rows_unindexed)
             kt_buffer_text(&text, "  ExactScan: %llu rows %s\n", (unsigned long long)index->rows_unindexed,
                            plan->fast_search ? "not in the index, left out (fast_search)" : "not in the index");

@@ -72,14 +72,13 @@ static kith_status refine(const struct run *run, const struct kt_scan_query *sca
                           kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    bool exact = plan->index->ops->exact && vectors_of(plan)->element != KITH_F64; /* an index sees float queries */
-    if (!exact) {
+    if (kt_plan_refines(plan)) {
         kith_status status = kt_scan_hits(vectors_of(plan), scan, candidates->hits, candidates->count, error);
         if (status) return status;
     }
     for (size_t i = 0; i < candidates->count; i++) {
         struct kt_hit hit = candidates->hits[i];
-        if (hit.distance >= plan->lower && hit.distance < plan->upper) kt_top_offer(top, hit.distance, hit.row);
+        if (kt_scan_in_range(scan, hit.distance)) kt_top_offer(top, hit.distance, hit.row);
     }
     return KITH_OK;
 }
@@ -157,7 +156,7 @@ kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t 
         return status;
     }
     struct kt_work work = { .threads = plan->threads };
-    uint32_t threads = kt_work_threads(&work);
+    uint32_t threads = work.threads = kt_work_threads(&work); /* settled once: there is one scratch a worker */
     run.scratch = kt_alloc_zero(threads, sizeof *run.scratch);
     if (!run.scratch) return kt_fail_memory(error, threads * sizeof *run.scratch);
     status = kt_parallel_for(&work, NULL, count, 4, run_chunk, &run, error);

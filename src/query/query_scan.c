@@ -38,58 +38,37 @@ static kith_status make_row_ids(const struct scan *scan, uint64_t first, uint64_
     return status;
 }
 
-/* The record batch of a file that row `row` of its segment is in: there are few. */
-static uint32_t batch_at(const struct kt_ipc_file *file, uint64_t row)
-{
-    uint32_t batch = 0;
-    while (kt_ipc_batch_begin(file, batch + 1) <= row) batch++;
-    return batch;
-}
-
-/* The rows of the segment's record batch at scan->row: how many, if no column is asked for, too. */
-static kith_status rows_here(const struct scan *scan, uint64_t *count, kith_error *error)
+/* Each column's part of record batch `number`. */
+static kith_status gather(const struct scan *scan, uint32_t number, uint64_t count, struct kt_batch **parts, uint32_t *columns,
+                          kith_error *error)
 {
     struct kt_segment *segment = scan->snapshot->segments[scan->segment];
-    struct kt_ipc_file *file = NULL;
-    uint32_t column;
-    kith_status status = kt_segment_column(segment, 0, &file, &column, error);
-    if (!status) *count = kt_ipc_batch_begin(file, batch_at(file, scan->row) + 1) - scan->row;
-    return status;
-}
-
-/* Finds each column's part: a record batch of its file, opened once for all columns in that file. */
-static kith_status gather(const struct scan *scan, uint64_t count, struct kt_batch **parts, uint32_t *columns, kith_error *error)
-{
-    struct kt_segment *segment = scan->snapshot->segments[scan->segment];
-    const struct kt_projection *projection = &scan->projection;
-    struct kt_ipc_file *file = NULL, *before = NULL;
+    struct kt_part part = { 0 };
     kith_status status = KITH_OK;
-    for (uint32_t i = 0; i < projection->schema->count && !status; i++) {
+    for (uint32_t i = 0; i < scan->projection.schema->count && !status; i++) {
+        const struct kt_projected *item = &scan->projection.items[i];
         columns[i] = 0;
-        if (projection->items[i].shown == KT_SHOW_ROW_ID) {
+        if (item->shown == KT_SHOW_ROW_ID) {
             status = make_row_ids(scan, kt_segment_first_row(segment) + scan->row, count, &parts[i], error);
-            before = NULL;
             continue;
         }
-        status = kt_segment_column(segment, projection->items[i].column, &file, &columns[i], error);
-        if (!status && file == before) parts[i] = kt_batch_share(parts[i - 1]);
-        else if (!status) status = kt_ipc_batch(file, batch_at(file, scan->row), &parts[i], error);
-        if (!status && (uint64_t)parts[i]->rows != count)
-            status = kt_fail(error, KITH_CORRUPT, "the files of the rows from %llu on have different record batches",
-                             (unsigned long long)kt_segment_first_row(segment));
-        before = file;
+        status = kt_segment_part(segment, item->column, number, &part, error);
+        if (status) break;
+        parts[i] = kt_batch_share(part.batch);
+        columns[i] = part.column;
     }
+    kt_batch_release(part.batch);
     return status;
 }
 
 /* The next record batch as it lies, all its rows. */
-static kith_status whole_batch(struct scan *scan, uint64_t count, struct kt_batch **out, kith_error *error)
+static kith_status whole_batch(struct scan *scan, uint32_t number, uint64_t count, struct kt_batch **out, kith_error *error)
 {
     uint32_t width = scan->projection.schema->count;
     struct kt_batch **parts = kt_alloc_zero(width, sizeof *parts);
     uint32_t *columns = kt_alloc_array(width, sizeof *columns);
-    kith_status status = parts && columns ? gather(scan, count, parts, columns, error) : kt_fail_memory(error, width * sizeof *parts);
-    if (!status) status = kt_batch_combine(scan->projection.schema, parts, columns, out, error);
+    kith_status status = parts && columns ? gather(scan, number, count, parts, columns, error) : kt_fail_memory(error, width * sizeof *parts);
+    if (!status) status = kt_batch_combine(scan->projection.schema, (int64_t)count, parts, columns, out, error);
     for (uint32_t i = 0; parts && i < width; i++) kt_batch_release(parts[i]);
     kt_free(parts);
     kt_free(columns);
@@ -108,10 +87,10 @@ static kith_status scan_next(void *context, struct kt_batch **out, kith_error *e
 {
     struct scan *scan = context;
     uint64_t count = 0;
+    uint32_t number = 0;
     *out = NULL;
     while (scan->left && scan->segment < scan->snapshot->state->fragment_count) {
-        kith_status status = rows_here(scan, &count, error);
-        if (status) return status;
+        number = kt_segment_batch(scan->snapshot->segments[scan->segment], scan->row, &count);
         if (scan->skip < count) break;
         scan->skip -= count;
         advance(scan, count);
@@ -119,7 +98,7 @@ static kith_status scan_next(void *context, struct kt_batch **out, kith_error *e
     if (!scan->left || scan->segment >= scan->snapshot->state->fragment_count) return KITH_OK;
 
     struct kt_batch *whole = NULL;
-    kith_status status = whole_batch(scan, count, &whole, error);
+    kith_status status = whole_batch(scan, number, count, &whole, error);
     if (status) return status;
     uint64_t wanted = kt_min_u64(count - scan->skip, scan->left);
     if (wanted == count) *out = kt_batch_share(whole);

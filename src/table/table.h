@@ -29,7 +29,8 @@ struct kt_table;
 
 kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct ArrowArrayStream *data,
                             const kith_create *options, struct kt_table **out, kith_error *error);
-kith_status kt_table_open(struct kt_catalog *catalog, const char *name, struct kt_table **out, kith_error *error);
+/** The newest version, or with `version` not 0 that one, pinned. */
+kith_status kt_table_open(struct kt_catalog *catalog, const char *name, uint64_t version, struct kt_table **out, kith_error *error);
 void kt_table_free(struct kt_table *table);
 const char *kt_table_name(const struct kt_table *table);
 
@@ -80,6 +81,16 @@ int64_t kt_snapshot_find(const struct kt_snapshot *snapshot, uint64_t row);
 /** The file of a column of a segment and the column's number in it; *out stays the segment's. */
 kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struct kt_ipc_file **out, uint32_t *file_column,
                               kith_error *error);
+/* A column of one record batch of a segment, in memory or lent from its file. Zeroed is none. */
+struct kt_part {
+    struct kt_ipc_file *file;
+    struct kt_batch *batch; /* held */
+    uint32_t column;        /* of that batch */
+};
+/** Moves `part` on to a column of record batch `number`; what it held is kept when the file is the same. */
+kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_t number, struct kt_part *part, kith_error *error);
+/** The record batch that holds the segment's row `row`: its number, and how many of its rows come from there on. */
+uint32_t kt_segment_batch(const struct kt_segment *segment, uint64_t row, uint64_t *rows);
 uint64_t kt_segment_first_row(const struct kt_segment *segment);
 uint64_t kt_segment_rows(const struct kt_segment *segment);
 

@@ -123,7 +123,7 @@ static kith_status open_root(struct kt_catalog *catalog, const char *uri, kith_e
         return kt_fail(error, KITH_INVALID, "\"%s\": this version of Kith opens folders and \"memory://\"", uri);
     kith_status status = local_path(uri, &catalog->uri, error);
     if (!status) status = kt_io_open_folder(catalog->uri, &catalog->io, error);
-    if (!status) status = kt_io_mkdir(catalog->io, "", error);
+    if (!status && !kt_io_exists(catalog->io, "")) status = kt_io_mkdir(catalog->io, "", error);
     return status;
 }
 

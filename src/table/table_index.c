@@ -9,6 +9,7 @@
 
 struct indexing {
     const char *table;
+    const json_t *schema; /* the build's; another one now makes it a conflict */
     struct kt_piece piece;
     bool keep;
     uint64_t rows; /* that the piece covers */
@@ -54,7 +55,7 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
     const struct indexing *indexing = context;
     kt_txn_maintenance(txn);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", indexing->table);
-    if (rows_covered(state, &indexing->piece) < indexing->rows)
+    if (!json_equal(state->schema, indexing->schema) || rows_covered(state, &indexing->piece) < indexing->rows)
         return kt_fail(error, KITH_CONFLICT, "table '%s' was overwritten while index \"%s\" was being built; build it again",
                        indexing->table, indexing->piece.index);
     for (uint32_t i = 0; i < state->piece_count; i++) {
@@ -97,6 +98,7 @@ static kith_status build(struct kt_table *table, const struct kt_snapshot *snaps
     if (!status) {
         kt_hex(id, sizeof id, piece->id);
         indexing->rows = rows_covered(snapshot->state, piece);
+        indexing->schema = snapshot->state->schema;
         status = kt_txn_commit(txn, prepare, indexing, NULL, error);
         txn = NULL;
     }
@@ -138,6 +140,10 @@ kith_status kt_table_create_index(struct kt_table *table, const kith_index *opti
     else if (!kt_buffer_text(&name, options->name ? "%s" : "%s_idx", options->name ? options->name : snapshot->schema->fields[column].name))
         status = kt_fail_memory(error, 64);
     if (status) goto out;
+    if ((unsigned)options->metric > KITH_HAMMING) {
+        status = kt_fail(error, KITH_INVALID, "%d is not a metric", (int)options->metric);
+        goto out;
+    }
     indexing.keep = options->keep;
     indexing.piece.index = (char *)name.data;
     if (options->keep && index_named(snapshot, indexing.piece.index)) {
@@ -156,6 +162,7 @@ kith_status kt_table_create_index(struct kt_table *table, const kith_index *opti
     status = ops->plan(&plan, vectors->dim, vectors->element, snapshot->state->rows, error);
     if (status) goto out;
     struct kt_work work = { .progress = options->progress, .user = options->progress_user, .threads = options->threads };
+    work.threads = kt_work_threads(&work); /* settled once: scratch is made for each worker */
     status = build(table, snapshot, column, &plan, &work, &indexing, error);
 out:
     json_decref(indexing.piece.meta);

@@ -13,7 +13,8 @@ struct insertion {
     struct kt_schema *schema;
     json_t *schema_json;   /* what the rows were written for */
     bool replace;          /* removes what is there and sets the schema */
-    bool fresh;            /* the table must not exist yet */
+    bool fresh;            /* the table must not exist yet, unless it may be replaced */
+    bool creates;          /* sets the options too */
     const kith_create *create;
     const char *name;
     struct kt_fragments fragments;
@@ -87,11 +88,10 @@ static kith_status drain(struct source *source, struct insertion *insertion, con
 
 /* ---- the commit */
 
-static kith_status set_text(struct kt_txn *txn, const char *key, const char *text, kith_error *error)
+/* Sets a member of the config, or removes what an overwritten table had there. `value` is taken over. */
+static kith_status set_or_remove(struct kt_txn *txn, const char *key, bool given, json_t *value, kith_error *error)
 {
-    if (!text) return KITH_OK;
-    json_t *value = json_string(text);
-    if (!value) return kt_fail(error, KITH_INVALID, "%s is not UTF-8 text", key);
+    if (given && !value) return kt_fail(error, KITH_INVALID, "%s is not UTF-8 text", key);
     kith_status status = kt_txn_set_config(txn, key, value, error);
     json_decref(value);
     return status;
@@ -99,15 +99,17 @@ static kith_status set_text(struct kt_txn *txn, const char *key, const char *tex
 
 static kith_status set_options(const kith_create *create, struct kt_txn *txn, kith_error *error)
 {
-    kith_metric metric;
+    kith_create none = { 0 };
+    kith_metric metric = KITH_METRIC_DEFAULT;
+    if (!create) create = &none;
+    bool threshold = create->no_auto_index || create->auto_index_threshold;
     kith_status status = create->metric ? kith_metric_parse(create->metric, &metric, error) : KITH_OK;
-    if (!status) status = set_text(txn, "metric", create->metric ? kith_metric_name(metric) : NULL, error);
-    if (!status) status = set_text(txn, "key", create->key, error);
-    if (!status && (create->no_auto_index || create->auto_index_threshold)) {
-        json_t *threshold = json_integer(create->no_auto_index ? -1 : create->auto_index_threshold);
-        status = threshold ? kt_txn_set_config(txn, "auto_index_threshold", threshold, error) : kt_fail_memory(error, 16);
-        json_decref(threshold);
-    }
+    if (!status)
+        status = set_or_remove(txn, "metric", create->metric, create->metric ? json_string(kith_metric_name(metric)) : NULL, error);
+    if (!status) status = set_or_remove(txn, "key", create->key, create->key ? json_string(create->key) : NULL, error);
+    if (!status)
+        status = set_or_remove(txn, "auto_index_threshold", threshold,
+                               threshold ? json_integer(create->no_auto_index ? -1 : create->auto_index_threshold) : NULL, error);
     return status;
 }
 
@@ -124,14 +126,14 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
 {
     struct insertion *insertion = context;
     kith_status status = KITH_OK;
-    if (insertion->fresh && state->commit)
+    if (insertion->fresh && state->commit && !(insertion->create && insertion->create->overwrite))
         return kt_fail(error, KITH_EXISTS, "Table '%s' already exists", insertion->name);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", insertion->name);
     if (!insertion->fresh && !insertion->replace && !json_equal(state->schema, insertion->schema_json))
         return kt_fail(error, KITH_CONFLICT, "the columns of table '%s' were changed while rows were being added; add them again", insertion->name);
-    if (insertion->replace) status = remove_all(state, txn, error);
+    if (insertion->replace || (insertion->fresh && state->commit)) status = remove_all(state, txn, error);
     if (!status && (insertion->fresh || insertion->replace)) status = kt_txn_set_schema(txn, insertion->schema_json, error);
-    if (!status && insertion->create) status = set_options(insertion->create, txn, error);
+    if (!status && insertion->creates) status = set_options(insertion->create, txn, error);
     for (uint32_t i = 0; i < insertion->fragments.done_count && !status; i++)
         status = kt_txn_add_fragment(txn, &insertion->fragments.done[i], error);
     return status;
@@ -168,6 +170,10 @@ static kith_status check_create(const struct kt_schema *schema, const kith_creat
     kith_metric metric;
     if (options && options->metric) {
         kith_status status = kith_metric_parse(options->metric, &metric, error);
+        for (uint32_t i = 0; i < schema->count && !status && metric == KITH_HAMMING; i++)
+            if (kt_field_is_vector(&schema->fields[i]) && kt_field_element(&schema->fields[i]) != KITH_U8)
+                status = kt_fail(error, KITH_INVALID, "hamming compares the bits of uint8 vectors; column \"%s\" holds other numbers",
+                                 schema->fields[i].name);
         if (status) return status;
     }
     if (options && options->key && kt_schema_find(schema, options->key) < 0)
@@ -195,7 +201,7 @@ static kith_status create(struct kt_catalog *catalog, const char *name, struct s
     struct kt_table *table = existing;
     struct kt_state *state = NULL;
     struct kt_snapshot *snapshot = NULL;
-    struct insertion insertion = { .fresh = !existing, .replace = existing != NULL, .create = options, .name = name };
+    struct insertion insertion = { .fresh = !existing, .replace = existing != NULL, .creates = true, .create = options, .name = name };
 
     kith_status status = wanted_schema(source, options, &insertion.schema, error);
     if (!status) status = check_create(insertion.schema, options, error);
@@ -227,7 +233,7 @@ kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct
     kith_status status = kt_table_name_check(name, error);
     if (!status) {
         kith_error unopened;
-        status = kt_table_open(catalog, name, &existing, &unopened);
+        status = kt_table_open(catalog, name, 0, &existing, &unopened);
         if (status == KITH_NOT_FOUND) status = KITH_OK;
         else if (status && error) *error = unopened;
     }
@@ -240,6 +246,8 @@ kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct
         status = source_open(&source, options ? &options->write : NULL, error);
         if (!status) status = create(catalog, name, &source, options, existing, out, error);
         if (!status) existing = NULL;
+        if (status == KITH_EXISTS && options && options->exist_ok) /* another was first */
+            status = kt_table_open(catalog, name, 0, out, error);
     }
     source_close(&source);
     kt_table_free(existing);
@@ -272,83 +280,11 @@ kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *dat
         kith_error ignored; /* the rows are there; a snapshot that cannot be opened tells its reason at the next read */
         struct kt_state *shown = kt_state_share(state);
         if (kt_table_adopt(table, shown, base, &after, &ignored) == KITH_OK) kt_snapshot_release(after);
-        kt_table_fold_inline(table->home, state);
+        kt_table_fold(table->home, state);
     }
     kt_state_release(state);
     kt_snapshot_release(base);
     source_close(&source);
     stream_release(data);
     return status;
-}
-
-/* ---- folding inline rows */
-
-enum { INLINE_FRAGMENTS_MOST = 64, INLINE_BYTES_MOST = 256 * 1024 };
-
-struct fold {
-    uint64_t first_row;
-    struct kt_fragment *fragment;
-};
-
-static kith_status prepare_fold(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
-{
-    (void)state; /* replace_fragments refuses rows that are no longer there */
-    struct fold *fold = context;
-    kt_txn_maintenance(txn);
-    fold->fragment->first_row = fold->first_row;
-    return kt_txn_replace_fragments(txn, fold->fragment, error);
-}
-
-/* The run of inline fragments [begin, end) at the table's end, without a gap in its row ids. */
-static uint32_t inline_run(const struct kt_state *state)
-{
-    uint32_t begin = state->fragment_count;
-    while (begin && state->fragments[begin - 1].inline_rows) {
-        const struct kt_fragment *fragment = &state->fragments[begin - 1];
-        if (begin < state->fragment_count && fragment->first_row + fragment->rows != state->fragments[begin].first_row) break;
-        begin--;
-    }
-    return begin;
-}
-
-static kith_status fold_rows(const struct kt_snapshot *snapshot, uint32_t begin, struct kt_fragments *fragments, kith_error *error)
-{
-    for (uint32_t i = begin; i < snapshot->state->fragment_count; i++) {
-        struct kt_ipc_file *file = NULL;
-        struct kt_batch *batch = NULL;
-        uint32_t column;
-        kith_status status = kt_segment_column(snapshot->segments[i], 0, &file, &column, error);
-        if (!status) status = kt_ipc_batch(file, 0, &batch, error);
-        if (!status) status = kt_fragments_add(fragments, batch, error);
-        kt_batch_release(batch);
-        if (status) return status;
-    }
-    return kt_fragments_end(fragments, false, error);
-}
-
-void kt_table_fold_inline(struct kt_table_home *home, struct kt_state *state)
-{
-    if (state->inline_count <= INLINE_FRAGMENTS_MOST && state->inline_bytes <= INLINE_BYTES_MOST) return;
-    uint32_t begin = inline_run(state);
-    if (state->fragment_count - begin < 2) return;
-
-    kith_error ignored;
-    struct kt_snapshot *snapshot = NULL;
-    struct kt_txn *txn = NULL;
-    struct kt_fragments fragments = { 0 };
-    kith_status status = kt_snapshot_open(home, kt_state_share(state), NULL, &snapshot, &ignored);
-    if (!status) status = kt_txn_begin(home->store, "fold", &txn, &ignored);
-    if (!status) {
-        fragments.txn = txn;
-        fragments.schema = snapshot->schema;
-        status = fold_rows(snapshot, begin, &fragments, &ignored);
-    }
-    if (!status && fragments.done_count == 1) {
-        struct fold fold = { state->fragments[begin].first_row, &fragments.done[0] };
-        kt_txn_commit(txn, prepare_fold, &fold, NULL, &ignored);
-        txn = NULL;
-    }
-    kt_fragments_release(&fragments);
-    kt_txn_abandon(txn);
-    kt_snapshot_release(snapshot);
 }

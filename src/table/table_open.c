@@ -45,37 +45,38 @@ kith_status kt_table_adopt(struct kt_table *table, struct kt_state *state, const
     return KITH_OK;
 }
 
-kith_status kt_table_open(struct kt_catalog *catalog, const char *name, struct kt_table **out, kith_error *error)
+/* What a new handle shows first. */
+static kith_status first_snapshot(struct kt_table *table, uint64_t version, kith_error *error)
+{
+    struct kt_state *state = NULL;
+    kith_status status = version ? kt_store_load_version(table->home->store, version, &state, error)
+                                 : kt_store_load(table->home->store, &state, error);
+    if (status) return status;
+    if (state->dropped) {
+        kt_state_release(state);
+        return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", table->name);
+    }
+    table->pinned = version != 0;
+    return kt_snapshot_open(table->home, state, NULL, &table->current, error);
+}
+
+kith_status kt_table_open(struct kt_catalog *catalog, const char *name, uint64_t version, struct kt_table **out, kith_error *error)
 {
     char folder[300];
     struct kt_store *store = NULL;
     struct kt_table *table = NULL;
-    struct kt_state *state = NULL;
-    struct kt_snapshot *snapshot = NULL;
-
     kith_status status = kt_table_name_check(name, error);
     if (status) return status;
     kt_table_folder(name, folder);
     status = kt_store_open(kt_catalog_io(catalog), folder, &store, error);
     if (status == KITH_NOT_FOUND)
         return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was not found in %s", name, kt_catalog_uri(catalog));
+    if (!status) status = kt_table_new(name, store, &table, error);
     if (status) return status;
-    status = kt_table_new(name, store, &table, error);
-    if (status) return status;
-    status = kt_store_load(store, &state, error);
-    if (!status && state->dropped) {
-        kt_state_release(state);
-        status = kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", name);
-    } else if (!status) {
-        status = kt_table_adopt(table, state, NULL, &snapshot, error);
-    }
-    kt_snapshot_release(snapshot);
-    if (status) {
-        kt_table_free(table);
-        return status;
-    }
-    *out = table;
-    return KITH_OK;
+    status = first_snapshot(table, version, error);
+    if (status) kt_table_free(table);
+    else *out = table;
+    return status;
 }
 
 void kt_table_free(struct kt_table *table)
@@ -157,7 +158,8 @@ kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_err
     struct kt_snapshot *current = current_of(table, &pinned), *snapshot = NULL;
     kith_status status = kt_store_load_version(table->home->store, version, &state, error);
     if (status == KITH_NOT_FOUND)
-        status = kt_fail(error, KITH_NOT_FOUND, "Version %llu no longer exists. Was it cleaned up?", (unsigned long long)version);
+        status = kt_fail(error, KITH_NOT_FOUND, "Version %llu no longer exists. Was it cleaned up? The newest is %llu",
+                         (unsigned long long)version, (unsigned long long)current->state->version);
     else if (!status)
         status = kt_snapshot_open(table->home, state, current, &snapshot, error);
     kt_snapshot_release(current);

@@ -57,8 +57,8 @@ kith_status kt_fragments_add(struct kt_fragments *fragments, struct kt_batch *ba
 kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, kith_error *error);
 void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is open */
 
-/** Puts the inline rows at the table's end into files when they have become many. Maintenance: what fails is left
- *  for a later write. */
-void kt_table_fold_inline(struct kt_table_home *home, struct kt_state *state);
+/** Merges small fragments at the table's end when they have become many. Maintenance: what fails is left for a later
+ *  write. */
+void kt_table_fold(struct kt_table_home *home, struct kt_state *state);
 
 #endif

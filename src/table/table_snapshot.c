@@ -23,6 +23,8 @@ struct kt_segment {
     struct kt_stored_file *files;
     struct kt_bytes *inline_rows;
     struct kt_schema *schema;
+    uint64_t *batch_begin; /* batch_count + 1: the segment's row where each record batch begins */
+    uint32_t batch_count;
     int32_t *group_of; /* for each column of the schema: which file, or -1 when it is younger than the rows */
     struct kt_ipc_file *_Atomic *open; /* one a group */
 };
@@ -63,6 +65,7 @@ static void segment_release(struct kt_segment *segment)
     kt_bytes_release(segment->inline_rows);
     kt_free((void *)segment->open);
     kt_free(segment->group_of);
+    kt_free(segment->batch_begin);
     kt_schema_release(segment->schema);
     kt_free(segment->files);
     kt_free(segment);
@@ -85,6 +88,28 @@ static int32_t group_of_field(const struct kt_fragment *fragment, int32_t field)
     return -1;
 }
 
+/* Where the record batches begin, from the fragment's statistics; one batch where there are none. */
+static kith_status batches_of(const struct kt_fragment *fragment, struct kt_segment *segment, kith_error *error)
+{
+    const json_t *batches = json_object_get(fragment->stats, "batches");
+    size_t count = json_array_size(batches);
+    segment->batch_count = count ? (uint32_t)count : 1;
+    segment->batch_begin = kt_alloc_array(segment->batch_count + (size_t)1, sizeof *segment->batch_begin);
+    if (!segment->batch_begin) return kt_fail_memory(error, (count + 1) * sizeof *segment->batch_begin);
+    segment->batch_begin[0] = 0;
+    segment->batch_begin[segment->batch_count] = fragment->rows;
+    uint64_t row = count ? 0 : fragment->rows;
+    for (uint32_t b = 0; b < count; b++) {
+        json_int_t rows = json_integer_value(json_object_get(json_array_get(batches, b), "rows"));
+        if (rows <= 0 || (uint64_t)rows > fragment->rows - row) break;
+        row += (uint64_t)rows;
+        segment->batch_begin[b + 1] = row;
+    }
+    if (row == fragment->rows) return KITH_OK;
+    return kt_fail(error, KITH_CORRUPT, "the log's statistics cover %llu of the %llu rows from %llu on", (unsigned long long)row,
+                   (unsigned long long)fragment->rows, (unsigned long long)fragment->first_row);
+}
+
 static kith_status segment_new(struct kt_io *io, const struct kt_fragment *fragment, const struct kt_schema *schema,
                                struct kt_segment **out, kith_error *error)
 {
@@ -103,6 +128,11 @@ static kith_status segment_new(struct kt_io *io, const struct kt_fragment *fragm
     if (!segment->files || !segment->group_of || !segment->open) {
         segment_release(segment);
         return kt_fail_memory(error, schema->count * sizeof *segment->group_of);
+    }
+    kith_status status = batches_of(fragment, segment, error);
+    if (status) {
+        segment_release(segment);
+        return status;
     }
     if (fragment->inline_rows) segment->inline_rows = kt_bytes_share(fragment->inline_rows);
     else
@@ -175,6 +205,32 @@ kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struc
     return KITH_OK;
 }
 
+kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_t number, struct kt_part *part, kith_error *error)
+{
+    struct kt_ipc_file *file = NULL;
+    uint64_t rows = segment->batch_begin[number + 1] - segment->batch_begin[number];
+    kith_status status = kt_segment_column(segment, column, &file, &part->column, error);
+    if (status || file == part->file) return status;
+    kt_batch_release(part->batch);
+    *part = (struct kt_part){ .column = part->column };
+    if (number >= kt_ipc_batch_count(file))
+        return kt_fail(error, KITH_CORRUPT, "%s has fewer record batches than the log says", segment->files[0].name);
+    status = kt_ipc_batch(file, number, &part->batch, error);
+    if (status) return status;
+    part->file = file;
+    if ((uint64_t)part->batch->rows == rows) return KITH_OK;
+    return kt_fail(error, KITH_CORRUPT, "the files of the rows from %llu on have other record batches than the log says",
+                   (unsigned long long)segment->first_row);
+}
+
+uint32_t kt_segment_batch(const struct kt_segment *segment, uint64_t row, uint64_t *rows)
+{
+    uint32_t number = 0; /* there are few */
+    while (segment->batch_begin[number + 1] <= row) number++;
+    *rows = segment->batch_begin[number + 1] - row;
+    return number;
+}
+
 uint64_t kt_segment_first_row(const struct kt_segment *segment)
 {
     return segment->first_row;
@@ -209,49 +265,27 @@ static kith_status view_vectors(void *context, uint64_t offset, uint64_t count, 
     return KITH_OK;
 }
 
-/* The rows of each record batch of a fragment, from its statistics; one batch where there are none. */
-static uint32_t batch_count(const struct kt_fragment *fragment)
-{
-    size_t count = json_array_size(json_object_get(fragment->stats, "batches"));
-    return count ? (uint32_t)count : 1;
-}
-
-static uint64_t batch_rows(const struct kt_fragment *fragment, uint32_t batch)
-{
-    const json_t *batches = json_object_get(fragment->stats, "batches");
-    if (!json_array_size(batches)) return fragment->rows;
-    json_int_t rows = json_integer_value(json_object_get(json_array_get(batches, batch), "rows"));
-    return rows > 0 ? (uint64_t)rows : 0;
-}
-
 static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t column, struct kt_vectors *vectors, kith_error *error)
 {
     const struct kt_field *field = &snapshot->schema->fields[column];
     *vectors = (struct kt_vectors){ .dim = (uint32_t)field->width, .element = kt_field_element(field) };
-    const struct kt_state *state = snapshot->state;
     uint64_t runs = 0;
-    for (uint32_t i = 0; i < state->fragment_count; i++) runs += batch_count(&state->fragments[i]);
+    for (uint32_t i = 0; i < snapshot->state->fragment_count; i++) runs += snapshot->segments[i]->batch_count;
     if (!runs) return KITH_OK;
 
     /* One allocation: the runs, then what they point to. */
     vectors->runs = kt_alloc_array(runs, sizeof *vectors->runs + sizeof(struct vector_source));
     if (!vectors->runs) return kt_fail_memory(error, runs * sizeof *vectors->runs);
     struct vector_source *sources = (struct vector_source *)(void *)(vectors->runs + runs);
-    for (uint32_t i = 0; i < state->fragment_count; i++) {
-        const struct kt_fragment *fragment = &state->fragments[i];
-        uint64_t row = 0;
-        for (uint32_t b = 0; b < batch_count(fragment); b++) {
-            uint64_t rows = batch_rows(fragment, b);
-            if (!rows || rows > fragment->rows - row) break;
+    for (uint32_t i = 0; i < snapshot->state->fragment_count; i++) {
+        struct kt_segment *segment = snapshot->segments[i];
+        for (uint32_t b = 0; b < segment->batch_count; b++) {
             struct vector_source *source = &sources[vectors->run_count];
-            *source = (struct vector_source){ snapshot->segments[i], column, row };
-            vectors->runs[vectors->run_count++] =
-                (struct kt_vectors_run){ fragment->first_row + row, rows, source, view_vectors };
-            row += rows;
+            uint64_t row = segment->batch_begin[b];
+            *source = (struct vector_source){ segment, column, row };
+            vectors->runs[vectors->run_count++] = (struct kt_vectors_run){ segment->first_row + row, segment->batch_begin[b + 1] - row,
+                                                                           source, view_vectors };
         }
-        if (row != fragment->rows)
-            return kt_fail(error, KITH_CORRUPT, "the log's statistics cover %llu of the %llu rows from %llu on", (unsigned long long)row,
-                           (unsigned long long)fragment->rows, (unsigned long long)fragment->first_row);
     }
     return KITH_OK;
 }
@@ -266,7 +300,7 @@ static void slot_release(struct kt_index_slot *slot)
     kt_free(slot);
 }
 
-static struct kt_index_slot *slot_of(const struct kt_snapshot *older, const struct kt_piece *piece)
+static struct kt_index_slot *slot_of(const struct kt_snapshot *older, const struct kt_piece *piece, const struct kt_index_ops *ops)
 {
     for (uint32_t i = 0; older && i < older->index_count; i++) {
         struct kt_index_slot *slot = older->indexes[i].slot;
@@ -278,6 +312,7 @@ static struct kt_index_slot *slot_of(const struct kt_snapshot *older, const stru
     struct kt_index_slot *slot = kt_alloc_zero(1, sizeof *slot);
     if (!slot) return NULL;
     atomic_init(&slot->references, 1);
+    slot->ops = ops;
     memcpy(slot->id, piece->id, sizeof slot->id);
     return slot;
 }
@@ -295,25 +330,32 @@ static int column_by_id(const struct kt_schema *schema, json_int_t id)
     return -1;
 }
 
-static kith_status index_describe(const struct kt_snapshot *snapshot, const struct kt_snapshot *older, const struct kt_piece *piece,
-                                  struct kt_table_index *out, kith_error *error)
+/* Whether this version of Kith can use the piece; an index that it cannot use is passed over, its rows are scanned. */
+static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_piece *piece, struct kt_table_index *out)
 {
+    kith_error ignored;
     *out = (struct kt_table_index){ .name = piece->index, .piece = piece };
-    kith_status status = kith_index_type_parse(meta_text(piece, "type"), &out->type, error);
-    if (!status) status = kith_metric_parse(meta_text(piece, "metric"), &out->metric, error);
-    if (status) return status;
+    if (kith_index_type_parse(meta_text(piece, "type"), &out->type, &ignored)) return false;
+    if (kith_metric_parse(meta_text(piece, "metric"), &out->metric, &ignored)) return false;
     out->column = column_by_id(snapshot->schema, json_integer_value(json_object_get(piece->meta, "field")));
-    if (out->column < 0 || !kt_field_is_vector(&snapshot->schema->fields[out->column]))
-        return kt_fail(error, KITH_CORRUPT, "index \"%s\" is on a column that the table does not have", piece->index);
+    if (out->column < 0 || !kt_field_is_vector(&snapshot->schema->fields[out->column])) return false;
     out->ops = kt_index_ops(out->type);
-    if (!out->ops)
-        return kt_fail(error, KITH_UNSUPPORTED, "index \"%s\" is of type %s, which this version of Kith cannot read", piece->index,
-                       meta_text(piece, "type"));
-    for (uint32_t i = 0; i < piece->cover_count; i++) out->rows_indexed += piece->covers[i].end - piece->covers[i].begin;
-    out->rows_unindexed = snapshot->state->rows > out->rows_indexed ? snapshot->state->rows - out->rows_indexed : 0;
-    out->slot = slot_of(older, piece);
-    if (!out->slot) return kt_fail_memory(error, sizeof *out->slot);
-    out->slot->ops = out->ops;
+    return out->ops != NULL;
+}
+
+static kith_status indexes_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error)
+{
+    const struct kt_state *state = snapshot->state;
+    for (uint32_t i = 0; i < state->piece_count; i++) {
+        const struct kt_piece *piece = &state->pieces[i];
+        struct kt_table_index *index = &snapshot->indexes[snapshot->index_count];
+        if (!index_usable(snapshot, piece, index)) continue;
+        for (uint32_t c = 0; c < piece->cover_count; c++) index->rows_indexed += piece->covers[c].end - piece->covers[c].begin;
+        index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
+        index->slot = slot_of(older, piece, index->ops);
+        if (!index->slot) return kt_fail_memory(error, sizeof *index->slot);
+        snapshot->index_count++;
+    }
     return KITH_OK;
 }
 
@@ -385,10 +427,7 @@ static kith_status snapshot_fill(struct kt_snapshot *snapshot, const struct kt_s
     if (!snapshot->vectors || !snapshot->indexes) return kt_fail_memory(error, snapshot->schema->count * sizeof *snapshot->vectors);
     for (uint32_t c = 0; c < snapshot->schema->count && !status; c++)
         if (kt_field_is_vector(&snapshot->schema->fields[c])) status = vectors_open(snapshot, c, &snapshot->vectors[c], error);
-    for (uint32_t i = 0; i < state->piece_count && !status; i++) {
-        status = index_describe(snapshot, older, &state->pieces[i], &snapshot->indexes[i], error);
-        if (!status) snapshot->index_count++;
-    }
+    if (!status) status = indexes_open(snapshot, older, error);
     return status;
 }
 
@@ -462,11 +501,11 @@ kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const 
 {
     const struct kt_schema *schema = snapshot->schema;
     char names[400];
-    vector_names(schema, names, sizeof names);
     if (name) {
         *column = kt_schema_find(schema, name);
+        if (*column >= 0 && kt_field_is_vector(&schema->fields[*column])) return KITH_OK;
+        vector_names(schema, names, sizeof names);
         if (*column < 0) return kt_fail(error, KITH_NOT_FOUND, "there is no column \"%s\"; the vector columns are: %s", name, names[0] ? names : "none");
-        if (kt_field_is_vector(&schema->fields[*column])) return KITH_OK;
         char type[120];
         kt_field_type_text(&schema->fields[*column], type, sizeof type);
         return kt_fail(error, KITH_INVALID, "column \"%s\" is %s, not a vector; the vector columns are: %s", name, type, names[0] ? names : "none");
@@ -477,6 +516,7 @@ kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const 
     if (!count) return kt_fail(error, KITH_INVALID, "There is no vector column in the table: one is a fixed-size list of numbers");
     if (count > 1) {
         found = kt_schema_find(schema, "vector");
+        vector_names(schema, names, sizeof names);
         if (found < 0 || !kt_field_is_vector(&schema->fields[found]))
             return kt_fail(error, KITH_INVALID, "the table has several vector columns, say which one: %s", names);
     }

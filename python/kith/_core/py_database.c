@@ -90,15 +90,17 @@ static PyObject *database_rename(struct kpy_database *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *database_open_table(struct kpy_database *self, PyObject *name)
+static PyObject *database_open_table(struct kpy_database *self, PyObject *args)
 {
     struct kpy_state *state = kpy_object_state(self);
-    const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
+    const char *text;
+    unsigned long long version = 0;
     kith_table *table = NULL;
     kith_error error = { 0 };
     kith_status status;
-    if (!text) return NULL;
-    Py_BEGIN_ALLOW_THREADS status = kith_open_table(self->handle, text, &table, &error);
+    if (!PyArg_ParseTuple(args, "s|K", &text, &version)) return NULL;
+    Py_BEGIN_ALLOW_THREADS status = version ? kith_open_table_version(self->handle, text, version, &table, &error)
+                                            : kith_open_table(self->handle, text, &table, &error);
     Py_END_ALLOW_THREADS if (status) return kpy_raise(state, &error);
     return kpy_table_wrap(state, (PyObject *)self, table);
 }
@@ -150,7 +152,8 @@ static PyMethodDef methods[] = {
     { "list", (PyCFunction)(void (*)(void))database_list, METH_VARARGS, "list(after, limit) -> names" },
     { "drop", (PyCFunction)(void (*)(void))database_drop, METH_O, "drop(name)" },
     { "rename", (PyCFunction)(void (*)(void))database_rename, METH_VARARGS, "rename(old, new)" },
-    { "open_table", (PyCFunction)(void (*)(void))database_open_table, METH_O, "open_table(name) -> Table" },
+    { "open_table", (PyCFunction)(void (*)(void))database_open_table, METH_VARARGS,
+      "open_table(name, version=newest) -> Table" },
     { "create_table", (PyCFunction)(void (*)(void))database_create_table, METH_VARARGS | METH_KEYWORDS,
       "create_table(name, stream capsule, ...) -> Table" },
     { NULL, NULL, 0, NULL },

@@ -138,18 +138,13 @@ static kt_distance_fn scan_kernel(const struct kt_vectors *vectors, const struct
 
 /* ---- every row ---- */
 
-static bool in_range(const struct kt_scan_query *query, float distance)
-{
-    return distance >= query->lower && (distance < query->upper || query->upper == INFINITY);
-}
-
 static void offer_block(const struct kt_scan_query *query, const struct kt_vectors_view *view,
                         const float *distances, uint32_t count, uint64_t first_row, struct kt_top *top)
 {
     float bound = kt_top_bound(top);
     for (uint32_t i = 0; i < count; i++) {
         if (!(distances[i] <= bound)) continue;
-        if (!in_range(query, distances[i])) continue;
+        if (!kt_scan_in_range(query, distances[i])) continue;
         if (view->validity && !kt_bit(view->validity, view->bit_offset + i)) continue;
         kt_top_offer(top, distances[i], first_row + i);
         bound = kt_top_bound(top);
@@ -177,12 +172,24 @@ static kith_status scan_run(const struct kt_vectors *vectors, const struct kt_ve
     return KITH_OK;
 }
 
+/* The first run that may hold `row` or one after it. */
+static uint32_t first_run(const struct kt_vectors *vectors, uint64_t row)
+{
+    uint32_t low = 0, high = vectors->run_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (vectors->runs[middle].first_row + vectors->runs[middle].rows <= row) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
 kith_status kt_scan_rows(const struct kt_vectors *vectors, const struct kt_scan_query *query, uint64_t begin,
                          uint64_t end, struct kt_top *top, struct kt_index_stats *stats, kith_error *error)
 {
     uint64_t scanned = 0;
     if (!top->capacity) return KITH_OK;
-    for (uint32_t r = 0; r < vectors->run_count; r++) {
+    for (uint32_t r = first_run(vectors, begin); r < vectors->run_count; r++) {
         const struct kt_vectors_run *run = &vectors->runs[r];
         if (run->first_row >= end) break;
         if (begin >= run->first_row + run->rows) continue;

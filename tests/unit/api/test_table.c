@@ -1,5 +1,6 @@
 /* Tables through the public contract: rows go in, come out, and are found. */
 #define _GNU_SOURCE
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "support/rows.h"
@@ -343,6 +344,8 @@ static void what_cannot_be_meant_is_refused_in_words(void **state)
     query.column = "item";
     assert_int_equal(kith_search_ids(table, &query, ids, distances, &failure), KITH_INVALID);
     query.column = NULL;
+    query.metric = (kith_metric)77;
+    assert_int_equal(kith_search_ids(table, &query, ids, distances, &failure), KITH_INVALID);
     query.metric = KITH_HAMMING;
     assert_int_equal(kith_search_ids(table, &query, ids, distances, &failure), KITH_INVALID);
     query.struct_size = 0;
@@ -453,6 +456,162 @@ static void a_batch_larger_than_a_fragment_becomes_several(void **state)
     rows_free(&rows);
 }
 
+static void a_thousand_batches_fold_into_few_fragments_and_files(void **state)
+{
+    (void)state;
+    enum { ADDS = 700, ROWS = 600 };
+    struct rows rows = rows_random(ROWS + 1, DIM, 16);
+    kith_database *db = NULL;
+    kith_table_info info = KITH_INIT(kith_table_info);
+    kith_index options = KITH_INIT(kith_index);
+    struct ArrowArrayStream out;
+    uint64_t expected = 0;
+    assert_ok(kith_open("memory://", &db, error));
+    kith_table *table = table_of(db, "t", &rows, 0);
+    for (uint64_t i = 0; i < ADDS; i++) { /* one row, then enough for files, and so on */
+        uint64_t count = i % 2 ? ROWS : 1;
+        struct ArrowArrayStream data = rows_stream_ids(&rows, 0, count, expected);
+        assert_ok(kith_append(table, &data, NULL, NULL, error));
+        expected += count;
+        if (i == ADDS / 2) assert_ok(kith_create_index(table, &options, error)); /* row ids stay: it goes on being right */
+    }
+    assert_ok(kith_table_stats(table, &info, error));
+    assert_int_equal(info.rows, expected);
+    assert_true(info.fragments <= 130);
+    assert_true(info.inline_bytes <= 300 * 1024);
+    assert_ok(kith_table_scan(table, NULL, &out, error));
+    struct kt_batch *batch = stream_batch(&out);
+    for (int64_t i = 0; i < batch->rows; i++) { /* row ids and order survive every fold */
+        int64_t id;
+        memcpy(&id, batch->columns[0].values + 8 * i, 8);
+        assert_int_equal(id, i);
+    }
+    kt_batch_release(batch);
+    kith_query query = query_of(rows.vectors + 5 * DIM, DIM, 1);
+    uint64_t id;
+    float distance;
+    assert_ok(kith_search_ids(table, &query, &id, &distance, error));
+    assert_float_equal(distance, 0, 0);
+    kith_table_close(table);
+    kith_close(db);
+    rows_free(&rows);
+}
+
+static void a_table_of_more_files_than_descriptors_is_read(void **state)
+{
+    (void)state;
+    enum { ADDS = 60, ROWS = 1200 };
+    struct rows rows = rows_random(ROWS, DIM, 17);
+    struct rlimit before, few;
+    kith_database *db = NULL;
+    char *folder = folder_new();
+    assert_ok(kith_open(folder, &db, error));
+    kith_table *tables[12]; /* 12 tables of 60 fragments of 2 files */
+    for (int t = 0; t < 12; t++) {
+        char name[8];
+        snprintf(name, sizeof name, "t%d", t);
+        tables[t] = table_of(db, name, &rows, 0);
+        for (int i = 0; i < ADDS; i++) add(tables[t], &rows, 0, ROWS);
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){ 400, before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int t = 0; t < 12; t++) {
+        struct ArrowArrayStream out;
+        assert_ok(kith_table_scan(tables[t], NULL, &out, error));
+        struct kt_batch *batch = stream_batch(&out);
+        assert_int_equal(batch->rows, ADDS * ROWS);
+        kt_batch_release(batch);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int t = 0; t < 12; t++) kith_table_close(tables[t]);
+    kith_close(db);
+    rows_free(&rows);
+    folder_remove(folder);
+}
+
+static void a_damaged_newest_commit_leaves_the_version_before_it(void **state)
+{
+    (void)state;
+    struct rows rows = rows_random(20, DIM, 18);
+    kith_database *db = NULL;
+    char *folder = folder_new(), path[400];
+    assert_ok(kith_open(folder, &db, error));
+    kith_table *table = table_of(db, "t", &rows, 10);
+    add(table, &rows, 10, 10);
+    kith_table_close(table);
+    snprintf(path, sizeof path, "%s/t.kith/log/%020d.commit", folder, 2);
+    assert_int_equal(truncate(path, 100), 0);
+    kith_error failure = { 0 };
+    assert_int_equal(kith_open_table(db, "t", &table, &failure), KITH_CORRUPT);
+    assert_non_null(strstr(failure.message, "Version 1"));
+    assert_ok(kith_open_table_version(db, "t", 1, &table, error));
+    assert_int_equal(count_of(table), 10);
+    kith_table_close(table);
+    assert_int_equal(kith_open_table_version(db, "t", 2, &table, &failure), KITH_NOT_FOUND);
+    kith_close(db);
+    rows_free(&rows);
+    folder_remove(folder);
+}
+
+static void overwriting_forgets_the_old_options(void **state)
+{
+    (void)state;
+    struct rows rows = rows_random(50, DIM, 19);
+    kith_database *db = NULL;
+    kith_table *table = NULL;
+    kith_create options = KITH_INIT(kith_create);
+    options.metric = "cosine";
+    assert_ok(kith_open("memory://", &db, error));
+    struct ArrowArrayStream data = rows_stream(&rows, 0, 50);
+    assert_ok(kith_create_table(db, "t", &data, &options, &table, error));
+    kith_query query = query_of(rows.vectors, DIM, 5);
+    assert_nearest(table, &rows, 50, KITH_COSINE, &query);
+    kith_table_close(table);
+    options = KITH_INIT(kith_create);
+    options.overwrite = true;
+    data = rows_stream(&rows, 0, 50);
+    assert_ok(kith_create_table(db, "t", &data, &options, &table, error));
+    char *text = NULL;
+    assert_ok(kith_explain(table, &query, &text, error));
+    assert_non_null(strstr(text, "by l2"));
+    kith_text_free(text);
+    kith_table_close(table);
+    options.metric = "hamming"; /* of floats */
+    data = rows_stream(&rows, 0, 50);
+    assert_int_equal(kith_create_table(db, "t", &data, &options, &table, NULL), KITH_INVALID);
+    kith_close(db);
+    rows_free(&rows);
+}
+
+static int set_threads(const kith_progress *progress, void *user)
+{
+    (void)progress;
+    char text[8];
+    snprintf(text, sizeof text, "%d", 1 + ++*(int *)user % 7);
+    return setenv("KITH_THREADS", text, 1);
+}
+
+static void the_number_of_threads_may_change_during_a_build(void **state)
+{
+    (void)state;
+    struct rows rows = rows_random(30000, DIM, 20);
+    kith_database *db = NULL;
+    kith_index options = KITH_INIT(kith_index);
+    int calls = 0;
+    assert_ok(kith_open("memory://", &db, error));
+    kith_table *table = table_of(db, "t", &rows, 30000);
+    options.progress = set_threads;
+    options.progress_user = &calls;
+    setenv("KITH_THREADS", "1", 1);
+    assert_ok(kith_create_index(table, &options, error));
+    unsetenv("KITH_THREADS");
+    assert_true(calls > 1);
+    kith_table_close(table);
+    kith_close(db);
+    rows_free(&rows);
+}
+
 static int cancel_at_once(const kith_progress *progress, void *user)
 {
     (void)progress;
@@ -533,6 +692,11 @@ int main(void)
         cmocka_unit_test(an_empty_table_answers_with_nothing_and_its_schema),
         cmocka_unit_test(results_show_what_was_asked_for),
         cmocka_unit_test(a_batch_larger_than_a_fragment_becomes_several),
+        cmocka_unit_test(a_thousand_batches_fold_into_few_fragments_and_files),
+        cmocka_unit_test(a_table_of_more_files_than_descriptors_is_read),
+        cmocka_unit_test(a_damaged_newest_commit_leaves_the_version_before_it),
+        cmocka_unit_test(overwriting_forgets_the_old_options),
+        cmocka_unit_test(the_number_of_threads_may_change_during_a_build),
         cmocka_unit_test(a_cancelled_build_leaves_the_table_as_it_was),
         cmocka_unit_test(a_forked_child_searches),
     };
