@@ -16,8 +16,9 @@
 /* ---- the rows of one vector column ---- */
 
 struct kt_vectors_view { /* borrowed */
-    const void *data;        /* `count` vectors, one after another */
-    const uint8_t *validity; /* NULL: none is null; else bit (bit_offset + i) is set where vector i is there */
+    const void *data;    /* `count` vectors, one after another */
+    const uint8_t
+        *validity; /* NULL: none is null; else bit (bit_offset + i) is set where vector i is there */
     uint64_t bit_offset;
 };
 
@@ -27,7 +28,8 @@ struct kt_vectors_run {
     uint64_t rows;
     void *context;
     /* Lends vectors [offset, offset + count) of the run, verified. */
-    kith_status (*view)(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out, kith_error *error);
+    kith_status (*view)(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out,
+                        kith_error *error);
 };
 
 struct kt_vectors { /* runs by first_row; row ids between them may be missing */
@@ -42,16 +44,16 @@ int64_t kt_vectors_find(const struct kt_vectors *vectors, uint64_t row);
 /* ---- asking ---- */
 
 struct kt_index_query {
-    const float *vector;  /* as the user gave it, dim floats */
-    kith_metric metric;   /* the index's own; unit-length vectors are made inside where it needs them */
-    uint32_t candidates;  /* how many to return: k * refine_factor */
-    uint32_t nprobes;     /* 0: the index chooses */
+    const float *vector; /* as the user gave it, dim floats */
+    kith_metric metric;  /* the index's own; unit-length vectors are made inside where it needs them */
+    uint32_t candidates; /* how many to return: k * refine_factor */
+    uint32_t nprobes;    /* 0: the index chooses */
     uint32_t minimum_nprobes, maximum_nprobes;
 };
 struct kt_index_stats { /* added to, not set */
-    uint64_t lists;  /* visited */
-    uint64_t rows;   /* codes or vectors scanned */
-    uint64_t bytes;  /* touched */
+    uint64_t lists;     /* visited */
+    uint64_t rows;      /* codes or vectors scanned */
+    uint64_t bytes;     /* touched */
 };
 
 /* ---- building ---- */
@@ -68,18 +70,21 @@ struct kt_index; /* an open index: immutable, any number of threads search it */
 struct kt_index_ops {
     kith_index_type type;
     /** Checks the plan against the column and fills its zeros. KITH_INVALID says what would fit. */
-    kith_status (*plan)(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows, kith_error *error);
-    /** Builds over all rows of `vectors` and writes one payload into `sink` (which stays the caller's). `meta` receives what
-     *  was done: {"partitions":..,"sub_vectors":..,"bits":..,"rows":..,"note":".."} (new reference). */
-    kith_status (*build)(const struct kt_index_plan *plan, const struct kt_vectors *vectors, struct kt_work *work,
-                         struct kt_sink *sink, json_t **meta, kith_error *error);
+    kith_status (*plan)(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
+                        kith_error *error);
+    /** Builds over all rows of `vectors` and writes one payload into `sink` (which stays the caller's).
+     * `meta` receives what was done: {"partitions":..,"sub_vectors":..,"bits":..,"rows":..,"note":".."} (new
+     * reference). */
+    kith_status (*build)(const struct kt_index_plan *plan, const struct kt_vectors *vectors,
+                         struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
     /** Takes over the reference to `file`, on failure too. */
     kith_status (*open)(struct kt_view_file *file, struct kt_index **out, kith_error *error);
     void (*close)(struct kt_index *index);
-    /** Offers the best candidates to `top` (capacity query->candidates). Distances are estimates unless `exact`.
-     *  `vectors` lends stored rows to indexes that keep none. */
-    kith_status (*search)(const struct kt_index *index, const struct kt_vectors *vectors, const struct kt_index_query *query,
-                          struct kt_arena *scratch, struct kt_top *top, struct kt_index_stats *stats, kith_error *error);
+    /** Offers the best candidates to `top` (capacity query->candidates). Distances are estimates unless
+     * `exact`. `vectors` lends stored rows to indexes that keep none. */
+    kith_status (*search)(const struct kt_index *index, const struct kt_vectors *vectors,
+                          const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
+                          struct kt_index_stats *stats, kith_error *error);
     bool exact; /* distances are those of the stored rows: nothing to refine */
 };
 
@@ -89,25 +94,27 @@ const struct kt_index_ops *kt_index_ops(kith_index_type type);
 /* ---- the exact scan, which needs no index (flat/) ---- */
 
 struct kt_scan_query {
-    const void *vector;   /* float, or double for F64 columns; see kt_kernels */
+    const void *vector; /* float, or double for F64 columns; see kt_kernels */
     float norm;
-    bool integer;         /* the query is of the rows' own integer type */
+    bool integer; /* the query is of the rows' own integer type */
     kith_metric metric;
-    float lower, upper;   /* keep lower <= distance < upper; -inf and +inf for all */
+    float lower, upper; /* keep lower <= distance < upper; -inf and +inf for all */
 };
 static inline bool kt_scan_in_range(const struct kt_scan_query *query, float distance)
 {
     return distance >= query->lower && (distance < query->upper || query->upper == INFINITY);
 }
-/** Fills a kt_scan_query from floats or doubles: chooses the integer kernel where the values are whole and fit, computes the
- *  norm. `scratch` holds the converted vector. */
-kith_status kt_scan_prepare(const struct kt_vectors *vectors, kith_metric metric, const void *vector, kith_element element,
-                            struct kt_arena *scratch, struct kt_scan_query *out, kith_error *error);
+/** Fills a kt_scan_query from floats or doubles: chooses the integer kernel where the values are whole and
+ * fit, computes the norm. `scratch` holds the converted vector. */
+kith_status kt_scan_prepare(const struct kt_vectors *vectors, kith_metric metric, const void *vector,
+                            kith_element element, struct kt_arena *scratch, struct kt_scan_query *out,
+                            kith_error *error);
 /** Offers every row of row ids [begin, end) that is there and not null. */
-kith_status kt_scan_rows(const struct kt_vectors *vectors, const struct kt_scan_query *query, uint64_t begin, uint64_t end,
-                         struct kt_top *top, struct kt_index_stats *stats, kith_error *error);
-/** Computes the exact distance of `count` hits in place (order kept); a row that is missing or null gets NaN. */
-kith_status kt_scan_hits(const struct kt_vectors *vectors, const struct kt_scan_query *query, struct kt_hit *hits, size_t count,
-                         kith_error *error);
+kith_status kt_scan_rows(const struct kt_vectors *vectors, const struct kt_scan_query *query, uint64_t begin,
+                         uint64_t end, struct kt_top *top, struct kt_index_stats *stats, kith_error *error);
+/** Computes the exact distance of `count` hits in place (order kept); a row that is missing or null gets NaN.
+ */
+kith_status kt_scan_hits(const struct kt_vectors *vectors, const struct kt_scan_query *query,
+                         struct kt_hit *hits, size_t count, kith_error *error);
 
 #endif

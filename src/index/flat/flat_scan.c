@@ -178,8 +178,10 @@ static uint32_t first_run(const struct kt_vectors *vectors, uint64_t row)
     uint32_t low = 0, high = vectors->run_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (vectors->runs[middle].first_row + vectors->runs[middle].rows <= row) low = middle + 1;
-        else high = middle;
+        if (vectors->runs[middle].first_row + vectors->runs[middle].rows <= row)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }

@@ -14,8 +14,16 @@
  * 94 % of glove-50 (93, 87). For a zero vector under cosine, whose distance is 1 by definition and not by
  * geometry, what makes it so is added.
  *
+ * A row far from all others would pull the mean, the centroids and the codebooks so far that floats no longer
+ * tell the others apart: one of length 1e7 among 40,000 of length 3 left nothing to be found. Such outliers
+ * (far_square) teach nothing and are in no list; the file keeps them as they are and every search reads them.
+ * They are few: at most 1 % of the sample (or 64 rows) is called so at a time, unless floats cannot hold
+ * their distances. Where more are that far they are not outliers but what the column is like, and the near
+ * ones, indexed with them, may be told apart badly.
+ *
  * Always true here: the bytes written are decided by rows, plan and instruction set, whatever the number of
- * threads (a chunk is the same rows for any); a null vector is in no list; rows of a list ascend.
+ * threads (a chunk is the same rows for any); a null vector is nowhere; rows of a list, and outliers,
+ * ascend.
  */
 #include <math.h>
 
@@ -32,9 +40,15 @@ enum {
     TWO_LEVELS_FROM = 64,     /* lists */
     CODE_ITERATIONS = 15,
     WRITE_BLOCKS = 64, /* blocks in one write */
-    NO_LIST = -1       /* of a null vector */
+    NO_LIST = -1,      /* of a null vector */
+    OUTLIER = -2,
+    FAR = 64,        /* times the median square: eight times as far as half of all */
+    FAR_SHARE = 100, /* one in so many rows may be that far ... */
+    FAR_FEW = 64,    /* ... or so many, where there are not many */
+    FAR_ROUNDS = 4
 };
 static const uint64_t sample_bytes = UINT64_C(256) << 20, code_sample_bytes = UINT64_C(128) << 20;
+static const double most_square = 1e36; /* beyond, sums of a few squares leave float */
 static const float padding_correction = 3e38f;
 
 struct build {
@@ -46,6 +60,7 @@ struct build {
     float *sample; /* sample_rows * tree_dim; freed before rows are encoded */
     uint64_t sample_rows;
     float *mean;
+    double far_square; /* rows whose square is not within this are outliers */
     struct kt_centroids centroids;
     float *norms, *meso_norms;
     struct kt_tree tree;
@@ -55,7 +70,7 @@ struct build {
     uint8_t *codes;     /* of each position, code_bytes: two sub-quantisers a byte */
     float *corrections; /* of each position */
     uint32_t code_bytes;
-    uint32_t *order;      /* positions by list */
+    uint32_t *order;      /* positions by list, then the outliers */
     uint64_t *list_begin; /* lists + 1 */
     struct worker *workers;
     uint32_t worker_count;
@@ -174,34 +189,107 @@ static void drop_unusable(struct build *b, const uint8_t *usable)
     b->sample_rows = kept;
 }
 
+struct centering {
+    float *rows;
+    const float *shift;
+    uint32_t dim;
+};
+
 static kith_status center_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
                                 kith_error *error)
 {
-    struct build *b = context;
-    uint32_t dim = b->shape.tree_dim;
+    const struct centering *move = context;
     (void)worker, (void)error;
     for (uint64_t i = begin; i < end; i++)
-        for (uint32_t d = 0; d < dim; d++) b->sample[i * dim + d] -= b->mean[d];
+        for (uint32_t d = 0; d < move->dim; d++) move->rows[i * move->dim + d] -= move->shift[d];
     return KITH_OK;
 }
 
-/* Moves the origin of the sample, and of every row that is loaded from now on, near the sample's mean. */
+/* Moves the origin of the sample, and of every row that is loaded from now on, to the sample's mean. */
 static kith_status center(struct build *b, kith_error *error)
 {
     uint32_t dim = b->shape.tree_dim;
     uint64_t step = b->sample_rows / MEAN_ROWS + 1, rows = 0;
     double *sums = kt_alloc_zero(dim, sizeof *sums);
-    b->mean = kt_alloc_zero(dim, sizeof *b->mean);
-    if (!sums || !b->mean) {
+    float *shift = kt_alloc_zero(dim, sizeof *shift);
+    if (!sums || !shift) {
         kt_free(sums);
-        return kt_fail_memory(error, dim * (sizeof *sums + sizeof *b->mean));
+        kt_free(shift);
+        return kt_fail_memory(error, dim * (sizeof *sums + sizeof *shift));
     }
     for (uint64_t i = 0; i < b->sample_rows; i += step, rows++)
         for (uint32_t d = 0; d < dim; d++) sums[d] += (double)b->sample[i * dim + d];
-    for (uint32_t d = 0; rows && d < dim; d++) b->mean[d] = (float)(sums[d] / (double)rows);
+    for (uint32_t d = 0; rows && d < dim; d++) shift[d] = (float)(sums[d] / (double)rows);
+    for (uint32_t d = 0; d < dim; d++) b->mean[d] += shift[d];
+    struct centering move = { b->sample, shift, dim };
+    kith_status status =
+        kt_parallel_for(b->work, NULL, b->sample_rows, CHUNK_ROWS, center_chunk, &move, error);
     kt_free(sums);
+    kt_free(shift);
+    return status;
+}
+
+/* ---- outliers ---- */
+
+static int compare_squares(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* From what square on a row is an outlier: far beyond the median, or, where many are, far beyond all but
+ * those many. Zeros have no say, lest few other rows be left to learn from where most are zero. */
+static double far_square(const struct build *b, double *squares)
+{
+    uint32_t dim = b->shape.tree_dim;
+    uint64_t step = b->sample_rows / MEAN_ROWS + 1, count = 0;
+    if (b->shape.metric == KITH_HAMMING) return INFINITY;
+    for (uint64_t i = 0; i < b->sample_rows; i += step) {
+        double square = kt_ivf_square(b->sample + i * dim, dim);
+        if (square > 0) squares[count++] = square;
+    }
+    if (!count) return most_square;
+    qsort(squares, count, sizeof *squares, compare_squares);
+    uint64_t few = kt_min_u64(count / 2, kt_max_u64(FAR_FEW, count / FAR_SHARE));
+    double far = FAR * squares[count / 2], last = squares[count - 1 - few];
+    if (last > far) far = FAR * last;
+    return far < most_square ? far : most_square;
+}
+
+static kith_status judge_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                               kith_error *error)
+{
+    struct sampling *s = context;
+    uint32_t dim = s->build->shape.tree_dim;
+    (void)worker, (void)error;
+    for (uint64_t i = begin; i < end; i++)
+        s->usable[i] = kt_ivf_square(s->build->sample + i * dim, dim) <= s->build->far_square;
+    return KITH_OK;
+}
+
+/* Takes the outliers from the sample, first as seen from zero, then from the mean of those that are left,
+ * until none is. */
+static kith_status center_without_outliers(struct build *b, uint8_t *usable, kith_error *error)
+{
+    struct sampling s = { .build = b, .usable = usable };
+    uint64_t before = 0;
+    kith_status status = KITH_OK;
+    double *squares = kt_alloc_array(kt_min_u64(b->sample_rows, MEAN_ROWS), sizeof *squares);
+    b->mean = kt_alloc_zero(b->shape.tree_dim, sizeof *b->mean);
+    if (!squares || !b->mean)
+        status = kt_fail_memory(error, MEAN_ROWS * sizeof *squares + b->shape.tree_dim * sizeof *b->mean);
+    for (uint32_t round = 0; !status && round < FAR_ROUNDS && (round < 2 || b->sample_rows < before);
+         round++) {
+        before = b->sample_rows;
+        if (round) status = center(b, error);
+        if (status) break;
+        b->far_square = far_square(b, squares);
+        status = kt_parallel_for(b->work, NULL, b->sample_rows, CHUNK_ROWS, judge_chunk, &s, error);
+        if (!status) drop_unusable(b, usable);
+    }
+    kt_free(squares);
     b->source.mean = b->mean;
-    return kt_parallel_for(b->work, NULL, b->sample_rows, CHUNK_ROWS, center_chunk, b, error);
+    return status;
 }
 
 static uint64_t sample_wanted(const struct build *b)
@@ -232,11 +320,12 @@ static kith_status take_sample(struct build *b, kith_error *error)
     status = kt_parallel_for(b->work, "train", wanted, CHUNK_ROWS, sample_chunk, &s, error);
     if (status) goto out;
     drop_unusable(b, s.usable);
-    if (!b->sample_rows && wanted) { /* all were null: one list around zero holds what the sample missed */
+    status = center_without_outliers(b, s.usable, error);
+    if (!b->sample_rows &&
+        wanted) { /* all were null or outliers: one list around zero holds what the sample missed */
         memset(b->sample, 0, row_bytes);
         b->sample_rows = 1;
     }
-    status = center(b, error);
 out:
     kt_free(picks);
     kt_free(s.usable);
@@ -320,13 +409,20 @@ static kith_status assign_chunk(void *context, uint64_t begin, uint64_t end, uin
     struct build *b = context;
     struct worker *worker = &b->workers[number];
     uint32_t nearest[CHUNK_ROWS], count = (uint32_t)(end - begin);
+    size_t dim = b->shape.tree_dim;
+    uint8_t outlier[CHUNK_ROWS];
     kith_status status = kt_ivf_source_load(&b->source, begin, count, worker->rows, worker->there, error);
+    for (uint32_t i = 0; !status && i < count; i++) {
+        float *row = worker->rows + i * dim;
+        outlier[i] = !(kt_ivf_square(row, (uint32_t)dim) <= b->far_square);
+        if (outlier[i]) memset(row, 0, dim * sizeof *row); /* the tree needs not bear it */
+    }
     if (!status)
         status = kt_tree_nearest(&b->tree, b->shape.beam, worker->rows, count, &worker->arena, nearest, NULL,
                                  error);
     kt_arena_clear(&worker->arena);
     for (uint32_t i = 0; !status && i < count; i++)
-        b->assigned[begin + i] = worker->there[i] ? (int32_t)nearest[i] : NO_LIST;
+        b->assigned[begin + i] = !worker->there[i] ? NO_LIST : outlier[i] ? OUTLIER : (int32_t)nearest[i];
     return status;
 }
 
@@ -383,7 +479,7 @@ static kith_status encode_chunk(void *context, uint64_t begin, uint64_t end, uin
         kt_ivf_source_load(&b->source, begin, (uint32_t)(end - begin), worker->rows, worker->there, error);
     if (status) return status;
     for (uint64_t p = begin; p < end; p++)
-        if (b->assigned[p] != NO_LIST) encode_row(b, p, worker->rows + (p - begin) * b->shape.dim, worker);
+        if (b->assigned[p] >= 0) encode_row(b, p, worker->rows + (p - begin) * b->shape.dim, worker);
     return KITH_OK;
 }
 
@@ -407,11 +503,15 @@ static kith_status sort_rows(struct build *b, kith_error *error)
     if (!b->order || !b->list_begin) return kt_fail_memory(error, b->source.rows * sizeof *b->order);
     uint64_t *next = b->list_begin + 1; /* of list i at next[i], which in the end is list i's end */
     for (uint64_t p = 0; p < b->source.rows; p++)
-        if (b->assigned[p] != NO_LIST) next[b->assigned[p] + 1]++;
+        if (b->assigned[p] >= 0) next[b->assigned[p] + 1]++;
     for (uint32_t i = 0; i < lists; i++) next[i + 1] += next[i];
-    b->shape.rows = next[lists];
+    uint64_t all = next[lists];
     for (uint64_t p = 0; p < b->source.rows; p++)
-        if (b->assigned[p] != NO_LIST) b->order[next[b->assigned[p]]++] = (uint32_t)p;
+        if (b->assigned[p] == OUTLIER) b->order[all++] = (uint32_t)p;
+    b->shape.rows = all;
+    b->shape.outliers = all - next[lists];
+    for (uint64_t p = 0; p < b->source.rows; p++)
+        if (b->assigned[p] >= 0) b->order[next[b->assigned[p]]++] = (uint32_t)p;
     for (uint32_t i = 0; i < lists; i++)
         b->shape.blocks +=
             kt_round_up(b->list_begin[i + 1] - b->list_begin[i], KT_BLOCK_ROWS) / KT_BLOCK_ROWS;
@@ -458,25 +558,31 @@ static kith_status raw_block(const struct build *b, const uint32_t *positions, u
     return KITH_OK;
 }
 
-/* One list, WRITE_BLOCKS blocks at a time. */
-static kith_status write_list(const struct build *b, uint32_t list, uint8_t *codes, uint8_t *blocks,
-                              struct kt_sink *sink, kith_error *error)
+struct writing {
+    struct kt_sink *sink;
+    uint8_t *codes;  /* of one block */
+    uint8_t *blocks; /* WRITE_BLOCKS of the larger kind */
+};
+
+/* The rows order[at] .. order[end - 1], one list or the outliers, WRITE_BLOCKS blocks at a time. */
+static kith_status write_rows(const struct build *b, uint64_t at, uint64_t end, bool coded,
+                              const struct writing *w, kith_error *error)
 {
-    uint64_t at = b->list_begin[list], end = b->list_begin[list + 1];
+    uint64_t block_bytes = coded ? b->layout.block_bytes : b->layout.row_block_bytes;
     kith_status status = KITH_OK;
     while (!status && at < end) {
         uint32_t filled = 0;
         for (; !status && filled < WRITE_BLOCKS && at < end; filled++) {
             uint32_t count = (uint32_t)kt_min_u64(KT_BLOCK_ROWS, end - at);
-            uint8_t *block = blocks + filled * b->layout.block_bytes;
-            memset(block, 0, b->layout.block_bytes);
-            if (b->shape.pq)
-                code_block(b, b->order + at, count, codes, block);
+            uint8_t *block = w->blocks + filled * block_bytes;
+            memset(block, 0, block_bytes);
+            if (coded)
+                code_block(b, b->order + at, count, w->codes, block);
             else
                 status = raw_block(b, b->order + at, count, block, error);
             at += count;
         }
-        if (!status) status = kt_sink_write(sink, blocks, filled * b->layout.block_bytes, error);
+        if (!status) status = kt_sink_write(w->sink, w->blocks, filled * block_bytes, error);
         if (!status) status = kt_work_tick(b->work, "write", at, b->shape.rows, error);
     }
     return status;
@@ -485,14 +591,16 @@ static kith_status write_list(const struct build *b, uint32_t list, uint8_t *cod
 static kith_status write_lists(struct build *b, struct kt_sink *sink, kith_error *error)
 {
     size_t code_bytes = (size_t)KT_BLOCK_ROWS * (b->shape.tables + 1);
-    uint8_t *blocks = kt_alloc_aligned(WRITE_BLOCKS * b->layout.block_bytes);
-    uint8_t *codes = kt_alloc(code_bytes);
+    uint64_t block_bytes = b->shape.outliers ? kt_max_u64(b->layout.block_bytes, b->layout.row_block_bytes)
+                                             : b->layout.block_bytes;
+    struct writing w = { sink, kt_alloc(code_bytes), kt_alloc_aligned(WRITE_BLOCKS * block_bytes) };
     kith_status status =
-        blocks && codes ? KITH_OK : kt_fail_memory(error, WRITE_BLOCKS * b->layout.block_bytes + code_bytes);
+        w.blocks && w.codes ? KITH_OK : kt_fail_memory(error, WRITE_BLOCKS * block_bytes + code_bytes);
     for (uint32_t i = 0; !status && i < b->shape.lists; i++)
-        status = write_list(b, i, codes, blocks, sink, error);
-    kt_free(blocks);
-    kt_free(codes);
+        status = write_rows(b, b->list_begin[i], b->list_begin[i + 1], b->shape.pq, &w, error);
+    if (!status) status = write_rows(b, b->shape.rows - b->shape.outliers, b->shape.rows, false, &w, error);
+    kt_free(w.blocks);
+    kt_free(w.codes);
     return status;
 }
 
@@ -515,7 +623,7 @@ static kith_status write_index(struct build *b, struct kt_sink *sink, kith_error
 static kith_status describe(const struct build *b, json_t **meta, kith_error *error)
 {
     const struct ivf_shape *s = &b->shape;
-    char note[256] = "", codes[128] = "";
+    char note[256] = "", codes[128] = "", outliers[128] = "";
     if (s->lists < b->plan->num_partitions)
         snprintf(note, sizeof note,
                  "%u partitions of the %u asked for: %llu training rows hold no more different vectors",
@@ -523,9 +631,12 @@ static kith_status describe(const struct build *b, json_t **meta, kith_error *er
     if (s->pq && s->bits == 8)
         snprintf(codes, sizeof codes, "%s8-bit codes are stored as %u sub-quantisers of 4 bits",
                  *note ? "; " : "", s->tables);
-    json_t *made = json_pack("{s:I, s:I, s:I, s:I, s:s+}", "partitions", (json_int_t)s->lists, "sub_vectors",
+    if (s->outliers)
+        snprintf(outliers, sizeof outliers, "%s%llu rows far from all others are read by every search",
+                 *note || *codes ? "; " : "", (unsigned long long)s->outliers);
+    json_t *made = json_pack("{s:I, s:I, s:I, s:I, s:s++}", "partitions", (json_int_t)s->lists, "sub_vectors",
                              (json_int_t)s->sub_vectors, "bits", (json_int_t)s->bits, "rows",
-                             (json_int_t)s->rows, "note", note, codes);
+                             (json_int_t)s->rows, "note", note, codes, outliers);
     if (!made) return kt_fail_memory(error, sizeof note);
     *meta = made;
     return KITH_OK;

@@ -78,12 +78,15 @@ kith_status kt_ivf_plan_pq(struct kt_index_plan *plan, uint32_t dim, kith_elemen
     if (plan->num_bits != 0 && plan->num_bits != 4 && plan->num_bits != 8)
         return kt_fail(error, KITH_INVALID, "num_bits is %u; IVF_PQ has 4 or 8 bits a sub-vector",
                        plan->num_bits);
+    if (plan->num_sub_vectors > dim)
+        return kt_fail(error, KITH_INVALID,
+                       "num_sub_vectors is %u, more than the dimension, %u; it must divide it",
+                       plan->num_sub_vectors, dim);
     if (plan->num_sub_vectors && dim % plan->num_sub_vectors != 0)
         return kt_fail(error, KITH_INVALID,
                        "num_sub_vectors is %u, which does not divide the dimension %u; %u and %u do",
-                       plan->num_sub_vectors, dim,
-                       divisor_towards(dim, kt_min_u32(plan->num_sub_vectors, dim), -1),
-                       divisor_towards(dim, kt_min_u32(plan->num_sub_vectors, dim), 1));
+                       plan->num_sub_vectors, dim, divisor_towards(dim, plan->num_sub_vectors, -1),
+                       divisor_towards(dim, plan->num_sub_vectors, 1));
     status = plan_lists(plan, rows, error);
     if (status) return status;
     plan->type = KITH_IVF_PQ;

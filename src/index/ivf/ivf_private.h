@@ -18,17 +18,19 @@ struct ivf_shape {
     uint32_t bits;
     uint32_t lists;
     uint32_t mesos;
-    uint32_t beam; /* meso clusters that assigning a row looked into */
-    uint64_t rows;
+    uint32_t beam;     /* meso clusters that assigning a row looked into */
+    uint64_t rows;     /* of all lists, and the outliers */
+    uint64_t outliers; /* rows that are in no list: every search reads them as they are */
     uint64_t base_row; /* rows are stored as u32 from here */
     uint64_t row_span; /* every stored offset is below this */
     uint64_t blocks;
 };
 
 struct ivf_layout { /* byte offsets in the file; sizes where they are used twice */
-    uint64_t mean, meso, meso_norms, meso_begin, centroids, norms, codebook, directory, lists, end;
-    uint64_t block_bytes;
-    uint64_t codes_bytes; /* in a block, padded: where the corrections begin */
+    uint64_t mean, meso, meso_norms, meso_begin, centroids, norms, codebook, directory, lists, outliers, end;
+    uint64_t block_bytes;     /* of a list */
+    uint64_t row_block_bytes; /* of outliers, and of a list without codes */
+    uint64_t codes_bytes;     /* in a block, padded: where the corrections begin */
 };
 void kt_ivf_layout(const struct ivf_shape *shape, struct ivf_layout *out);
 
@@ -84,6 +86,8 @@ kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, 
                                uint8_t *there, kith_error *error);
 /** One vector of dim floats, as given by a user, the same way. `out` has tree_dim floats. */
 void kt_ivf_to_tree(const float *vector, uint32_t dim, kith_metric metric, const float *mean, float *out);
+/** The square of a row's length, where a float cannot hold it too; NaN or infinite only where the row is. */
+double kt_ivf_square(const float *row, uint32_t tree_dim);
 uint32_t kt_ivf_tree_dim(uint32_t dim, kith_metric metric);
 
 /* ---- the operations ---- */

@@ -5,6 +5,10 @@
  * The mean goes because every later step loses digits to it: ranking by |c|^2 - 2 x.c, and above all the byte
  * table of a query, whose scale would be spent on the part that is the same for every row.
  *
+ * A row may be so long or so short that a float does not hold the square of its length. Where the metric is
+ * cosine it is brought near one first, by a power of two, which changes none of its digits; so only zero has
+ * no direction.
+ *
  * Rows and queries take the same steps in the same order, so that a row asked for as a query falls on itself.
  */
 #include "index/ivf/ivf_private.h"
@@ -23,10 +27,39 @@ static void take_mean(const float *mean, uint32_t tree_dim, float *row)
     for (uint32_t d = 0; mean && d < tree_dim; d++) row[d] -= mean[d];
 }
 
+/* Whether the square of a length lost nothing to the range of float. */
+static bool well_inside(float square)
+{
+    return square >= 1e-24f && square <= 1e30f;
+}
+
+double kt_ivf_square(const float *row, uint32_t tree_dim)
+{
+    float square = kt_kernels()->norm[KITH_F32](row, tree_dim);
+    if (well_inside(square)) return (double)square;
+    double sum = 0;
+    for (uint32_t d = 0; d < tree_dim; d++) sum += (double)row[d] * (double)row[d];
+    return sum;
+}
+
+/* Scales a row by a power of two until its largest number is between a half and one. */
+static void bring_near_one(float *row, uint32_t dim)
+{
+    float largest = 0;
+    int exponent = 0;
+    for (uint32_t d = 0; d < dim; d++) largest = fmaxf(largest, fabsf(row[d]));
+    if (isfinite(largest)) (void)frexpf(largest, &exponent);
+    for (uint32_t d = 0; d < dim; d++) row[d] = ldexpf(row[d], -exponent);
+}
+
 static void make_unit(float *row, uint32_t dim)
 {
-    float norm = sqrtf(kt_kernels()->norm[KITH_F32](row, dim));
-    float scale = norm > 0 ? 1.0f / norm : 0.0f;
+    float square = kt_kernels()->norm[KITH_F32](row, dim);
+    if (!well_inside(square)) {
+        bring_near_one(row, dim);
+        square = kt_kernels()->norm[KITH_F32](row, dim);
+    }
+    float scale = square > 0 ? 1.0f / sqrtf(square) : 0.0f;
     for (uint32_t d = 0; d < dim; d++) row[d] *= scale;
 }
 

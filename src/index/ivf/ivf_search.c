@@ -13,6 +13,8 @@
  * are; nearly all blocks end there. Without codes the kernel of the column computes the distances of the
  * stored rows: they are exact.
  *
+ * Outliers (ivf_build.c) are read as they are by every search, after the lists, when few pass the bound.
+ *
  * dot ranks lists by the inner product with their centroids, though they were made by l2: lists of long rows
  * are found, but one long row in a short list may be missed. Clustering for inner products (rows augmented to
  * one length) has its place in ivf_rows.c, where rows become what the tree sees.
@@ -28,11 +30,11 @@
 enum {
     DEFAULT_PROBES = 40, /* recall@10 0.95 on real text embeddings, where 20 gave 0.90 */
     DEFAULT_SHARE = 64,  /* and one in 64 of all lists */
-    FLAT_COARSE = 1024, /* up to so many lists all are ranked */
-    COARSE_FACTOR = 4,  /* above: at least so many lists are ranked for each one visited */
-    SCAN_BLOCKS = 64,   /* blocks of one kernel call: 4 KiB of sums */
-    MOST_TABLES = 256,  /* of one kernel call */
-    AHEAD_LINES = 16    /* cache lines of the next list asked for while this one is scanned */
+    FLAT_COARSE = 1024,  /* up to so many lists all are ranked */
+    COARSE_FACTOR = 4,   /* above: at least so many lists are ranked for each one visited */
+    SCAN_BLOCKS = 64,    /* blocks of one kernel call: 4 KiB of sums */
+    MOST_TABLES = 256,   /* of one kernel call */
+    AHEAD_LINES = 16     /* cache lines of the next list asked for while this one is scanned */
 };
 
 struct probe {
@@ -50,7 +52,7 @@ struct search {
     const float *vector; /* as the tree sees it; for dot without the mean taken off */
     float mean_product;  /* dot: q.m */
     struct kt_pq_query table;
-    struct kt_scan_query exact; /* without codes */
+    struct kt_scan_query exact; /* for stored rows */
     kt_distance_fn exact_distance;
     uint64_t rows; /* scanned */
 };
@@ -91,7 +93,8 @@ static kith_status prepare(struct search *s)
     kt_ivf_to_tree(s->query->vector, shape->dim, shape->metric, dot ? NULL : s->index->mean, vector);
     s->vector = vector;
     for (uint32_t d = 0; dot && d < shape->tree_dim; d++) s->mean_product += vector[d] * s->index->mean[d];
-    return shape->pq ? prepare_codes(s) : prepare_exact(s);
+    kith_status status = shape->pq ? prepare_codes(s) : KITH_OK;
+    return status || (shape->pq && !shape->outliers) ? status : prepare_exact(s);
 }
 
 /* ---- ranking lists ---- */
@@ -243,19 +246,38 @@ static kith_status scan_stored(struct search *s, const uint8_t *blocks, uint32_t
 {
     float distances[KT_BLOCK_ROWS];
     for (uint32_t at = 0; at < rows; at += KT_BLOCK_ROWS) {
-        const uint8_t *block = blocks + at / KT_BLOCK_ROWS * s->index->layout.block_bytes;
+        const uint8_t *block = blocks + at / KT_BLOCK_ROWS * s->index->layout.row_block_bytes;
         uint32_t lanes = kt_min_u32(KT_BLOCK_ROWS, rows - at);
         float bound = kt_top_bound(s->top);
         s->exact_distance(s->exact.vector, s->exact.norm, block + KT_BLOCK_ROWS * sizeof(uint32_t),
                           s->index->shape.dim, lanes, distances);
         for (uint32_t i = 0; i < lanes; i++) {
-            if (!(distances[i] <= bound)) continue;
-            kith_status status = offer(s, distances[i], kt_get_u32(block + 4 * i));
+            float distance = isnan(distances[i]) ? INFINITY : distances[i]; /* no number, and yet a row */
+            if (!(distance <= bound)) continue;
+            kith_status status = offer(s, distance, kt_get_u32(block + 4 * i));
             if (status) return status;
             bound = kt_top_bound(s->top);
         }
     }
     return KITH_OK;
+}
+
+static kith_status scan_outliers(struct search *s)
+{
+    const struct ivf_layout *layout = &s->index->layout;
+    uint64_t outliers = s->index->shape.outliers, at = layout->outliers;
+    kith_status status = KITH_OK;
+    for (uint64_t done = 0; !status && done < outliers; done += SCAN_BLOCKS * KT_BLOCK_ROWS) {
+        const uint8_t *blocks = NULL;
+        uint32_t rows = (uint32_t)kt_min_u64(outliers - done, SCAN_BLOCKS * KT_BLOCK_ROWS);
+        uint64_t bytes = kt_round_up(rows, KT_BLOCK_ROWS) / KT_BLOCK_ROWS * layout->row_block_bytes;
+        status = kt_view(s->index->file, at, bytes, &blocks, s->error);
+        if (!status) status = scan_stored(s, blocks, rows);
+        s->stats->rows += rows;
+        s->stats->bytes += bytes;
+        at += bytes;
+    }
+    return status;
 }
 
 /* Lends the blocks of a list and asks for their first lines; NULL for an empty list. */
@@ -346,5 +368,5 @@ kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors 
     if (!status) status = rank_lists(&s, least, least >= index->shape.lists, &probes, &count);
     if (!status) status = scan_probes(&s, probes, 0, count, UINT64_MAX);
     if (!status && most > count && s.rows < query->candidates) status = scan_further(&s, probes, count, most);
-    return status;
+    return status ? status : scan_outliers(&s);
 }

@@ -15,11 +15,12 @@
  *         44     4  lists
  *         48     4  meso clusters
  *         52     4  beam: meso clusters that were looked into when a row was given its list
- *         56     8  rows
+ *         56     8  rows, the outliers among them
  *         64     8  base row id
  *         72     8  row span: every row offset is below this, and this at most 2^32
  *         80     8  blocks of all lists
- *         88    40  zero
+ *         88     8  outliers: rows in no list
+ *         96    32  zero
  *
  *   Then, each from a multiple of 64 on, zero bytes between:
  *     mean              f32 x tree dim          taken off every row and query before the tree sees it
@@ -28,9 +29,11 @@
  *     meso begin        u32 x (meso + 1)        meso cluster m has the lists [begin[m], begin[m + 1])
  *     centroids         f32 x lists x tree dim
  *     their squares     f32 x lists
- *     codebook          f32 x 16 x dim          only with codes: of sub-quantiser t, 16 rows of its width,
- * from 16 * begin(t) directory         16 x lists              u64 number of the first block, u32 rows, u32
- * zero lists             blocks, one list after another, those of one meso cluster side by side
+ *     codebook          f32 x 16 x dim          only with codes: 16 rows of its
+ *                                               width for sub-quantiser t, from 16 * begin(t)
+ *     directory         16 x lists              u64 number of the first block, u32 rows, u32 zero
+ *     lists             blocks, one list after another, those of one meso cluster side by side
+ *     outliers          blocks without codes, whatever the lists have
  *
  *   A block holds 32 rows of one list; the last block of a list may hold fewer, its other lanes are padding.
  *     with codes:   codes, 16 * tables bytes in fast-scan order (kernels.h), zeros up to a multiple of 64
@@ -81,9 +84,10 @@ void kt_ivf_layout(const struct ivf_shape *s, struct ivf_layout *out)
     out->lists = at;
     out->codes_bytes = s->pq ? kt_round_up((uint64_t)s->tables * 16, ALIGN) : 0;
     uint64_t rows = kt_round_up(KT_BLOCK_ROWS * (uint64_t)s->dim * kt_element_bytes(s->element), ALIGN);
-    out->block_bytes = s->pq ? out->codes_bytes + 2 * KT_BLOCK_ROWS * sizeof(uint32_t)
-                             : KT_BLOCK_ROWS * sizeof(uint32_t) + rows;
-    out->end = out->lists + s->blocks * out->block_bytes;
+    out->row_block_bytes = KT_BLOCK_ROWS * sizeof(uint32_t) + rows;
+    out->block_bytes = s->pq ? out->codes_bytes + 2 * KT_BLOCK_ROWS * sizeof(uint32_t) : out->row_block_bytes;
+    out->outliers = out->lists + s->blocks * out->block_bytes;
+    out->end = out->outliers + kt_round_up(s->outliers, KT_BLOCK_ROWS) / KT_BLOCK_ROWS * out->row_block_bytes;
 }
 
 struct ivf_list kt_ivf_list(const struct kt_index *index, uint32_t list)
@@ -105,6 +109,7 @@ static void encode_header(const struct ivf_shape *s, uint8_t *p)
     kt_put_u64(p + 64, s->base_row);
     kt_put_u64(p + 72, s->row_span);
     kt_put_u64(p + 80, s->blocks);
+    kt_put_u64(p + 88, s->outliers);
 }
 
 static kith_status write_section(struct kt_sink *sink, const void *bytes, size_t count, kith_error *error)
@@ -206,7 +211,8 @@ static kith_status decode_header(const struct kt_view_file *file, const uint8_t 
                              .rows = kt_get_u64(p + 56),
                              .base_row = kt_get_u64(p + 64),
                              .row_span = kt_get_u64(p + 72),
-                             .blocks = kt_get_u64(p + 80) };
+                             .blocks = kt_get_u64(p + 80),
+                             .outliers = kt_get_u64(p + 88) };
     return KITH_OK;
 }
 
@@ -224,6 +230,7 @@ static kith_status check_shape(const struct kt_view_file *file, const struct ivf
     if (s->base_row > UINT64_MAX - s->row_span)
         return corrupt(file, "base row", s->base_row, UINT64_MAX - s->row_span, error);
     if (s->rows > s->row_span) return corrupt(file, "rows", s->rows, s->row_span, error);
+    if (s->outliers > s->rows) return corrupt(file, "outliers", s->outliers, s->rows, error);
     if (s->blocks > most_blocks) return corrupt(file, "blocks", s->blocks, most_blocks, error);
     bool known =
         kt_kernels()->distance[s->metric][s->element] != NULL && !(s->pq && s->metric == KITH_HAMMING);
@@ -253,7 +260,8 @@ static kith_status check_directory(const struct kt_index *index, kith_error *err
         if (block > s->blocks) return corrupt(index->file, "the end of a list", block, s->blocks, error);
     }
     if (block != s->blocks) return corrupt(index->file, "blocks", s->blocks, block, error);
-    if (rows != s->rows) return corrupt(index->file, "rows", s->rows, rows, error);
+    if (rows != s->rows - s->outliers)
+        return corrupt(index->file, "rows of all lists", rows, s->rows - s->outliers, error);
     const uint32_t *begin = index->tree.meso_begin;
     for (uint32_t m = 0; m < s->mesos; m++)
         if (begin[m] > begin[m + 1])

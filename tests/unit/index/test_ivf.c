@@ -414,6 +414,199 @@ static void zero_vectors_do_not_crowd_out_candidates_under_cosine(void **state)
     column_release(&c);
 }
 
+/* ---- rows far from all others ---- */
+
+enum { FAR_ROWS = 8000, FAR_DIM = 32, FAR_ASKED = 100 };
+
+/* Uniform rows in [0, 1); those after FAR_ROWS only ask. */
+static void uniform_column(struct column *c, kith_element element)
+{
+    struct kt_random random = { seed };
+    size_t count = (size_t)(FAR_ROWS + FAR_ASKED) * FAR_DIM;
+    uint8_t *data = kt_alloc_aligned(count * kt_element_bytes(element));
+    assert_non_null(data);
+    for (size_t i = 0; i < count; i++) {
+        float value = kt_random_float(&random);
+        if (element == KITH_F32)
+            ((float *)(void *)data)[i] = value;
+        else
+            ((double *)(void *)data)[i] = (double)value;
+    }
+    column_init(c, data, FAR_ROWS + FAR_ASKED, FAR_DIM, element);
+    c->rows = c->runs[0].rows = FAR_ROWS;
+}
+
+static void set_row(struct column *c, uint64_t row, float value)
+{
+    for (size_t d = 0; d < FAR_DIM; d++) ((float *)(void *)c->data)[row * FAR_DIM + d] = value;
+}
+
+static void found_by_its_own_vector(const struct column *c, const struct built *b, uint64_t row)
+{
+    float query[FAR_DIM];
+    struct kt_hit hit;
+    struct kt_index_query ask = { .vector = query, .metric = b->plan.metric, .candidates = 1 };
+    column_floats(c, row, query);
+    if (index_hits(b, &ask, &hit, NULL) != 1 || hit.row != row)
+        fail_msg("row %llu, which begins with %g, is not found", (unsigned long long)row, (double)query[0]);
+}
+
+static double far_recall(const struct column *c, const struct built *b)
+{
+    return recall_of(c, b, (const float *)(const void *)c->data + FAR_ROWS * FAR_DIM, FAR_ASKED,
+                     (struct kt_index_query){ .metric = b->plan.metric, .candidates = 200 });
+}
+
+static void outliers_are_found_and_hide_no_other_row(void **state)
+{
+    static const struct {
+        kith_metric metric;
+        uint64_t outliers;
+        float value;
+    } cases[] = { { KITH_L2, 1, 1e5f },     { KITH_L2, 1, 1e7f },     { KITH_L2, 1, 1e10f },
+                  { KITH_L2, 1, 1e25f },    { KITH_L2, 1, -3e38f },   { KITH_L2, 12, 1e10f },
+                  { KITH_L2, 70, 1e6f },    { KITH_L2, 1000, 1e30f }, { KITH_DOT, 5, -1e10f },
+                  { KITH_COSINE, 5, 1e25f } };
+    struct column c;
+    double without[KITH_DOT + 1];
+    (void)state;
+    for (int metric = KITH_L2; metric <= KITH_DOT; metric++) {
+        uniform_column(&c, KITH_F32);
+        struct built b = build(&c, plan_of(KITH_IVF_PQ, (kith_metric)metric, 0), 0);
+        without[metric] = far_recall(&c, &b);
+        built_release(&b);
+        column_release(&c);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t count = cases[i].outliers, step = FAR_ROWS / count;
+        uniform_column(&c, KITH_F32);
+        for (uint64_t o = 0; o < count; o++)
+            set_row(&c, o * step + 7, cases[i].value * (1.0f - 0.5f * (float)o / (float)count));
+        struct built b = build(&c, plan_of(KITH_IVF_PQ, cases[i].metric, 0), 0);
+        assert_int_equal(meta_number(&b, "rows"), FAR_ROWS);
+        double recall = far_recall(&c, &b);
+        if (recall < without[cases[i].metric] - 0.02)
+            fail_msg("case %zu: recall %.3f, without outliers %.3f", i, recall, without[cases[i].metric]);
+        for (uint64_t o = 0; cases[i].metric == KITH_L2 && o < count; o += 1 + count / 50)
+            found_by_its_own_vector(&c, &b, o * step + 7);
+        built_release(&b);
+        column_release(&c);
+    }
+}
+
+/* Far from a place that is itself far from zero. */
+static void outliers_are_seen_from_the_mean(void **state)
+{
+    struct column c;
+    double recall[2];
+    (void)state;
+    for (int far = 0; far < 2; far++) {
+        uniform_column(&c, KITH_F32);
+        for (size_t i = 0; i < (size_t)(FAR_ROWS + FAR_ASKED) * FAR_DIM; i++)
+            ((float *)(void *)c.data)[i] += 1e3f;
+        for (uint64_t o = 0; far && o < 60; o++) set_row(&c, 130 * o, 5e3f + (float)o);
+        struct built b = build(&c, plan_of(KITH_IVF_PQ, KITH_L2, 0), 0);
+        recall[far] = far_recall(&c, &b);
+        for (uint64_t o = 0; far && o < 60; o++) found_by_its_own_vector(&c, &b, 130 * o);
+        built_release(&b);
+        column_release(&c);
+    }
+    if (recall[1] < recall[0] - 0.02) fail_msg("recall %.3f, without outliers %.3f", recall[1], recall[0]);
+}
+
+static void rows_are_found_where_all_are_huge(void **state)
+{
+    static const float factors[] = { 1e15f, 1e18f, 1e25f };
+    static const kith_index_type types[] = { KITH_IVF_PQ, KITH_IVF_FLAT };
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        struct column c;
+        uniform_column(&c, KITH_F32);
+        for (size_t j = 0; j < (size_t)(FAR_ROWS + FAR_ASKED) * FAR_DIM; j++)
+            ((float *)(void *)c.data)[j] *= factors[i / 2];
+        struct built b = build(&c, plan_of(types[i % 2], KITH_L2, 0), 0);
+        assert_int_equal(meta_number(&b, "rows"), FAR_ROWS);
+        for (uint64_t r = 0; r < FAR_ROWS; r += 997) found_by_its_own_vector(&c, &b, r);
+        built_release(&b);
+        column_release(&c);
+    }
+}
+
+/* Numbers that leave float, whose distances are no numbers: all rows are offered all the same. */
+static void rows_beyond_float_never_vanish(void **state)
+{
+    (void)state;
+    for (int metric = KITH_L2; metric <= KITH_DOT; metric++) {
+        struct column c;
+        uniform_column(&c, KITH_F64);
+        for (size_t d = 0; d < FAR_DIM; d++)
+            ((double *)(void *)c.data)[5 * FAR_DIM + d] = d % 2 ? 1e300 : -1e300;
+        struct built b = build(&c, plan_of(KITH_IVF_PQ, (kith_metric)metric, 16), 0);
+        float query[FAR_DIM];
+        struct kt_hit *hits = kt_alloc_array(FAR_ROWS, sizeof *hits);
+        uint32_t seen = 0;
+        column_floats(&c, FAR_ROWS, query);
+        struct kt_index_query ask = {
+            .vector = query, .metric = (kith_metric)metric, .candidates = FAR_ROWS, .nprobes = 16
+        };
+        assert_int_equal(index_hits(&b, &ask, hits, NULL), FAR_ROWS);
+        for (int i = 0; i < FAR_ROWS; i++) seen += hits[i].row == 5;
+        assert_int_equal(seen, 1);
+        kt_free(hits);
+        built_release(&b);
+        column_release(&c);
+    }
+}
+
+/* Under cosine a length is nothing, be its square beyond float or below it. */
+static void any_length_has_a_direction_under_cosine(void **state)
+{
+    static const float factors[] = { 1e-38f, 1e-25f, 1e20f, 1e25f, 1e38f };
+    (void)state;
+    for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) {
+        struct column plain, scaled;
+        struct kt_hit hits[2][10];
+        uniform_column(&plain, KITH_F32);
+        uniform_column(&scaled, KITH_F32);
+        for (size_t j = 0; j < (size_t)FAR_ROWS * FAR_DIM; j++)
+            ((float *)(void *)scaled.data)[j] *= factors[i];
+        struct built a = build(&plain, plan_of(KITH_IVF_PQ, KITH_COSINE, 16), 0),
+                     b = build(&scaled, plan_of(KITH_IVF_PQ, KITH_COSINE, 16), 0);
+        uint32_t same = 0;
+        for (int q = 0; q < FAR_ASKED; q++) {
+            struct kt_index_query ask = { .vector = (float *)(void *)plain.data + (FAR_ROWS + q) * FAR_DIM,
+                                          .metric = KITH_COSINE,
+                                          .candidates = 10 };
+            assert_int_equal(index_hits(&a, &ask, hits[0], NULL), 10);
+            assert_int_equal(index_hits(&b, &ask, hits[1], NULL), 10);
+            for (int x = 0; x < 10; x++)
+                for (int y = 0; y < 10; y++) same += hits[0][x].row == hits[1][y].row;
+        }
+        if (same < FAR_ASKED * 7)
+            fail_msg("factor %g: only %u candidates are the same", (double)factors[i], same);
+        built_release(&a);
+        built_release(&b);
+        column_release(&plain);
+        column_release(&scaled);
+    }
+}
+
+static void outliers_are_the_same_file_for_any_threads(void **state)
+{
+    struct column c;
+    (void)state;
+    uniform_column(&c, KITH_F32);
+    for (uint64_t o = 0; o < 80; o++) set_row(&c, o * 100, 1e6f + (float)o);
+    struct built a = build(&c, plan_of(KITH_IVF_PQ, KITH_L2, 70), 1),
+                 b = build(&c, plan_of(KITH_IVF_PQ, KITH_L2, 70), 3);
+    assert_int_equal(kt_get_u64(a.bytes + 88), 80);
+    assert_int_equal(a.size, b.size);
+    assert_memory_equal(a.bytes, b.bytes, a.size);
+    built_release(&a);
+    built_release(&b);
+    column_release(&c);
+}
+
 /* ---- cancelling, running out of memory is tested where everything is (tests/unit/api) ---- */
 
 static int refuse_at(const kith_progress *progress, void *user)
@@ -511,6 +704,12 @@ int main(void)
         cmocka_unit_test(no_rows_make_an_index_without_lists),
         cmocka_unit_test(duplicates_by_the_thousand_are_all_kept),
         cmocka_unit_test(zero_vectors_do_not_crowd_out_candidates_under_cosine),
+        cmocka_unit_test(outliers_are_found_and_hide_no_other_row),
+        cmocka_unit_test(outliers_are_seen_from_the_mean),
+        cmocka_unit_test(rows_are_found_where_all_are_huge),
+        cmocka_unit_test(rows_beyond_float_never_vanish),
+        cmocka_unit_test(any_length_has_a_direction_under_cosine),
+        cmocka_unit_test(outliers_are_the_same_file_for_any_threads),
         cmocka_unit_test(a_build_can_be_cancelled_in_every_stage),
         cmocka_unit_test(real_rows_are_found),
     };

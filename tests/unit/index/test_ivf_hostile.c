@@ -83,7 +83,7 @@ static void every_field_of_the_header_bears_extremes(void **state)
     struct built b = example(KITH_IVF_PQ, &c);
     uint8_t saved[128];
     memcpy(saved, b.bytes, sizeof saved);
-    for (size_t at = 8; at < 88; at += at < 56 ? 4 : 8) {
+    for (size_t at = 8; at < 96; at += at < 56 ? 4 : 8) {
         for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
             if (at < 56)
                 kt_put_u32(b.bytes + at, (uint32_t)extremes[e]);
@@ -92,6 +92,35 @@ static void every_field_of_the_header_bears_extremes(void **state)
             use(b.ops, b.bytes, b.size, 17, KITH_L2);
             memcpy(b.bytes, saved, sizeof saved);
         }
+    }
+    built_release(&b);
+    column_release(&c);
+}
+
+/* An index with outliers, of which the header says other numbers. */
+static void outliers_bear_extremes(void **state)
+{
+    static const uint64_t extremes[] = { 0, 1, 4, 5, 6, 600, 601, UINT64_C(1) << 32, UINT64_MAX };
+    struct column c;
+    (void)state;
+    column_init(&c, random_numbers(600, 17, KITH_F32, 30, seed), 600, 17, KITH_F32);
+    for (size_t i = 0; i < 5; i++) ((float *)(void *)c.data)[i * 100 * 17] = 1e20f;
+    struct built b =
+        build(&c, (struct kt_index_plan){ .type = KITH_IVF_PQ, .num_partitions = 20, .seed = seed }, 0);
+    assert_int_equal(kt_get_u64(b.bytes + 88), 5);
+    for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
+        kt_put_u64(b.bytes + 88, extremes[e]);
+        use(b.ops, b.bytes, b.size, 17, KITH_L2);
+        kt_put_u64(b.bytes + 56, 595 + extremes[e]); /* and rows that go with it */
+        use(b.ops, b.bytes, b.size, 17, KITH_L2);
+        kt_put_u64(b.bytes + 56, 600);
+    }
+    kt_put_u64(b.bytes + 88, 5);
+    for (size_t at = b.size - 3 * 1024; at < b.size; at += 4) { /* the outliers' own block */
+        uint32_t saved = kt_get_u32(b.bytes + at);
+        kt_put_u32(b.bytes + at, UINT32_MAX);
+        use(b.ops, b.bytes, b.size, 17, KITH_L2);
+        kt_put_u32(b.bytes + at, saved);
     }
     built_release(&b);
     column_release(&c);
@@ -149,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_change_is_refused_or_harmless),
         cmocka_unit_test(every_field_of_the_header_bears_extremes),
+        cmocka_unit_test(outliers_bear_extremes),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
         cmocka_unit_test(a_row_beyond_the_span_is_corrupt_and_named),
     };
