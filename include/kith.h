@@ -38,21 +38,21 @@ extern "C" {
 /** Declares an option struct with every field at its default:
  *  `kith_query query = KITH_INIT(kith_query);` */
 #ifdef __cplusplus
-#define KITH_INIT(type) (type{sizeof(type)})
+#define KITH_INIT(type) (type{ sizeof(type) })
 #else
-#define KITH_INIT(type) ((type){.struct_size = sizeof(type)})
+#define KITH_INIT(type) ((type){ .struct_size = sizeof(type) })
 #endif
 
 /* ---- failing ------------------------------------------------------------------------------- */
 
 typedef enum kith_status {
     KITH_OK = 0,
-    KITH_INVALID,     /* an argument cannot be meant so; nothing was done */
-    KITH_NOT_FOUND,   /* no such table, column, index or version */
-    KITH_EXISTS,      /* a table or index of that name is there already */
-    KITH_TYPE,        /* the data's types do not fit the table's */
-    KITH_IO,          /* the operating system refused: full disk, no permission, broken medium */
-    KITH_CORRUPT,     /* bytes read are not the bytes written; the message names file and block */
+    KITH_INVALID,   /* an argument cannot be meant so; nothing was done */
+    KITH_NOT_FOUND, /* no such table, column, index or version */
+    KITH_EXISTS,    /* a table or index of that name is there already */
+    KITH_TYPE,      /* the data's types do not fit the table's */
+    KITH_IO,        /* the operating system refused: full disk, no permission, broken medium */
+    KITH_CORRUPT,   /* bytes read are not the bytes written; the message names file and block */
     KITH_NO_MEMORY,
     KITH_CONFLICT,    /* another writer changed what this operation relied on */
     KITH_UNKNOWN,     /* the commit may or may not have happened (its sync failed after publishing) */
@@ -109,7 +109,8 @@ KITH_API void kith_close(kith_database *database);
 /** The location as resolved, e.g. "/home/ann/.lancedb". Borrowed from the database. */
 KITH_API const char *kith_uri(const kith_database *database);
 
-/** Lists tables by name, at most `limit` (0 for all) of those that come after `after` (NULL for the start). */
+/** Lists tables by name, at most `limit` (0 for all) of those that come after `after` (NULL for the start).
+ */
 KITH_API kith_status kith_list_tables(kith_database *database, const char *after, size_t limit,
                                       kith_names **out, kith_error *error);
 
@@ -124,10 +125,12 @@ KITH_API kith_status kith_rename_table(kith_database *database, const char *from
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 typedef enum kith_bad_vectors { /* what to do with a vector that holds NaN or Inf, or is of a wrong length */
-    KITH_BAD_ERROR = 0,         /* fail with KITH_INVALID and the row's number; nothing is stored */
-    KITH_BAD_DROP,              /* leave the row out */
-    KITH_BAD_FILL,              /* replace NaN and Inf values by fill_value; pad or cut to the length */
-    KITH_BAD_NULL               /* store a null vector, which no search finds */
+                                KITH_BAD_ERROR =
+                                    0, /* fail with KITH_INVALID and the row's number; nothing is stored */
+                                KITH_BAD_DROP, /* leave the row out */
+                                KITH_BAD_FILL, /* replace NaN and Inf values by fill_value; pad or cut to the
+                                                  length */
+                                KITH_BAD_NULL  /* store a null vector, which no search finds */
 } kith_bad_vectors;
 
 typedef enum kith_write_mode { KITH_APPEND = 0, KITH_OVERWRITE } kith_write_mode;
@@ -143,14 +146,15 @@ typedef struct kith_write {
 
 typedef struct kith_create {
     size_t struct_size;
-    kith_write write;      /* how to store the first rows; its struct_size may stay zero */
-    bool exist_ok;         /* open the table when it exists, and leave its rows and `data` alone */
-    bool overwrite;        /* replace the table's rows and schema when it exists */
-    const char *metric;    /* "l2", "cosine", "dot" or "hamming": the vector column's; NULL leaves it open */
-    const char *key;       /* the column that is the primary key; NULL for none. Stored, not yet enforced */
-    bool no_auto_index;    /* never make an index unasked. Stored, not yet acted on */
+    kith_write write;   /* how to store the first rows; its struct_size may stay zero */
+    bool exist_ok;      /* open the table when it exists, and leave its rows and `data` alone */
+    bool overwrite;     /* replace the table's rows and schema when it exists */
+    const char *metric; /* "l2", "cosine", "dot" or "hamming": the vector column's; NULL leaves it open */
+    const char *key;    /* the column that is the primary key; NULL for none. Stored, not yet enforced */
+    bool no_auto_index; /* never make an index unasked. Stored, not yet acted on */
     int64_t auto_index_threshold; /* rows from which an index is made; 0 is the default of 20,000 */
-    const struct ArrowSchema *schema; /* the table's schema, to which the data is cast; NULL: the data's own. Borrowed */
+    const struct ArrowSchema
+        *schema; /* the table's schema, to which the data is cast; NULL: the data's own. Borrowed */
 } kith_create;
 
 /** Creates a table from an Arrow stream: its schema, and its batches as the first rows.
@@ -171,7 +175,8 @@ KITH_API kith_status kith_create_table(kith_database *database, const char *name
  *  @return KITH_OK, KITH_NOT_FOUND, KITH_CORRUPT (the message names the file and what to do) */
 KITH_API kith_status kith_open_table(kith_database *database, const char *name, kith_table **out,
                                      kith_error *error);
-/** Opens a table pinned to a version, as kith_table_checkout() does; also one whose newest commit is damaged. */
+/** Opens a table pinned to a version, as kith_table_checkout() does; also one whose newest commit is damaged.
+ */
 KITH_API kith_status kith_open_table_version(kith_database *database, const char *name, uint64_t version,
                                              kith_table **out, kith_error *error);
 KITH_API void kith_table_close(kith_table *table);
@@ -184,25 +189,24 @@ KITH_API const char *kith_table_name(const kith_table *table);
  *  @param options   may be NULL
  *  @param version   the table's version with these rows; may be NULL
  *  @return KITH_OK, KITH_TYPE, KITH_INVALID (bad vectors), KITH_IO, KITH_UNKNOWN, KITH_READ_ONLY */
-KITH_API kith_status kith_append(kith_table *table, struct ArrowArrayStream *data,
-                                 const kith_write *options, uint64_t *version, kith_error *error);
+KITH_API kith_status kith_append(kith_table *table, struct ArrowArrayStream *data, const kith_write *options,
+                                 uint64_t *version, kith_error *error);
 
 /** Exports the schema of the version the handle sees. Where the table was given a metric, the metadata
  *  "kith:metric" of its vector columns names it. */
 KITH_API kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_error *error);
 
 /** Counts the rows; `where` must be NULL in this version. */
-KITH_API kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out,
-                                      kith_error *error);
+KITH_API kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out, kith_error *error);
 
 typedef struct kith_scan {
     size_t struct_size;
     const char *const *columns; /* NULL for all */
     size_t column_count;
     uint64_t offset;
-    uint64_t limit;   /* 0 for all; to read no rows at all ask for `none` */
-    bool none;        /* an empty stream of the schema */
-    bool with_row_id; /* adds a uint64 column "_rowid" */
+    uint64_t limit;    /* 0 for all; to read no rows at all ask for `none` */
+    bool none;         /* an empty stream of the schema */
+    bool with_row_id;  /* adds a uint64 column "_rowid" */
     const char *where; /* must be NULL in this version */
 } kith_scan;
 
@@ -290,12 +294,12 @@ typedef struct kith_index {
     kith_metric metric;
     uint32_t num_partitions;  /* 0: chosen from the number of rows */
     uint32_t num_sub_vectors; /* IVF_PQ; must divide the dimension; 0: chosen */
-    uint32_t num_bits;        /* IVF_PQ: 4 or 8 (the default) bits a sub-vector; 8 is stored as two 4-bit halves */
-    uint32_t max_iterations;  /* of k-means; 0: 50 at most, stopping when settled */
-    uint32_t sample_rate;     /* training rows a partition; 0: 256 */
-    uint64_t seed;            /* the same seed, rows and parameters give the same index */
-    uint32_t threads;         /* 0: KITH_THREADS, else one a core */
-    bool keep;                /* fail with KITH_EXISTS where an index of that name exists, instead of replacing it */
+    uint32_t num_bits; /* IVF_PQ: 4 or 8 (the default) bits a sub-vector; 8 is stored as two 4-bit halves */
+    uint32_t max_iterations; /* of k-means; 0: 50 at most, stopping when settled */
+    uint32_t sample_rate;    /* training rows a partition; 0: 256 */
+    uint64_t seed;           /* the same seed, rows and parameters give the same index */
+    uint32_t threads;        /* 0: KITH_THREADS, else one a core */
+    bool keep; /* fail with KITH_EXISTS where an index of that name exists, instead of replacing it */
     kith_progress_fn progress;
     void *progress_user;
 } kith_index;
@@ -333,16 +337,16 @@ KITH_API kith_status kith_list_indexes(kith_table *table, kith_indexes **out, ki
 /* ---- searching ------------------------------------------------------------------------------- */
 
 typedef enum kith_element { /* the type of the numbers in a vector */
-    KITH_F32 = 0,
-    KITH_F16,
-    KITH_F64,
-    KITH_I8,
-    KITH_U8
+                            KITH_F32 = 0,
+                            KITH_F16,
+                            KITH_F64,
+                            KITH_I8,
+                            KITH_U8
 } kith_element;
 
 typedef struct kith_query {
     size_t struct_size;
-    const char *column; /* NULL: the table's vector column; an error when there are several */
+    const char *column;  /* NULL: the table's vector column; an error when there are several */
     const void *vectors; /* vector_count vectors of dim numbers, one after another; borrowed */
     kith_element element;
     uint32_t dim;
@@ -378,8 +382,8 @@ typedef struct kith_query {
  *              (int32) when vector_count > 1. Fewer than k rows come when fewer exist.
  *  @return KITH_OK; KITH_INVALID (dimension, k, NaN in the query, a range that is empty);
  *          KITH_NOT_FOUND (column); KITH_UNSUPPORTED (where); KITH_CORRUPT, KITH_IO */
-KITH_API kith_status kith_search(kith_table *table, const kith_query *query,
-                                 struct ArrowArrayStream *out, kith_error *error);
+KITH_API kith_status kith_search(kith_table *table, const kith_query *query, struct ArrowArrayStream *out,
+                                 kith_error *error);
 
 /** The same, giving only row ids and distances: vector_count * k of each, row by row, padded with
  *  UINT64_MAX and +infinity where fewer rows exist. */
@@ -388,8 +392,7 @@ KITH_API kith_status kith_search_ids(kith_table *table, const kith_query *query,
 
 /** Says in words how the query would be answered: index, lists to visit, rows scanned exactly.
  *  @param out  freed with kith_text_free() */
-KITH_API kith_status kith_explain(kith_table *table, const kith_query *query, char **out,
-                                  kith_error *error);
+KITH_API kith_status kith_explain(kith_table *table, const kith_query *query, char **out, kith_error *error);
 KITH_API void kith_text_free(char *text);
 
 /** A search prepared once: the names resolved, the options checked. It follows new versions of the
@@ -399,14 +402,13 @@ typedef struct kith_searcher kith_searcher;
 /** @param query  `vectors` and `vector_count` are ignored; `dim` and `element` are those of every run.
  *                The strings are copied.
  *  @param out    freed with kith_searcher_free(), before its table is closed */
-KITH_API kith_status kith_searcher_new(kith_table *table, const kith_query *query,
-                                       kith_searcher **out, kith_error *error);
+KITH_API kith_status kith_searcher_new(kith_table *table, const kith_query *query, kith_searcher **out,
+                                       kith_error *error);
 KITH_API void kith_searcher_free(kith_searcher *searcher);
 
 /** As kith_search_ids(), for `vector_count` vectors. */
-KITH_API kith_status kith_searcher_run(kith_searcher *searcher, const void *vectors,
-                                       size_t vector_count, uint64_t *row_ids, float *distances,
-                                       kith_error *error);
+KITH_API kith_status kith_searcher_run(kith_searcher *searcher, const void *vectors, size_t vector_count,
+                                       uint64_t *row_ids, float *distances, kith_error *error);
 
 /* ---- Arrow IPC ------------------------------------------------------------------------------- */
 
@@ -415,8 +417,7 @@ KITH_API kith_status kith_searcher_run(kith_searcher *searcher, const void *vect
 KITH_API kith_status kith_ipc_read(int fd, struct ArrowArrayStream *out, kith_error *error);
 
 /** Writes a stream as an Arrow IPC file, or with `as_stream` as an IPC stream, to a file descriptor. */
-KITH_API kith_status kith_ipc_write(int fd, struct ArrowArrayStream *data, bool as_stream,
-                                    kith_error *error);
+KITH_API kith_status kith_ipc_write(int fd, struct ArrowArrayStream *data, bool as_stream, kith_error *error);
 
 #ifdef __cplusplus
 }

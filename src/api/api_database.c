@@ -46,7 +46,8 @@ struct names {
     struct kt_io_names owned;
 };
 
-kith_status kith_list_tables(kith_database *database, const char *after, size_t limit, kith_names **out, kith_error *error)
+kith_status kith_list_tables(kith_database *database, const char *after, size_t limit, kith_names **out,
+                             kith_error *error)
 {
     struct names *names = kt_alloc_zero(1, sizeof *names);
     if (!names) return kt_fail_memory(error, sizeof *names);
@@ -79,8 +80,8 @@ kith_status kith_rename_table(kith_database *database, const char *from, const c
     return kt_catalog_rename(catalog_of(database), from, to, error);
 }
 
-kith_status kith_create_table(kith_database *database, const char *name, struct ArrowArrayStream *data, const kith_create *options,
-                              kith_table **out, kith_error *error)
+kith_status kith_create_table(kith_database *database, const char *name, struct ArrowArrayStream *data,
+                              const kith_create *options, kith_table **out, kith_error *error)
 {
     return kt_table_create(catalog_of(database), name, data, options, (struct kt_table **)out, error);
 }
@@ -90,8 +91,8 @@ kith_status kith_open_table(kith_database *database, const char *name, kith_tabl
     return kt_table_open(catalog_of(database), name, 0, (struct kt_table **)out, error);
 }
 
-kith_status kith_open_table_version(kith_database *database, const char *name, uint64_t version, kith_table **out,
-                                    kith_error *error)
+kith_status kith_open_table_version(kith_database *database, const char *name, uint64_t version,
+                                    kith_table **out, kith_error *error)
 {
     if (!version) return kt_fail(error, KITH_INVALID, "versions count from 1");
     return kt_table_open(catalog_of(database), name, version, (struct kt_table **)out, error);
@@ -107,8 +108,8 @@ const char *kith_table_name(const kith_table *table)
     return kt_table_name((const struct kt_table *)table);
 }
 
-kith_status kith_append(kith_table *table, struct ArrowArrayStream *data, const kith_write *options, uint64_t *version,
-                        kith_error *error)
+kith_status kith_append(kith_table *table, struct ArrowArrayStream *data, const kith_write *options,
+                        uint64_t *version, kith_error *error)
 {
     return kt_table_insert(table_of(table), data, options, version, error);
 }

@@ -2,13 +2,15 @@
 #include "table/table.h"
 
 /* The schema with "kith:metric" on each vector column, where the table was given a metric. */
-static kith_status with_metric(struct kt_schema *schema, const char *metric, struct kt_schema **out, kith_error *error)
+static kith_status with_metric(struct kt_schema *schema, const char *metric, struct kt_schema **out,
+                               kith_error *error)
 {
     struct kt_schema *told = NULL;
     kith_status status = kt_schema_new(schema->fields, schema->count, schema->metadata, &told, error);
     for (uint32_t i = 0; i < schema->count && !status; i++) {
         if (!kt_field_is_vector(&schema->fields[i])) continue;
-        json_t *metadata = schema->fields[i].metadata ? json_deep_copy(schema->fields[i].metadata) : json_object();
+        json_t *metadata =
+            schema->fields[i].metadata ? json_deep_copy(schema->fields[i].metadata) : json_object();
         if (!metadata || json_object_set_new(metadata, "kith:metric", json_string(metric))) {
             json_decref(metadata);
             status = kt_fail_memory(error, 64);
@@ -17,8 +19,10 @@ static kith_status with_metric(struct kt_schema *schema, const char *metric, str
         json_decref(told->fields[i].metadata);
         told->fields[i].metadata = metadata;
     }
-    if (status) kt_schema_release(told);
-    else *out = told;
+    if (status)
+        kt_schema_release(told);
+    else
+        *out = told;
     return status;
 }
 
@@ -29,8 +33,10 @@ kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_e
     kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
     if (status) return status;
     const char *metric = json_string_value(json_object_get(snapshot->state->config, "metric"));
-    if (metric) status = with_metric(snapshot->schema, metric, &schema, error);
-    else schema = kt_schema_share(snapshot->schema);
+    if (metric)
+        status = with_metric(snapshot->schema, metric, &schema, error);
+    else
+        schema = kt_schema_share(snapshot->schema);
     if (!status) status = kt_schema_export(schema, out, error);
     kt_schema_release(schema);
     kt_snapshot_release(snapshot);
@@ -59,7 +65,7 @@ kith_status kith_table_version(kith_table *table, uint64_t *out, kith_error *err
 /* ---- versions */
 
 struct versions {
-    kith_versions versions; /* first */
+    kith_versions versions;       /* first */
     struct kt_snapshot *snapshot; /* lends the operations' names */
     kith_version_info infos[];
 };
@@ -77,7 +83,8 @@ kith_status kith_table_versions(kith_table *table, kith_versions **out, kith_err
     }
     for (uint32_t i = 0; i < state->version_count; i++) {
         const struct kt_version_entry *entry = &state->versions[i];
-        versions->infos[i] = (kith_version_info){ entry->version, entry->time_us, entry->rows, entry->operation };
+        versions->infos[i] =
+            (kith_version_info){ entry->version, entry->time_us, entry->rows, entry->operation };
     }
     versions->snapshot = snapshot;
     versions->versions = (kith_versions){ state->version_count, versions->infos };
@@ -95,7 +102,7 @@ void kith_versions_free(kith_versions *versions)
 /* ---- indexes */
 
 struct indexes {
-    kith_indexes indexes; /* first */
+    kith_indexes indexes;         /* first */
     struct kt_snapshot *snapshot; /* lends the names */
     kith_index_info infos[];
 };
@@ -136,7 +143,8 @@ kith_status kith_list_indexes(kith_table *table, kith_indexes **out, kith_error 
         kt_snapshot_release(snapshot);
         return kt_fail_memory(error, sizeof *indexes);
     }
-    for (uint32_t i = 0; i < snapshot->index_count; i++) indexes->infos[i] = describe(snapshot, &snapshot->indexes[i]);
+    for (uint32_t i = 0; i < snapshot->index_count; i++)
+        indexes->infos[i] = describe(snapshot, &snapshot->indexes[i]);
     indexes->snapshot = snapshot;
     indexes->indexes = (kith_indexes){ snapshot->index_count, indexes->infos };
     *out = &indexes->indexes;
@@ -158,12 +166,16 @@ kith_status kith_table_stats(kith_table *table, kith_table_info *out, kith_error
     kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
     if (status) return status;
     const struct kt_state *state = snapshot->state;
-    kith_table_info info = { .struct_size = out->struct_size, .rows = state->rows, .version = state->version,
-                             .fragments = state->fragment_count, .inline_bytes = state->inline_bytes };
+    kith_table_info info = { .struct_size = out->struct_size,
+                             .rows = state->rows,
+                             .version = state->version,
+                             .fragments = state->fragment_count,
+                             .inline_bytes = state->inline_bytes };
     for (uint32_t i = 0; i < state->fragment_count; i++)
         for (uint32_t g = 0; g < state->fragments[i].group_count; g++, info.files++)
             info.data_bytes += state->fragments[i].groups[g].file.seal.length;
-    for (uint32_t i = 0; i < state->piece_count; i++, info.files++) info.index_bytes += state->pieces[i].file.seal.length;
+    for (uint32_t i = 0; i < state->piece_count; i++, info.files++)
+        info.index_bytes += state->pieces[i].file.seal.length;
     memcpy(out, &info, out->struct_size && out->struct_size < sizeof info ? out->struct_size : sizeof info);
     kt_snapshot_release(snapshot);
     return KITH_OK;

@@ -8,7 +8,8 @@
 static kith_status read_query(const kith_query *from, kith_query *to, kith_error *error)
 {
     if (!from || from->struct_size < offsetof(kith_query, metric) || from->struct_size > 4096)
-        return kt_fail(error, KITH_INVALID, "kith_query.struct_size is not set; declare it with KITH_INIT(kith_query)");
+        return kt_fail(error, KITH_INVALID,
+                       "kith_query.struct_size is not set; declare it with KITH_INIT(kith_query)");
     memset(to, 0, sizeof *to);
     memcpy(to, from, from->struct_size < sizeof *to ? from->struct_size : sizeof *to);
     if (!to->vector_count) to->vector_count = 1;
@@ -31,8 +32,8 @@ static void answer_release(struct answer *answer)
     kt_free(answer->counts);
 }
 
-static kith_status search(kith_table *table, const kith_query *query, const void *vectors, size_t count, struct answer *out,
-                          kith_error *error)
+static kith_status search(kith_table *table, const kith_query *query, const void *vectors, size_t count,
+                          struct answer *out, kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
     struct answer answer = { 0 };
@@ -46,14 +47,18 @@ static kith_status search(kith_table *table, const kith_query *query, const void
     if (__builtin_mul_overflow(count, (size_t)answer.plan.k, &rows)) rows = SIZE_MAX / 2;
     answer.hits = kt_alloc_array(rows, sizeof *answer.hits);
     answer.counts = kt_alloc_array(count, sizeof *answer.counts);
-    status = answer.hits && answer.counts ? kt_plan_run(&answer.plan, vectors, count, answer.hits, answer.counts, error)
-                                          : kt_fail_memory(error, rows * sizeof *answer.hits);
-    if (status) answer_release(&answer);
-    else *out = answer;
+    status = answer.hits && answer.counts
+                 ? kt_plan_run(&answer.plan, vectors, count, answer.hits, answer.counts, error)
+                 : kt_fail_memory(error, rows * sizeof *answer.hits);
+    if (status)
+        answer_release(&answer);
+    else
+        *out = answer;
     return status;
 }
 
-kith_status kith_search(kith_table *table, const kith_query *options, struct ArrowArrayStream *out, kith_error *error)
+kith_status kith_search(kith_table *table, const kith_query *options, struct ArrowArrayStream *out,
+                        kith_error *error)
 {
     kith_query query;
     struct answer answer;
@@ -63,10 +68,12 @@ kith_status kith_search(kith_table *table, const kith_query *options, struct Arr
     if (!status) status = search(table, &query, query.vectors, query.vector_count, &answer, error);
     if (status) return status;
 
-    struct kt_wanted wanted = { query.columns, query.column_count, query.no_columns, query.with_row_id, true, query.vector_count > 1 };
+    struct kt_wanted wanted = { query.columns, query.column_count,    query.no_columns, query.with_row_id,
+                                true,          query.vector_count > 1 };
     status = kt_projection_make(answer.plan.snapshot, &wanted, &projection, error);
     if (!status)
-        status = kt_fetch(answer.plan.snapshot, &projection, answer.hits, answer.counts, query.vector_count, answer.plan.k, &batch, error);
+        status = kt_fetch(answer.plan.snapshot, &projection, answer.hits, answer.counts, query.vector_count,
+                          answer.plan.k, &batch, error);
     if (!status) status = kt_stream_of_batches(projection.schema, &batch, batch->rows ? 1 : 0, out, error);
     kt_batch_release(batch);
     kt_projection_release(&projection);
@@ -74,8 +81,8 @@ kith_status kith_search(kith_table *table, const kith_query *options, struct Arr
     return status;
 }
 
-static kith_status search_ids(kith_table *table, const kith_query *query, const void *vectors, size_t count, uint64_t *row_ids,
-                              float *distances, kith_error *error)
+static kith_status search_ids(kith_table *table, const kith_query *query, const void *vectors, size_t count,
+                              uint64_t *row_ids, float *distances, kith_error *error)
 {
     struct answer answer;
     kith_status status = search(table, query, vectors, count, &answer, error);
@@ -92,7 +99,8 @@ static kith_status search_ids(kith_table *table, const kith_query *query, const 
     return KITH_OK;
 }
 
-kith_status kith_search_ids(kith_table *table, const kith_query *options, uint64_t *row_ids, float *distances, kith_error *error)
+kith_status kith_search_ids(kith_table *table, const kith_query *options, uint64_t *row_ids, float *distances,
+                            kith_error *error)
 {
     kith_query query;
     kith_status status = read_query(options, &query, error);
@@ -128,7 +136,8 @@ struct kith_searcher {
     char *column;
 };
 
-kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith_searcher **out, kith_error *error)
+kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith_searcher **out,
+                              kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
     struct kt_plan plan;
@@ -144,7 +153,9 @@ kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith
     searcher->query.vectors = NULL;
     searcher->query.columns = NULL;
     if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_plan_make(snapshot, &searcher->query, &plan, error); /* to tell what is wrong now, not later */
+    if (!status)
+        status =
+            kt_plan_make(snapshot, &searcher->query, &plan, error); /* to tell what is wrong now, not later */
     kt_snapshot_release(snapshot);
     if (status) {
         kith_searcher_free(searcher);
@@ -162,15 +173,16 @@ void kith_searcher_free(kith_searcher *searcher)
     kt_free(searcher);
 }
 
-kith_status kith_searcher_run(kith_searcher *searcher, const void *vectors, size_t vector_count, uint64_t *row_ids, float *distances,
-                              kith_error *error)
+kith_status kith_searcher_run(kith_searcher *searcher, const void *vectors, size_t vector_count,
+                              uint64_t *row_ids, float *distances, kith_error *error)
 {
     return search_ids(searcher->table, &searcher->query, vectors, vector_count, row_ids, distances, error);
 }
 
 /* ---- reading rows */
 
-kith_status kith_table_scan(kith_table *table, const kith_scan *options, struct ArrowArrayStream *out, kith_error *error)
+kith_status kith_table_scan(kith_table *table, const kith_scan *options, struct ArrowArrayStream *out,
+                            kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
     kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
@@ -179,8 +191,8 @@ kith_status kith_table_scan(kith_table *table, const kith_scan *options, struct 
     return status;
 }
 
-kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t count, const kith_scan *options,
-                            struct ArrowArrayStream *out, kith_error *error)
+kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t count,
+                            const kith_scan *options, struct ArrowArrayStream *out, kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
     struct kt_projection projection = { 0 };
@@ -188,12 +200,17 @@ kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t c
     struct kt_hit *hits = kt_alloc_array(count, sizeof *hits);
     uint32_t one_count = (uint32_t)count;
     kith_status status = KITH_OK;
-    if (count > UINT32_MAX) status = kt_fail(error, KITH_INVALID, "at most %u rows can be taken at once", (unsigned)UINT32_MAX);
-    else if (!hits) status = kt_fail_memory(error, count * sizeof *hits);
+    if (count > UINT32_MAX)
+        status = kt_fail(error, KITH_INVALID, "at most %u rows can be taken at once", (unsigned)UINT32_MAX);
+    else if (!hits)
+        status = kt_fail_memory(error, count * sizeof *hits);
     for (size_t i = 0; i < count && !status; i++) hits[i] = (struct kt_hit){ 0, row_ids[i] };
 
     struct kt_wanted wanted = { 0 };
-    if (options) wanted = (struct kt_wanted){ .columns = options->columns, .column_count = options->column_count, .row_id = options->with_row_id };
+    if (options)
+        wanted = (struct kt_wanted){ .columns = options->columns,
+                                     .column_count = options->column_count,
+                                     .row_id = options->with_row_id };
     if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
     if (!status) status = kt_projection_make(snapshot, &wanted, &projection, error);
     if (!status) status = kt_fetch(snapshot, &projection, hits, &one_count, 1, count, &batch, error);
@@ -219,7 +236,8 @@ kith_status kith_ipc_write(int fd, struct ArrowArrayStream *data, bool as_stream
     struct kt_ipc_writer *writer = NULL;
     kith_status status = kt_stream_schema(data, &schema, error);
     if (!status) status = kt_sink_descriptor(fd, &sink, error);
-    if (!status) status = kt_ipc_begin(sink, as_stream ? KT_IPC_STREAM : KT_IPC_FILE, schema, NULL, 0, &writer, error);
+    if (!status)
+        status = kt_ipc_begin(sink, as_stream ? KT_IPC_STREAM : KT_IPC_FILE, schema, NULL, 0, &writer, error);
     while (!status) {
         struct kt_batch *batch = NULL;
         status = kt_stream_next(data, schema, &batch, error);

@@ -9,26 +9,83 @@
 
 #include "base/alloc.h"
 
-static inline uint16_t kt_get_u16(const void *p) { uint16_t v; memcpy(&v, p, sizeof v); return v; }
-static inline uint32_t kt_get_u32(const void *p) { uint32_t v; memcpy(&v, p, sizeof v); return v; }
-static inline uint64_t kt_get_u64(const void *p) { uint64_t v; memcpy(&v, p, sizeof v); return v; }
-static inline float kt_get_f32(const void *p) { float v; memcpy(&v, p, sizeof v); return v; }
-static inline void kt_put_u16(void *p, uint16_t v) { memcpy(p, &v, sizeof v); }
-static inline void kt_put_u32(void *p, uint32_t v) { memcpy(p, &v, sizeof v); }
-static inline void kt_put_u64(void *p, uint64_t v) { memcpy(p, &v, sizeof v); }
-static inline void kt_put_f32(void *p, float v) { memcpy(p, &v, sizeof v); }
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "Kith's files are little-endian, as its machines are");
+static inline uint16_t kt_get_u16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline uint32_t kt_get_u32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline uint64_t kt_get_u64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline float kt_get_f32(const void *p)
+{
+    float v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void kt_put_u16(void *p, uint16_t v)
+{
+    memcpy(p, &v, sizeof v);
+}
+static inline void kt_put_u32(void *p, uint32_t v)
+{
+    memcpy(p, &v, sizeof v);
+}
+static inline void kt_put_u64(void *p, uint64_t v)
+{
+    memcpy(p, &v, sizeof v);
+}
+static inline void kt_put_f32(void *p, float v)
+{
+    memcpy(p, &v, sizeof v);
+}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "Kith's files are little-endian, as its machines are");
 
-static inline uint64_t kt_min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static inline uint64_t kt_max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
-static inline uint32_t kt_min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
-static inline uint32_t kt_max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
-static inline uint64_t kt_round_up(uint64_t value, uint64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+static inline uint64_t kt_min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+static inline uint64_t kt_max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+static inline uint32_t kt_min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+static inline uint32_t kt_max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+static inline uint64_t kt_round_up(uint64_t value, uint64_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
 
 /** Whether bit `at` is set in an Arrow bitmap (least significant bit first). */
-static inline bool kt_bit(const uint8_t *bits, uint64_t at) { return (bits[at >> 3] >> (at & 7)) & 1; }
-static inline void kt_bit_set(uint8_t *bits, uint64_t at) { bits[at >> 3] = (uint8_t)(bits[at >> 3] | 1u << (at & 7)); }
-static inline void kt_bit_clear(uint8_t *bits, uint64_t at) { bits[at >> 3] = (uint8_t)(bits[at >> 3] & ~(1u << (at & 7))); }
+static inline bool kt_bit(const uint8_t *bits, uint64_t at)
+{
+    return (bits[at >> 3] >> (at & 7)) & 1;
+}
+static inline void kt_bit_set(uint8_t *bits, uint64_t at)
+{
+    bits[at >> 3] = (uint8_t)(bits[at >> 3] | 1u << (at & 7));
+}
+static inline void kt_bit_clear(uint8_t *bits, uint64_t at)
+{
+    bits[at >> 3] = (uint8_t)(bits[at >> 3] & ~(1u << (at & 7)));
+}
 
 /* Bytes that grow. Zeroed is empty. An append returns false when memory is out, and leaves the content. */
 struct kt_buffer {
@@ -43,7 +100,8 @@ void kt_buffer_release(struct kt_buffer *buffer);
 
 /* Lower-case hexadecimal. `out` of kt_hex takes 2 * count characters and a NUL. */
 void kt_hex(const void *bytes, size_t count, char *out);
-bool kt_unhex(const char *text, size_t count, void *out); /* false unless exactly 2 * count digits, then NUL */
+bool kt_unhex(const char *text, size_t count,
+              void *out); /* false unless exactly 2 * count digits, then NUL */
 
 /** XXH3, 64 bits: the checksum of every block and commit. */
 uint64_t kt_hash(const void *bytes, size_t count);

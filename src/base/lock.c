@@ -47,8 +47,10 @@ void kt_lock_init(struct kt_lock *lock)
 void kt_lock_release(struct kt_lock *lock)
 {
     pthread_mutex_lock(&registry_mutex);
-    if (lock->previous) lock->previous->next = lock->next;
-    else registry = lock->next;
+    if (lock->previous)
+        lock->previous->next = lock->next;
+    else
+        registry = lock->next;
     if (lock->next) lock->next->previous = lock->previous;
     pthread_mutex_unlock(&registry_mutex);
     pthread_mutex_destroy(&lock->mutex);

@@ -12,8 +12,8 @@ struct word {
 
 /* The first word of a value is the one that is written; the others are accepted. */
 static const struct word metrics[] = {
-    { "l2", KITH_L2 },         { "euclidean", KITH_L2 }, { "cosine", KITH_COSINE },   { "cos", KITH_COSINE },
-    { "dot", KITH_DOT },       { "ip", KITH_DOT },       { "hamming", KITH_HAMMING },
+    { "l2", KITH_L2 },   { "euclidean", KITH_L2 }, { "cosine", KITH_COSINE },   { "cos", KITH_COSINE },
+    { "dot", KITH_DOT }, { "ip", KITH_DOT },       { "hamming", KITH_HAMMING },
 };
 static const struct word index_types[] = {
     { "IVF_FLAT", KITH_IVF_FLAT }, { "IVF_PQ", KITH_IVF_PQ },      { "IVF_SQ", KITH_IVF_SQ },
@@ -65,7 +65,8 @@ kith_status kith_metric_parse(const char *name, kith_metric *out, kith_error *er
 {
     int value = value_of(metrics, COUNT(metrics), name);
     if (value < 0)
-        return kt_fail(error, KITH_INVALID, "\"%.80s\" is not a metric; there are l2, cosine, dot and hamming", name ? name : "");
+        return kt_fail(error, KITH_INVALID,
+                       "\"%.80s\" is not a metric; there are l2, cosine, dot and hamming", name ? name : "");
     *out = (kith_metric)value;
     return KITH_OK;
 }
@@ -79,7 +80,8 @@ kith_status kith_index_type_parse(const char *name, kith_index_type *out, kith_e
 {
     int value = value_of(index_types, COUNT(index_types), name);
     if (value < 0)
-        return kt_fail(error, KITH_INVALID, "\"%.80s\" is not an index type; there are IVF_FLAT, IVF_PQ, IVF_SQ, IVF_RQ and HNSW",
+        return kt_fail(error, KITH_INVALID,
+                       "\"%.80s\" is not an index type; there are IVF_FLAT, IVF_PQ, IVF_SQ, IVF_RQ and HNSW",
                        name ? name : "");
     *out = (kith_index_type)value;
     return KITH_OK;

@@ -22,7 +22,7 @@ static inline uint64_t kt_random_u64(struct kt_random *random)
 /** Uniform in 0 .. bound-1; bound must not be 0. (Lemire's multiplication; its bias is below 2^-32 here.) */
 static inline uint64_t kt_random_below(struct kt_random *random, uint64_t bound)
 {
-    return (uint64_t)((__extension__(unsigned __int128)kt_random_u64(random) * bound) >> 64);
+    return (uint64_t)((__extension__(unsigned __int128) kt_random_u64(random) * bound) >> 64);
 }
 /** Uniform in [0, 1). */
 static inline float kt_random_float(struct kt_random *random)

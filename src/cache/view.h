@@ -30,18 +30,21 @@ struct kt_view_file;
 /** Opens a file and checks its length, tail and table. KITH_NOT_FOUND, KITH_CORRUPT (names the file). */
 kith_status kt_view_open(struct kt_io *io, const char *name, const struct kt_seal *seal,
                          struct kt_view_file **out, kith_error *error);
-/** Memory as a file, verified by whoever made it. Takes over `bytes` (kt_free()d with the file); `name` is for messages. */
-kith_status kt_view_from_memory(const char *name, uint8_t *bytes, size_t count, struct kt_view_file **out, kith_error *error);
+/** Memory as a file, verified by whoever made it. Takes over `bytes` (kt_free()d with the file); `name` is
+ * for messages. */
+kith_status kt_view_from_memory(const char *name, uint8_t *bytes, size_t count, struct kt_view_file **out,
+                                kith_error *error);
 struct kt_view_file *kt_view_share(struct kt_view_file *file);
 void kt_view_close(struct kt_view_file *file); /* drops one reference; NULL is allowed */
 const char *kt_view_name(const struct kt_view_file *file);
 uint64_t kt_view_length(const struct kt_view_file *file);
 
-/** Lends bytes [offset, offset + count): verified, at an address congruent to `offset` modulo 64, valid while the
- *  file is open. A block is read with pread the first time (so that a bad disk is a status, not a signal), hashed
- *  and marked; after that a view costs a test of a bit. KITH_CORRUPT names the file and the block; a range outside
- *  the file is KITH_CORRUPT too. */
-kith_status kt_view(struct kt_view_file *file, uint64_t offset, uint64_t count, const uint8_t **out, kith_error *error);
+/** Lends bytes [offset, offset + count): verified, at an address congruent to `offset` modulo 64, valid while
+ * the file is open. A block is read with pread the first time (so that a bad disk is a status, not a signal),
+ * hashed and marked; after that a view costs a test of a bit. KITH_CORRUPT names the file and the block; a
+ * range outside the file is KITH_CORRUPT too. */
+kith_status kt_view(struct kt_view_file *file, uint64_t offset, uint64_t count, const uint8_t **out,
+                    kith_error *error);
 
 /** Reads and checks everything. */
 kith_status kt_view_verify(struct kt_view_file *file, kith_error *error);

@@ -5,8 +5,8 @@
 
 #include "column/column_private.h"
 
-kith_status kt_batch_combine(struct kt_schema *schema, int64_t rows, struct kt_batch *const *parts, const uint32_t *columns,
-                             struct kt_batch **out, kith_error *error)
+kith_status kt_batch_combine(struct kt_schema *schema, int64_t rows, struct kt_batch *const *parts,
+                             const uint32_t *columns, struct kt_batch **out, kith_error *error)
 {
     struct kt_batch *batch = NULL;
     kith_status status = kt_batch_new(schema, rows, &batch, error);

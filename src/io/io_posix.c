@@ -87,8 +87,9 @@ struct posix_file {
     _Atomic(uint8_t *) map;
 };
 
-/* Descriptors that open files may keep, of the process's: a table of many fragments must not use up what the program
- * around us needs. What is mapped needs none; a file beyond the budget is opened again for the reads that verify it. */
+/* Descriptors that open files may keep, of the process's: a table of many fragments must not use up what the
+ * program around us needs. What is mapped needs none; a file beyond the budget is opened again for the reads
+ * that verify it. */
 enum { DESCRIPTORS_KEPT = 256 };
 static _Atomic int descriptors_kept;
 
@@ -343,7 +344,8 @@ static void posix_file_close(struct kt_io_file *base)
     kt_free(file);
 }
 
-/* A descriptor of the file that was opened, for one read or to map it: the kept one, or a new one of the same inode. */
+/* A descriptor of the file that was opened, for one read or to map it: the kept one, or a new one of the same
+ * inode. */
 static int borrow_descriptor(const struct posix_file *file)
 {
     struct place place;
@@ -353,7 +355,8 @@ static int borrow_descriptor(const struct posix_file *file)
     int fd = open_again(place.folder, place.leaf, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
     leave(&place);
     if (fd < 0) return -1;
-    if (kt_posix.stat(fd, &about) == 0 && about.st_ino == file->inode && about.st_dev == file->device) return fd;
+    if (kt_posix.stat(fd, &about) == 0 && about.st_ino == file->inode && about.st_dev == file->device)
+        return fd;
     close_quietly(fd);
     errno = ESTALE;
     return -1;
@@ -389,8 +392,12 @@ static kith_status posix_open(struct kt_io *io, const char *name, struct kt_io_f
         kt_free(file);
         return status;
     }
-    *file = (struct posix_file){ .base = { &posix_backend, path, (uint64_t)about.st_size }, .io = io_share(posix(io)), .name = below,
-                                 .fd = fd, .inode = about.st_ino, .device = about.st_dev };
+    *file = (struct posix_file){ .base = { &posix_backend, path, (uint64_t)about.st_size },
+                                 .io = io_share(posix(io)),
+                                 .name = below,
+                                 .fd = fd,
+                                 .inode = about.st_ino,
+                                 .device = about.st_dev };
     if (atomic_fetch_add(&descriptors_kept, 1) >= DESCRIPTORS_KEPT) {
         atomic_fetch_sub(&descriptors_kept, 1);
         close_quietly(fd);
@@ -400,7 +407,8 @@ static kith_status posix_open(struct kt_io *io, const char *name, struct kt_io_f
     return KITH_OK;
 }
 
-static kith_status read_all(const struct kt_io_file *base, int fd, uint64_t offset, void *to, size_t count, kith_error *error)
+static kith_status read_all(const struct kt_io_file *base, int fd, uint64_t offset, void *to, size_t count,
+                            kith_error *error)
 {
     uint8_t *at = to;
     while (count) {
@@ -424,7 +432,8 @@ static kith_status posix_file_read(struct kt_io_file *base, uint64_t offset, voi
 {
     struct posix_file *file = (struct posix_file *)base;
     int fd = borrow_descriptor(file);
-    if (fd < 0) return kt_fail(error, KITH_IO, "%s: opening it again failed: %s", base->name, strerror(errno));
+    if (fd < 0)
+        return kt_fail(error, KITH_IO, "%s: opening it again failed: %s", base->name, strerror(errno));
     kith_status status = read_all(base, fd, offset, to, count, error);
     return_descriptor(file, fd);
     return status;

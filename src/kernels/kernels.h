@@ -20,10 +20,11 @@
  *   hamming  bits that differ (uint8 only)
  * The element type is that of the rows. The query is float for F32, F16, I8 and U8 rows (so `norm` is that of
  * KITH_F32), double for F64 (which sums the norm itself, in double), and bytes for hamming. Sums are kept in
- * float (double for F64). Every type adds in the same order as `norm` does, so that the distance of a vector to
- * itself is exactly 0, by cosine too; and a row's distance does not depend on the other rows of the call. */
-typedef void (*kt_distance_fn)(const void *query, float norm, const void *rows, size_t dim,
-                               size_t row_count, float *distances);
+ * float (double for F64). Every type adds in the same order as `norm` does, so that the distance of a vector
+ * to itself is exactly 0, by cosine too; and a row's distance does not depend on the other rows of the call.
+ */
+typedef void (*kt_distance_fn)(const void *query, float norm, const void *rows, size_t dim, size_t row_count,
+                               float *distances);
 
 /* The same for a query of the rows' own type, uint8 or int8, in whole numbers: exact while the sum fits
  * 32 bits (dim <= 65,536). */
@@ -51,8 +52,8 @@ struct kt_kernels {
     void (*to_float[KITH_U8 + 1])(const void *from, size_t count, float *to);
     void (*to_half)(const float *from, size_t count, uint16_t *to);
 
-    /* out[i * out_stride + j] = a_i . b_j  for `a_count` rows of a and `b_count` rows of b, strides in floats:
-     * the inner loop of k-means and of coarse search in batches. */
+    /* out[i * out_stride + j] = a_i . b_j  for `a_count` rows of a and `b_count` rows of b, strides in
+     * floats: the inner loop of k-means and of coarse search in batches. */
     void (*dot_tile)(const float *a, size_t a_count, size_t a_stride, const float *b, size_t b_count,
                      size_t b_stride, size_t dim, float *out, size_t out_stride);
 

@@ -123,8 +123,9 @@ kith_status kt_parallel_for(struct kt_work *work, const char *stage, uint64_t co
                             kt_chunk_fn fn, void *context, kith_error *error)
 {
     if (!grain) grain = 1;
-    struct loop loop = { .work = work, .stage = stage, .count = count, .grain = grain,
-                         .fn = fn, .context = context };
+    struct loop loop = {
+        .work = work, .stage = stage, .count = count, .grain = grain, .fn = fn, .context = context
+    };
     uint64_t chunks = count / grain + (count % grain != 0);
     uint32_t threads = kt_work_threads(work);
     if (threads > chunks) threads = chunks ? (uint32_t)chunks : 1;

@@ -16,8 +16,8 @@
 struct kt_work {
     kith_progress_fn progress;
     void *user;
-    uint32_t threads;        /* 0: KITH_THREADS, else one a core */
-    int64_t next_call_us;    /* monotonic time of the next progress call */
+    uint32_t threads;     /* 0: KITH_THREADS, else one a core */
+    int64_t next_call_us; /* monotonic time of the next progress call */
     _Atomic bool cancelled;
 };
 

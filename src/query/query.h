@@ -22,17 +22,20 @@ struct kt_plan {
 };
 
 /** Shares the snapshot. KITH_INVALID, KITH_NOT_FOUND, KITH_UNSUPPORTED as kith_search() says. */
-kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_plan *out, kith_error *error);
+kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_plan *out,
+                         kith_error *error);
 void kt_plan_release(struct kt_plan *plan);
-/** Whether the index's distances are estimates: codes, or float64 rows, whose query an index sees as floats. */
+/** Whether the index's distances are estimates: codes, or float64 rows, whose query an index sees as floats.
+ */
 bool kt_plan_refines(const struct kt_plan *plan);
 /** The plan in words; to be freed with kt_free(). */
 kith_status kt_plan_explain(const struct kt_plan *plan, char **out, kith_error *error);
 
-/** Searches for `count` vectors (of plan->element, plan->vector_bytes each): hits of vector i from hits + i * k on, counts[i] of
- *  them, nearest first, the offset taken off. Many vectors are shared among plan->threads threads. */
-kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t count, struct kt_hit *hits, uint32_t *counts,
-                        kith_error *error);
+/** Searches for `count` vectors (of plan->element, plan->vector_bytes each): hits of vector i from hits + i *
+ * k on, counts[i] of them, nearest first, the offset taken off. Many vectors are shared among plan->threads
+ * threads. */
+kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t count, struct kt_hit *hits,
+                        uint32_t *counts, kith_error *error);
 
 /* What a result shows of each row, in order. */
 enum kt_shown { KT_SHOW_COLUMN, KT_SHOW_ROW_ID, KT_SHOW_DISTANCE, KT_SHOW_QUERY_INDEX };
@@ -41,27 +44,29 @@ struct kt_projection {
     struct kt_projected {
         enum kt_shown shown;
         uint32_t column; /* of the table, for KT_SHOW_COLUMN */
-    } *items;
+    } * items;
 };
 /* Which columns are wanted. */
 struct kt_wanted {
     const char *const *columns; /* NULL: all of the table's */
     size_t column_count;
-    bool none;          /* no column of the table */
-    bool row_id;        /* adds "_rowid" */
-    bool distance;      /* adds "_distance", last but for the query's number */
-    bool query_index;   /* adds "query_index" */
+    bool none;        /* no column of the table */
+    bool row_id;      /* adds "_rowid" */
+    bool distance;    /* adds "_distance", last but for the query's number */
+    bool query_index; /* adds "query_index" */
 };
-kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct kt_wanted *wanted, struct kt_projection *out,
-                               kith_error *error);
+kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct kt_wanted *wanted,
+                               struct kt_projection *out, kith_error *error);
 void kt_projection_release(struct kt_projection *projection);
 
-/** Fetches the rows of hits, in order: counts[q] of them from hits + q * stride on, for each of `queries` queries. Hits whose row
- *  is not there are left out. */
-kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_projection *projection, const struct kt_hit *hits,
-                     const uint32_t *counts, size_t queries, size_t stride, struct kt_batch **out, kith_error *error);
+/** Fetches the rows of hits, in order: counts[q] of them from hits + q * stride on, for each of `queries`
+ * queries. Hits whose row is not there are left out. */
+kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_projection *projection,
+                     const struct kt_hit *hits, const uint32_t *counts, size_t queries, size_t stride,
+                     struct kt_batch **out, kith_error *error);
 
 /** A stream of the table's rows in order; shares the snapshot. */
-kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options, struct ArrowArrayStream *out, kith_error *error);
+kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options, struct ArrowArrayStream *out,
+                         kith_error *error);
 
 #endif

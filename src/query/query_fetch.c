@@ -22,8 +22,8 @@ static kith_status unknown_column(const struct kt_schema *schema, const char *na
     struct kt_buffer names = { 0 };
     for (uint32_t i = 0; i < schema->count && names.size < 600; i++)
         kt_buffer_text(&names, "%s\"%s\"", i ? ", " : "", schema->fields[i].name);
-    kith_status status = kt_fail(error, KITH_NOT_FOUND, "there is no column \"%.200s\"; the table has %.*s", name, (int)names.size,
-                                 names.data ? (const char *)names.data : "");
+    kith_status status = kt_fail(error, KITH_NOT_FOUND, "there is no column \"%.200s\"; the table has %.*s",
+                                 name, (int)names.size, names.data ? (const char *)names.data : "");
     kt_buffer_release(&names);
     return status;
 }
@@ -33,8 +33,8 @@ static struct kt_field made_field(const char *name, enum kt_type type)
     return (struct kt_field){ .name = (char *)name, .id = -1, .type = type, .nullable = type == KT_FLOAT32 };
 }
 
-kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct kt_wanted *wanted, struct kt_projection *out,
-                               kith_error *error)
+kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct kt_wanted *wanted,
+                               struct kt_projection *out, kith_error *error)
 {
     const struct kt_schema *schema = snapshot->schema;
     size_t most = (wanted->columns ? wanted->column_count : schema->count) + 3;
@@ -48,9 +48,11 @@ kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct 
         if (wanted->columns) {
             const char *name = wanted->columns[i];
             column = kt_schema_find(schema, name);
-            if (column < 0 && (strcmp(name, "_rowid") == 0 || (wanted->distance && strcmp(name, "_distance") == 0))) {
+            if (column < 0 &&
+                (strcmp(name, "_rowid") == 0 || (wanted->distance && strcmp(name, "_distance") == 0))) {
                 bool is_row = name[1] == 'r';
-                projection.items[count] = (struct kt_projected){ is_row ? KT_SHOW_ROW_ID : KT_SHOW_DISTANCE, 0 };
+                projection.items[count] =
+                    (struct kt_projected){ is_row ? KT_SHOW_ROW_ID : KT_SHOW_DISTANCE, 0 };
                 fields[count++] = made_field(name, is_row ? KT_UINT64 : KT_FLOAT32);
                 continue;
             }
@@ -76,8 +78,10 @@ kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct 
     }
     if (!status) status = kt_schema_new(fields, count, schema->metadata, &projection.schema, error);
     kt_free(fields);
-    if (status) kt_projection_release(&projection);
-    else *out = projection;
+    if (status)
+        kt_projection_release(&projection);
+    else
+        *out = projection;
     return status;
 }
 
@@ -97,8 +101,8 @@ struct found { /* a hit and where its row lies */
     uint64_t offset;
 };
 
-static size_t locate(const struct kt_snapshot *snapshot, const struct kt_hit *hits, const uint32_t *counts, size_t queries,
-                     size_t stride, struct found *found)
+static size_t locate(const struct kt_snapshot *snapshot, const struct kt_hit *hits, const uint32_t *counts,
+                     size_t queries, size_t stride, struct found *found)
 {
     size_t count = 0;
     for (size_t q = 0; q < queries; q++) {
@@ -113,8 +117,9 @@ static size_t locate(const struct kt_snapshot *snapshot, const struct kt_hit *hi
     return count;
 }
 
-static kith_status fetch_column(const struct kt_snapshot *snapshot, uint32_t column, const struct found *found, size_t count,
-                                struct kt_builder *builder, uint32_t to, kith_error *error)
+static kith_status fetch_column(const struct kt_snapshot *snapshot, uint32_t column,
+                                const struct found *found, size_t count, struct kt_builder *builder,
+                                uint32_t to, kith_error *error)
 {
     struct kt_arena scratch = { 0 };
     struct kt_ipc_file *file = NULL;
@@ -123,7 +128,8 @@ static kith_status fetch_column(const struct kt_snapshot *snapshot, uint32_t col
     kith_status status = KITH_OK;
     for (size_t i = 0; i < count && !status; i++) {
         if (!i || found[i].segment != found[i - 1].segment) {
-            status = kt_segment_column(snapshot->segments[found[i].segment], column, &file, &file_column, error);
+            status =
+                kt_segment_column(snapshot->segments[found[i].segment], column, &file, &file_column, error);
             if (status) break;
             kt_arena_clear(&scratch);
             room = kt_arena_take(&scratch, kt_ipc_room(file, file_column) + 1, sizeof *room);
@@ -136,8 +142,8 @@ static kith_status fetch_column(const struct kt_snapshot *snapshot, uint32_t col
     return status;
 }
 
-static kith_status fill_made(enum kt_shown shown, const struct found *found, size_t count, struct kt_builder *builder, uint32_t to,
-                             kith_error *error)
+static kith_status fill_made(enum kt_shown shown, const struct found *found, size_t count,
+                             struct kt_builder *builder, uint32_t to, kith_error *error)
 {
     kith_status status = KITH_OK;
     for (size_t i = 0; i < count && !status; i++) {
@@ -149,8 +155,9 @@ static kith_status fill_made(enum kt_shown shown, const struct found *found, siz
     return status;
 }
 
-kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_projection *projection, const struct kt_hit *hits,
-                     const uint32_t *counts, size_t queries, size_t stride, struct kt_batch **out, kith_error *error)
+kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_projection *projection,
+                     const struct kt_hit *hits, const uint32_t *counts, size_t queries, size_t stride,
+                     struct kt_batch **out, kith_error *error)
 {
     size_t most = 0;
     for (size_t q = 0; q < queries; q++) most += counts[q];
@@ -161,11 +168,15 @@ kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_project
     size_t count = status ? 0 : locate(snapshot, hits, counts, queries, stride, found);
     for (uint32_t i = 0; !status && i < projection->schema->count; i++) {
         const struct kt_projected *item = &projection->items[i];
-        if (item->shown == KT_SHOW_COLUMN) status = fetch_column(snapshot, item->column, found, count, builder, i, error);
-        else status = fill_made(item->shown, found, count, builder, i, error);
+        if (item->shown == KT_SHOW_COLUMN)
+            status = fetch_column(snapshot, item->column, found, count, builder, i, error);
+        else
+            status = fill_made(item->shown, found, count, builder, i, error);
     }
-    if (status) kt_builder_free(builder);
-    else status = kt_builder_finish(builder, out, error);
+    if (status)
+        kt_builder_free(builder);
+    else
+        status = kt_builder_finish(builder, out, error);
     kt_free(found);
     return status;
 }

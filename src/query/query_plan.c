@@ -13,43 +13,50 @@
 
 enum { REFINE_FACTOR = 10, CANDIDATES_LEAST = 100, CANDIDATES_MOST = 1 << 20 };
 
-static kith_status check_query(const struct kt_snapshot *snapshot, const kith_query *query, int column, kith_error *error)
+static kith_status check_query(const struct kt_snapshot *snapshot, const kith_query *query, int column,
+                               kith_error *error)
 {
     const struct kt_field *field = &snapshot->schema->fields[column];
-    if (query->where)
-        return kt_fail(error, KITH_UNSUPPORTED, "filters are not in this version of Kith");
-    if (query->k == 0) return kt_fail(error, KITH_INVALID, "Limit is required for ANN/KNN queries: k must be at least 1");
+    if (query->where) return kt_fail(error, KITH_UNSUPPORTED, "filters are not in this version of Kith");
+    if (query->k == 0)
+        return kt_fail(error, KITH_INVALID, "Limit is required for ANN/KNN queries: k must be at least 1");
     if ((uint64_t)query->k + query->offset > CANDIDATES_MOST)
         return kt_fail(error, KITH_INVALID, "k + offset is %llu; at most %d rows can be asked for at once",
                        (unsigned long long)query->k + query->offset, CANDIDATES_MOST);
     if ((unsigned)query->metric > KITH_HAMMING)
         return kt_fail(error, KITH_INVALID, "%d is not a metric", (int)query->metric);
-    if ((unsigned)query->element > KITH_U8) return kt_fail(error, KITH_INVALID, "%d is not an element type", (int)query->element);
+    if ((unsigned)query->element > KITH_U8)
+        return kt_fail(error, KITH_INVALID, "%d is not an element type", (int)query->element);
     if (query->dim != (uint32_t)field->width)
-        return kt_fail(error, KITH_INVALID, "the query vector has %u numbers, column \"%s\" holds vectors of %d", (unsigned)query->dim,
-                       field->name, (int)field->width);
+        return kt_fail(error, KITH_INVALID,
+                       "the query vector has %u numbers, column \"%s\" holds vectors of %d",
+                       (unsigned)query->dim, field->name, (int)field->width);
     if (query->recall < 0 || query->recall > 1 || isnan(query->recall))
         return kt_fail(error, KITH_INVALID, "recall must be between 0 and 1, not %g", (double)query->recall);
     if (query->minimum_nprobes && query->maximum_nprobes && query->minimum_nprobes > query->maximum_nprobes)
-        return kt_fail(error, KITH_INVALID, "minimum_nprobes is %u, more than maximum_nprobes, %u", (unsigned)query->minimum_nprobes,
-                       (unsigned)query->maximum_nprobes);
+        return kt_fail(error, KITH_INVALID, "minimum_nprobes is %u, more than maximum_nprobes, %u",
+                       (unsigned)query->minimum_nprobes, (unsigned)query->maximum_nprobes);
     if ((query->has_lower && isnan(query->lower)) || (query->has_upper && isnan(query->upper)) ||
         (query->has_lower && query->has_upper && !(query->lower < query->upper)))
-        return kt_fail(error, KITH_INVALID, "no distance lies in [%g, %g)", (double)query->lower, (double)query->upper);
+        return kt_fail(error, KITH_INVALID, "no distance lies in [%g, %g)", (double)query->lower,
+                       (double)query->upper);
     return KITH_OK;
 }
 
-static kith_status check_metric(const struct kt_snapshot *snapshot, int column, kith_metric metric, kith_error *error)
+static kith_status check_metric(const struct kt_snapshot *snapshot, int column, kith_metric metric,
+                                kith_error *error)
 {
-    if (metric != KITH_HAMMING || kt_field_element(&snapshot->schema->fields[column]) == KITH_U8) return KITH_OK;
+    if (metric != KITH_HAMMING || kt_field_element(&snapshot->schema->fields[column]) == KITH_U8)
+        return KITH_OK;
     char type[120];
     kt_field_type_text(&snapshot->schema->fields[column], type, sizeof type);
-    return kt_fail(error, KITH_INVALID, "hamming compares the bits of uint8 vectors; column \"%s\" is %s", snapshot->schema->fields[column].name,
-                   type);
+    return kt_fail(error, KITH_INVALID, "hamming compares the bits of uint8 vectors; column \"%s\" is %s",
+                   snapshot->schema->fields[column].name, type);
 }
 
 /* The newest index that answers for this column and metric. */
-static const struct kt_table_index *choose_index(const struct kt_snapshot *snapshot, int column, kith_metric metric)
+static const struct kt_table_index *choose_index(const struct kt_snapshot *snapshot, int column,
+                                                 kith_metric metric)
 {
     for (uint32_t i = snapshot->index_count; i-- > 0;) {
         const struct kt_table_index *index = &snapshot->indexes[i];
@@ -71,15 +78,19 @@ static const char *why_no_index(const struct kt_snapshot *snapshot, int column, 
 
 bool kt_plan_refines(const struct kt_plan *plan)
 {
-    return plan->index && !(plan->index->ops->exact && plan->snapshot->vectors[plan->column].element != KITH_F64);
+    return plan->index &&
+           !(plan->index->ops->exact && plan->snapshot->vectors[plan->column].element != KITH_F64);
 }
 
 static void choose_way(struct kt_plan *plan, const kith_query *query)
 {
     plan->why = NULL;
-    if (query->exact) plan->why = "asked for";
-    else if (query->recall == 1) plan->why = "recall 1 was asked for";
-    else if (query->has_lower) plan->why = "a lower bound on the distance";
+    if (query->exact)
+        plan->why = "asked for";
+    else if (query->recall == 1)
+        plan->why = "recall 1 was asked for";
+    else if (query->has_lower)
+        plan->why = "a lower bound on the distance";
     else if (!(plan->index = choose_index(plan->snapshot, plan->column, plan->metric)))
         plan->why = why_no_index(plan->snapshot, plan->column, plan->metric);
     if (plan->why) return;
@@ -93,7 +104,8 @@ static void choose_way(struct kt_plan *plan, const kith_query *query)
     plan->candidates = (uint32_t)kt_min_u64(kt_max_u64(candidates, 1), CANDIDATES_MOST);
 }
 
-kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_plan *out, kith_error *error)
+kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_plan *out,
+                         kith_error *error)
 {
     struct kt_plan plan = { .snapshot = snapshot };
     kith_status status = kt_snapshot_vector_column(snapshot, query->column, &plan.column, error);
@@ -138,24 +150,31 @@ kith_status kt_plan_explain(const struct kt_plan *plan, char **out, kith_error *
 
     kt_buffer_text(&text, "Search: the %u nearest", (unsigned)plan->k);
     if (plan->offset) kt_buffer_text(&text, " after the first %u", (unsigned)plan->offset);
-    kt_buffer_text(&text, " by %s on \"%s\" %s, version %llu\n", kith_metric_name(plan->metric), field->name, type,
-                   (unsigned long long)snapshot->state->version);
+    kt_buffer_text(&text, " by %s on \"%s\" %s, version %llu\n", kith_metric_name(plan->metric), field->name,
+                   type, (unsigned long long)snapshot->state->version);
     if (!plan->index) {
         kt_buffer_text(&text, "  ExactScan: %llu rows (%s)\n", rows, plan->why);
     } else {
         const struct kt_table_index *index = plan->index;
         json_int_t lists = json_integer_value(json_object_get(index->piece->meta, "partitions"));
-        kt_buffer_text(&text, "  Index \"%s\" %s: %llu rows in %lld partitions, ", index->name, kith_index_type_name(index->type),
-                       (unsigned long long)index->rows_indexed, (long long)lists);
-        if (plan->nprobes) kt_buffer_text(&text, "nprobes %u", (unsigned)plan->nprobes);
-        else kt_buffer_text(&text, "nprobes chosen by the index");
+        kt_buffer_text(&text, "  Index \"%s\" %s: %llu rows in %lld partitions, ", index->name,
+                       kith_index_type_name(index->type), (unsigned long long)index->rows_indexed,
+                       (long long)lists);
+        if (plan->nprobes)
+            kt_buffer_text(&text, "nprobes %u", (unsigned)plan->nprobes);
+        else
+            kt_buffer_text(&text, "nprobes chosen by the index");
         if (plan->minimum_nprobes || plan->maximum_nprobes)
-            kt_buffer_text(&text, " (minimum %u, maximum %u)", (unsigned)plan->minimum_nprobes, (unsigned)plan->maximum_nprobes);
+            kt_buffer_text(&text, " (minimum %u, maximum %u)", (unsigned)plan->minimum_nprobes,
+                           (unsigned)plan->maximum_nprobes);
         kt_buffer_text(&text, "\n");
-        if (kt_plan_refines(plan)) kt_buffer_text(&text, "  Refine: %u candidates by their stored vectors\n", (unsigned)plan->candidates);
+        if (kt_plan_refines(plan))
+            kt_buffer_text(&text, "  Refine: %u candidates by their stored vectors\n",
+                           (unsigned)plan->candidates);
         if (index->rows_unindexed)
             kt_buffer_text(&text, "  ExactScan: %llu rows %s\n", (unsigned long long)index->rows_unindexed,
-                           plan->fast_search ? "not in the index, left out (fast_search)" : "not in the index");
+                           plan->fast_search ? "not in the index, left out (fast_search)"
+                                             : "not in the index");
     }
     if (!text.data) return kt_fail_memory(error, 256);
     *out = (char *)text.data;

@@ -24,7 +24,8 @@ static const struct kt_vectors *vectors_of(const struct kt_plan *plan)
 }
 
 /* The vector as floats, checked. */
-static kith_status widen(const struct kt_plan *plan, const void *vector, struct kt_arena *scratch, const float **out, kith_error *error)
+static kith_status widen(const struct kt_plan *plan, const void *vector, struct kt_arena *scratch,
+                         const float **out, kith_error *error)
 {
     const struct kt_kernels *kernels = kt_kernels();
     uint32_t dim = vectors_of(plan)->dim;
@@ -33,14 +34,16 @@ static kith_status widen(const struct kt_plan *plan, const void *vector, struct 
     kernels->to_float[plan->element](vector, dim, values);
     for (uint32_t i = 0; i < dim; i++)
         if (!isfinite(values[i]))
-            return kt_fail(error, KITH_INVALID, "the query vector holds %s at position %u; every number must be finite",
+            return kt_fail(error, KITH_INVALID,
+                           "the query vector holds %s at position %u; every number must be finite",
                            isnan(values[i]) ? "NaN" : "an infinity", (unsigned)i);
     *out = values;
     return KITH_OK;
 }
 
 /* The index's candidates, nearest estimates first. */
-static kith_status ask_index(const struct run *run, const float *vector, struct kt_arena *scratch, struct kt_top *top, kith_error *error)
+static kith_status ask_index(const struct run *run, const float *vector, struct kt_arena *scratch,
+                             struct kt_top *top, kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
     const struct kt_vectors *vectors = vectors_of(plan);
@@ -60,7 +63,8 @@ static kith_status ask_index(const struct run *run, const float *vector, struct 
     for (;;) {
         struct kt_index_stats stats = { 0 };
         top->count = 0;
-        kith_status status = plan->index->ops->search(run->index, vectors, &query, scratch, top, &stats, error);
+        kith_status status =
+            plan->index->ops->search(run->index, vectors, &query, scratch, top, &stats, error);
         if (status || top->count >= wanted || stats.lists >= lists) return status;
         if (plan->maximum_nprobes && stats.lists >= plan->maximum_nprobes) return KITH_OK;
         query.nprobes = kt_max_u32(2 * (uint32_t)stats.lists, 1);
@@ -68,8 +72,8 @@ static kith_status ask_index(const struct run *run, const float *vector, struct 
     }
 }
 
-static kith_status refine(const struct run *run, const struct kt_scan_query *scan, struct kt_top *candidates, struct kt_top *top,
-                          kith_error *error)
+static kith_status refine(const struct run *run, const struct kt_scan_query *scan, struct kt_top *candidates,
+                          struct kt_top *top, kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
     if (kt_plan_refines(plan)) {
@@ -84,7 +88,8 @@ static kith_status refine(const struct run *run, const struct kt_scan_query *sca
 }
 
 /* Scans what the index does not cover; everything, without one. */
-static kith_status scan_rest(const struct run *run, const struct kt_scan_query *scan, struct kt_top *top, kith_error *error)
+static kith_status scan_rest(const struct run *run, const struct kt_scan_query *scan, struct kt_top *top,
+                             kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
     const struct kt_vectors *vectors = vectors_of(plan);
@@ -93,9 +98,10 @@ static kith_status scan_rest(const struct run *run, const struct kt_scan_query *
     struct kt_index_stats stats = { 0 };
     if (piece && plan->fast_search) return KITH_OK;
     for (uint32_t i = 0; piece && i < piece->cover_count; i++) {
-        kith_status status = piece->covers[i].begin > begin
-                                 ? kt_scan_rows(vectors, scan, begin, piece->covers[i].begin, top, &stats, error)
-                                 : KITH_OK;
+        kith_status status =
+            piece->covers[i].begin > begin
+                ? kt_scan_rows(vectors, scan, begin, piece->covers[i].begin, top, &stats, error)
+                : KITH_OK;
         if (status) return status;
         begin = piece->covers[i].end;
     }
@@ -113,7 +119,8 @@ static kith_status run_one(const struct run *run, size_t at, struct kt_arena *sc
 
     kt_arena_clear(scratch);
     kith_status status = widen(plan, vector, scratch, &values, error);
-    if (!status) status = kt_scan_prepare(vectors, plan->metric, vector, plan->element, scratch, &scan, error);
+    if (!status)
+        status = kt_scan_prepare(vectors, plan->metric, vector, plan->element, scratch, &scan, error);
     if (status) return status;
     scan.lower = plan->lower;
     scan.upper = plan->upper;
@@ -143,12 +150,13 @@ static kith_status run_chunk(void *context, uint64_t begin, uint64_t end, uint32
     return KITH_OK;
 }
 
-kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t count, struct kt_hit *hits, uint32_t *counts,
-                        kith_error *error)
+kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t count, struct kt_hit *hits,
+                        uint32_t *counts, kith_error *error)
 {
     struct kt_arena one = { 0 };
     struct run run = { .plan = plan, .vectors = vectors, .hits = hits, .counts = counts, .scratch = &one };
-    kith_status status = plan->index ? kt_snapshot_index(plan->snapshot, plan->index, &run.index, error) : KITH_OK;
+    kith_status status =
+        plan->index ? kt_snapshot_index(plan->snapshot, plan->index, &run.index, error) : KITH_OK;
     if (status) return status;
     if (count <= 1) {
         status = count ? run_one(&run, 0, &one, error) : KITH_OK;
@@ -156,7 +164,8 @@ kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t 
         return status;
     }
     struct kt_work work = { .threads = plan->threads };
-    uint32_t threads = work.threads = kt_work_threads(&work); /* settled once: there is one scratch a worker */
+    uint32_t threads = work.threads =
+        kt_work_threads(&work); /* settled once: there is one scratch a worker */
     run.scratch = kt_alloc_zero(threads, sizeof *run.scratch);
     if (!run.scratch) return kt_fail_memory(error, threads * sizeof *run.scratch);
     status = kt_parallel_for(&work, NULL, count, 4, run_chunk, &run, error);

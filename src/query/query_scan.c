@@ -13,7 +13,7 @@ struct scan {
     uint64_t skip;         /* rows to leave out first */
     uint64_t left;         /* rows still wanted */
     uint32_t segment;
-    uint64_t row;          /* of the segment */
+    uint64_t row; /* of the segment */
 };
 
 static void scan_release(void *context)
@@ -25,22 +25,26 @@ static void scan_release(void *context)
     kt_free(scan);
 }
 
-static kith_status make_row_ids(const struct scan *scan, uint64_t first, uint64_t count, struct kt_batch **out, kith_error *error)
+static kith_status make_row_ids(const struct scan *scan, uint64_t first, uint64_t count,
+                                struct kt_batch **out, kith_error *error)
 {
     struct kt_builder *builder = NULL;
     uint64_t *ids = kt_alloc_array(count, sizeof *ids);
-    kith_status status = ids ? kt_builder_new(scan->ids, (int64_t)count, &builder, error) : kt_fail_memory(error, count * sizeof *ids);
+    kith_status status = ids ? kt_builder_new(scan->ids, (int64_t)count, &builder, error)
+                             : kt_fail_memory(error, count * sizeof *ids);
     for (uint64_t i = 0; i < count && !status; i++) ids[i] = first + i;
     if (!status) status = kt_builder_append_values(builder, 0, ids, (int64_t)count, error);
-    if (status) kt_builder_free(builder);
-    else status = kt_builder_finish(builder, out, error);
+    if (status)
+        kt_builder_free(builder);
+    else
+        status = kt_builder_finish(builder, out, error);
     kt_free(ids);
     return status;
 }
 
 /* Each column's part of record batch `number`. */
-static kith_status gather(const struct scan *scan, uint32_t number, uint64_t count, struct kt_batch **parts, uint32_t *columns,
-                          kith_error *error)
+static kith_status gather(const struct scan *scan, uint32_t number, uint64_t count, struct kt_batch **parts,
+                          uint32_t *columns, kith_error *error)
 {
     struct kt_segment *segment = scan->snapshot->segments[scan->segment];
     struct kt_part part = { 0 };
@@ -62,13 +66,16 @@ static kith_status gather(const struct scan *scan, uint32_t number, uint64_t cou
 }
 
 /* The next record batch as it lies, all its rows. */
-static kith_status whole_batch(struct scan *scan, uint32_t number, uint64_t count, struct kt_batch **out, kith_error *error)
+static kith_status whole_batch(struct scan *scan, uint32_t number, uint64_t count, struct kt_batch **out,
+                               kith_error *error)
 {
     uint32_t width = scan->projection.schema->count;
     struct kt_batch **parts = kt_alloc_zero(width, sizeof *parts);
     uint32_t *columns = kt_alloc_array(width, sizeof *columns);
-    kith_status status = parts && columns ? gather(scan, number, count, parts, columns, error) : kt_fail_memory(error, width * sizeof *parts);
-    if (!status) status = kt_batch_combine(scan->projection.schema, (int64_t)count, parts, columns, out, error);
+    kith_status status = parts && columns ? gather(scan, number, count, parts, columns, error)
+                                          : kt_fail_memory(error, width * sizeof *parts);
+    if (!status)
+        status = kt_batch_combine(scan->projection.schema, (int64_t)count, parts, columns, out, error);
     for (uint32_t i = 0; parts && i < width; i++) kt_batch_release(parts[i]);
     kt_free(parts);
     kt_free(columns);
@@ -101,8 +108,10 @@ static kith_status scan_next(void *context, struct kt_batch **out, kith_error *e
     kith_status status = whole_batch(scan, number, count, &whole, error);
     if (status) return status;
     uint64_t wanted = kt_min_u64(count - scan->skip, scan->left);
-    if (wanted == count) *out = kt_batch_share(whole);
-    else status = kt_batch_slice(whole, (int64_t)scan->skip, (int64_t)wanted, out, error);
+    if (wanted == count)
+        *out = kt_batch_share(whole);
+    else
+        status = kt_batch_slice(whole, (int64_t)scan->skip, (int64_t)wanted, out, error);
     kt_batch_release(whole);
     if (status) return status;
     scan->skip = 0;
@@ -111,14 +120,17 @@ static kith_status scan_next(void *context, struct kt_batch **out, kith_error *e
     return KITH_OK;
 }
 
-kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options, struct ArrowArrayStream *out, kith_error *error)
+kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options, struct ArrowArrayStream *out,
+                         kith_error *error)
 {
     kith_scan defaults = KITH_INIT(kith_scan);
     if (!options) options = &defaults;
     if (options->where) return kt_fail(error, KITH_UNSUPPORTED, "filters are not in this version of Kith");
     struct scan *scan = kt_alloc_zero(1, sizeof *scan);
     if (!scan) return kt_fail_memory(error, sizeof *scan);
-    struct kt_wanted wanted = { .columns = options->columns, .column_count = options->column_count, .row_id = options->with_row_id };
+    struct kt_wanted wanted = { .columns = options->columns,
+                                .column_count = options->column_count,
+                                .row_id = options->with_row_id };
     struct kt_field id = { .name = (char *)"_rowid", .id = -1, .type = KT_UINT64 };
     scan->snapshot = kt_snapshot_share(snapshot);
     scan->skip = options->offset;

@@ -50,16 +50,17 @@ struct kt_rows { /* row ids [begin, end) */
 
 /* An immutable piece of an index. */
 struct kt_piece {
-    char id[33];             /* hexadecimal, unique */
-    char *index;             /* the index's name */
+    char id[33]; /* hexadecimal, unique */
+    char *index; /* the index's name */
     struct kt_stored_file file;
-    struct kt_rows *covers;  /* sorted, disjoint */
+    struct kt_rows *covers; /* sorted, disjoint */
     uint32_t cover_count;
-    json_t *meta;            /* the table room's: column, type, metric, parameters */
+    json_t *meta; /* the table room's: column, type, metric, parameters */
 };
 
 struct kt_version_entry {
-    uint64_t version, commit; /* the newest commit that shows this version is found by the log, this one began it */
+    uint64_t version,
+        commit; /* the newest commit that shows this version is found by the log, this one began it */
     int64_t time_us;
     uint64_t rows;
     char operation[16];
@@ -75,8 +76,8 @@ struct kt_state {
     uint64_t next_row;
     uint64_t rows;
     int64_t time_us;
-    json_t *schema; /* borrowed by readers; never changed */
-    json_t *config; /* object of strings and numbers */
+    json_t *schema;                /* borrowed by readers; never changed */
+    json_t *config;                /* object of strings and numbers */
     struct kt_fragment *fragments; /* by first_row */
     uint32_t fragment_count;
     struct kt_piece *pieces; /* in the order they were added */
@@ -101,43 +102,52 @@ struct kt_io *kt_store_io(struct kt_store *store); /* rooted in the table's fold
 
 /** The newest state. An invalid newest commit is KITH_CORRUPT with the file, the reason and what to do. */
 kith_status kt_store_load(struct kt_store *store, struct kt_state **out, kith_error *error);
-/** The newest state given an older one: costs two system calls when nothing is newer (then `*out` shares `known`).
- *  KITH_NOT_FOUND when the table was dropped. */
-kith_status kt_store_refresh(struct kt_store *store, struct kt_state *known, struct kt_state **out, kith_error *error);
+/** The newest state given an older one: costs two system calls when nothing is newer (then `*out` shares
+ * `known`). KITH_NOT_FOUND when the table was dropped. */
+kith_status kt_store_refresh(struct kt_store *store, struct kt_state *known, struct kt_state **out,
+                             kith_error *error);
 /** The state at the newest commit that shows `version`. KITH_NOT_FOUND when it is not kept. */
-kith_status kt_store_load_version(struct kt_store *store, uint64_t version, struct kt_state **out, kith_error *error);
+kith_status kt_store_load_version(struct kt_store *store, uint64_t version, struct kt_state **out,
+                                  kith_error *error);
 
 /* ---- changing it ---- */
 
 struct kt_txn; /* the files written and the actions wanted */
 
-kith_status kt_txn_begin(struct kt_store *store, const char *operation, struct kt_txn **out, kith_error *error);
+kith_status kt_txn_begin(struct kt_store *store, const char *operation, struct kt_txn **out,
+                         kith_error *error);
 /** Starts a file of this transaction: folder is "data" or "index", extension "arrow" or "kix". */
 kith_status kt_txn_create(struct kt_txn *txn, const char *folder, const char *extension, uint32_t block_bytes,
                           struct kt_sink **out, char name[56], kith_error *error);
 
-/* Actions; each copies what it is given (json is incref'ed). They are added by the prepare function below, which
- * runs again, from nothing, each time the race for a commit is lost. */
+/* Actions; each copies what it is given (json is incref'ed). They are added by the prepare function below,
+ * which runs again, from nothing, each time the race for a commit is lost. */
 kith_status kt_txn_set_schema(struct kt_txn *txn, json_t *schema, kith_error *error);
-kith_status kt_txn_set_config(struct kt_txn *txn, const char *key, json_t *value, kith_error *error); /* NULL removes */
-/** Row ids are given by storage, from the state's next_row on, in the order of the calls; `fragment->first_row` is ignored. */
+kith_status kt_txn_set_config(struct kt_txn *txn, const char *key, json_t *value,
+                              kith_error *error); /* NULL removes */
+/** Row ids are given by storage, from the state's next_row on, in the order of the calls;
+ * `fragment->first_row` is ignored. */
 kith_status kt_txn_add_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
 kith_status kt_txn_remove_fragment(struct kt_txn *txn, uint64_t first_row, kith_error *error);
-/** Puts one fragment in the place of all those inside [first_row, first_row + rows), which it must cover exactly:
- *  the rows keep their ids. What folding needs. */
-kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
+/** Puts one fragment in the place of all those inside [first_row, first_row + rows), which it must cover
+ * exactly: the rows keep their ids. What folding needs. */
+kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment,
+                                     kith_error *error);
 kith_status kt_txn_add_piece(struct kt_txn *txn, const struct kt_piece *piece, kith_error *error);
 kith_status kt_txn_remove_piece(struct kt_txn *txn, const char *id, kith_error *error);
 /** Marks the commit as maintenance: it keeps the users' version. */
 void kt_txn_maintenance(struct kt_txn *txn);
 
 /** Says what to commit on top of `state`; KITH_CONFLICT (or any status) when it can no longer be done. */
-typedef kith_status (*kt_prepare_fn)(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error);
+typedef kith_status (*kt_prepare_fn)(void *context, const struct kt_state *state, struct kt_txn *txn,
+                                     kith_error *error);
 
 /** Syncs the transaction's folders, then prepares and publishes until it wins, for 30 s with jitter.
- *  On KITH_OK `*out` (may be NULL) is the state with this commit. A definite failure removes the transaction's files;
- *  KITH_UNKNOWN leaves them. The transaction is gone either way. Writes a checkpoint when one is due; its failure is not told. */
-kith_status kt_txn_commit(struct kt_txn *txn, kt_prepare_fn prepare, void *context, struct kt_state **out, kith_error *error);
+ *  On KITH_OK `*out` (may be NULL) is the state with this commit. A definite failure removes the
+ * transaction's files; KITH_UNKNOWN leaves them. The transaction is gone either way. Writes a checkpoint when
+ * one is due; its failure is not told. */
+kith_status kt_txn_commit(struct kt_txn *txn, kt_prepare_fn prepare, void *context, struct kt_state **out,
+                          kith_error *error);
 void kt_txn_abandon(struct kt_txn *txn); /* removes its files; NULL is allowed */
 
 /** Commits `drop`, renames the folder away and removes it. */

@@ -87,10 +87,11 @@ static kith_status blame_file(struct kt_store *store, const char *name, uint64_t
         return kt_fail(error, status,
                        "%s/%s is damaged: %.500s. It is the first commit; restore it from a copy",
                        kt_io_root(store->log), name, reason->message);
-    return kt_fail(error, status,
-                   "%s/%s is damaged: %.500s. Version %llu, before it, can still be read by opening the table at it; "
-                   "to write again, restore the file from a copy",
-                   kt_io_root(store->log), name, reason->message, (unsigned long long)version);
+    return kt_fail(
+        error, status,
+        "%s/%s is damaged: %.500s. Version %llu, before it, can still be read by opening the table at it; "
+        "to write again, restore the file from a copy",
+        kt_io_root(store->log), name, reason->message, (unsigned long long)version);
 }
 
 /* Applies commit `state->commit + 1`; `*absent` when there is none. On failure the state is spoiled. */

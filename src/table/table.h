@@ -18,10 +18,11 @@ kith_status kt_catalog_open(const char *uri, struct kt_catalog **out, kith_error
 void kt_catalog_close(struct kt_catalog *catalog);
 const char *kt_catalog_uri(const struct kt_catalog *catalog);
 /** Names in order, at most `limit` (0: all) after `after` (NULL: from the start). */
-kith_status kt_catalog_list(struct kt_catalog *catalog, const char *after, size_t limit, struct kt_io_names *out,
-                            kith_error *error);
+kith_status kt_catalog_list(struct kt_catalog *catalog, const char *after, size_t limit,
+                            struct kt_io_names *out, kith_error *error);
 kith_status kt_catalog_drop(struct kt_catalog *catalog, const char *name, kith_error *error);
-kith_status kt_catalog_rename(struct kt_catalog *catalog, const char *from, const char *to, kith_error *error);
+kith_status kt_catalog_rename(struct kt_catalog *catalog, const char *from, const char *to,
+                              kith_error *error);
 
 /* ---- tables ---- */
 
@@ -30,7 +31,8 @@ struct kt_table;
 kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct ArrowArrayStream *data,
                             const kith_create *options, struct kt_table **out, kith_error *error);
 /** The newest version, or with `version` not 0 that one, pinned. */
-kith_status kt_table_open(struct kt_catalog *catalog, const char *name, uint64_t version, struct kt_table **out, kith_error *error);
+kith_status kt_table_open(struct kt_catalog *catalog, const char *name, uint64_t version,
+                          struct kt_table **out, kith_error *error);
 void kt_table_free(struct kt_table *table);
 const char *kt_table_name(const struct kt_table *table);
 
@@ -62,8 +64,8 @@ struct kt_table_index {
 struct kt_snapshot {
     _Atomic uint32_t references;
     struct kt_state *state;
-    struct kt_table_home *home;   /* private: keeps the table's folder open */
-    struct kt_io *io;             /* that folder */
+    struct kt_table_home *home; /* private: keeps the table's folder open */
+    struct kt_io *io;           /* that folder */
     struct kt_schema *schema;
     struct kt_segment **segments; /* state->fragment_count of them, by first row */
     struct kt_vectors *vectors;   /* schema->count of them; run_count is 0 for other columns */
@@ -79,8 +81,8 @@ void kt_snapshot_release(struct kt_snapshot *snapshot);
 /** The segment that holds `row`, or -1. */
 int64_t kt_snapshot_find(const struct kt_snapshot *snapshot, uint64_t row);
 /** The file of a column of a segment and the column's number in it; *out stays the segment's. */
-kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struct kt_ipc_file **out, uint32_t *file_column,
-                              kith_error *error);
+kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struct kt_ipc_file **out,
+                              uint32_t *file_column, kith_error *error);
 /* A column of one record batch of a segment, in memory or lent from its file. Zeroed is none. */
 struct kt_part {
     struct kt_ipc_file *file;
@@ -88,8 +90,10 @@ struct kt_part {
     uint32_t column;        /* of that batch */
 };
 /** Moves `part` on to a column of record batch `number`; what it held is kept when the file is the same. */
-kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_t number, struct kt_part *part, kith_error *error);
-/** The record batch that holds the segment's row `row`: its number, and how many of its rows come from there on. */
+kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_t number,
+                            struct kt_part *part, kith_error *error);
+/** The record batch that holds the segment's row `row`: its number, and how many of its rows come from there
+ * on. */
 uint32_t kt_segment_batch(const struct kt_segment *segment, uint64_t row, uint64_t *rows);
 uint64_t kt_segment_first_row(const struct kt_segment *segment);
 uint64_t kt_segment_rows(const struct kt_segment *segment);
@@ -98,9 +102,10 @@ uint64_t kt_segment_rows(const struct kt_segment *segment);
 kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
                               const struct kt_index **out, kith_error *error);
 
-/** The vector column `name`, or with NULL the table's only one, or the one called "vector". KITH_NOT_FOUND and KITH_INVALID
- *  name the candidates. */
-kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, int *column, kith_error *error);
+/** The vector column `name`, or with NULL the table's only one, or the one called "vector". KITH_NOT_FOUND
+ * and KITH_INVALID name the candidates. */
+kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, int *column,
+                                      kith_error *error);
 /** The metric of a vector column: as given at creation, else its index's, else KITH_L2. */
 kith_metric kt_snapshot_metric(const struct kt_snapshot *snapshot, int column);
 /** Checks every byte of every file. */

@@ -47,9 +47,12 @@ static kith_status root_new(const char *name, struct named_root **out, kith_erro
     struct named_root *root = kt_alloc_zero(1, sizeof *root);
     if (!root) return kt_fail_memory(error, sizeof *root);
     root->name = kt_strdup(name);
-    kith_status status = root->name ? kt_io_open_memory(&root->io, error) : kt_fail_memory(error, strlen(name));
-    if (status) root_free(root);
-    else *out = root;
+    kith_status status =
+        root->name ? kt_io_open_memory(&root->io, error) : kt_fail_memory(error, strlen(name));
+    if (status)
+        root_free(root);
+    else
+        *out = root;
     return status;
 }
 
@@ -92,7 +95,10 @@ static kith_status local_path(const char *uri, char **out, kith_error *error)
     struct kt_buffer text = { 0 };
     bool fits = true;
     if (path[0] == '~' && (path[1] == '/' || path[1] == '\0')) {
-        if (!home) return kt_fail(error, KITH_INVALID, "\"%s\": HOME is not set, so \"~\" means nothing; give the folder's full path", uri);
+        if (!home)
+            return kt_fail(error, KITH_INVALID,
+                           "\"%s\": HOME is not set, so \"~\" means nothing; give the folder's full path",
+                           uri);
         fits = kt_buffer_text(&text, "%s%s", home, path + 1);
     } else if (path[0] != '/') {
         char *here = realpath(".", NULL);
@@ -117,10 +123,12 @@ static kith_status open_root(struct kt_catalog *catalog, const char *uri, kith_e
         catalog->uri = kt_strdup(uri);
         if (!catalog->uri) return kt_fail_memory(error, strlen(uri));
         catalog->shared = name[0] != '\0';
-        return catalog->shared ? named_root(name, &catalog->io, error) : kt_io_open_memory(&catalog->io, error);
+        return catalog->shared ? named_root(name, &catalog->io, error)
+                               : kt_io_open_memory(&catalog->io, error);
     }
     if (strstr(uri, "://") && !without_prefix(uri, "file://"))
-        return kt_fail(error, KITH_INVALID, "\"%s\": this version of Kith opens folders and \"memory://\"", uri);
+        return kt_fail(error, KITH_INVALID, "\"%s\": this version of Kith opens folders and \"memory://\"",
+                       uri);
     kith_status status = local_path(uri, &catalog->uri, error);
     if (!status) status = kt_io_open_folder(catalog->uri, &catalog->io, error);
     if (!status && !kt_io_exists(catalog->io, "")) status = kt_io_mkdir(catalog->io, "", error);
@@ -129,7 +137,8 @@ static kith_status open_root(struct kt_catalog *catalog, const char *uri, kith_e
 
 kith_status kt_catalog_open(const char *uri, struct kt_catalog **out, kith_error *error)
 {
-    if (!uri || !uri[0]) return kt_fail(error, KITH_INVALID, "a database needs a place: a folder or \"memory://\"");
+    if (!uri || !uri[0])
+        return kt_fail(error, KITH_INVALID, "a database needs a place: a folder or \"memory://\"");
     struct kt_catalog *catalog = kt_alloc_zero(1, sizeof *catalog);
     if (!catalog) return kt_fail_memory(error, sizeof *catalog);
     kith_status status = open_root(catalog, uri, error);
@@ -175,7 +184,8 @@ kith_status kt_table_name_check(const char *name, kith_error *error)
     for (size_t i = 0; good && i < length; i++) good = name_character(name[i], i == 0);
     if (good) return KITH_OK;
     return kt_fail(error, KITH_INVALID,
-                   "\"%.80s\" cannot name a table: letters, digits, '_', '-' and '.' are allowed (the first a letter, digit or '_'), %d at most",
+                   "\"%.80s\" cannot name a table: letters, digits, '_', '-' and '.' are allowed (the first "
+                   "a letter, digit or '_'), %d at most",
                    name ? name : "", NAME_MAX_BYTES);
 }
 
@@ -186,8 +196,8 @@ void kt_table_folder(const char *name, char *to)
     memcpy(to + length, table_suffix, sizeof table_suffix);
 }
 
-/* Whether a table's folder has a log with anything in it. One that has not is a creation that did not finish; the next
- * creation takes it over. */
+/* Whether a table's folder has a log with anything in it. One that has not is a creation that did not finish;
+ * the next creation takes it over. */
 static bool has_commits(struct kt_io *io, const char *folder)
 {
     char log[320];
@@ -214,8 +224,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-kith_status kt_catalog_list(struct kt_catalog *catalog, const char *after, size_t limit, struct kt_io_names *out,
-                            kith_error *error)
+kith_status kt_catalog_list(struct kt_catalog *catalog, const char *after, size_t limit,
+                            struct kt_io_names *out, kith_error *error)
 {
     struct kt_io_names folders = { 0 };
     kith_status status = kt_io_list(catalog->io, "", &folders, error);
@@ -238,8 +248,10 @@ kith_status kt_catalog_list(struct kt_catalog *catalog, const char *after, size_
     while (after && begin < kept && strcmp(folders.names[begin], after) <= 0) begin++;
     size_t end = limit && kept - begin > limit ? begin + limit : kept;
     for (size_t i = 0; i < folders.count; i++) {
-        if (i < begin || i >= end) kt_free(folders.names[i]);
-        else folders.names[i - begin] = folders.names[i];
+        if (i < begin || i >= end)
+            kt_free(folders.names[i]);
+        else
+            folders.names[i - begin] = folders.names[i];
     }
     folders.count = end - begin;
     *out = folders;
@@ -254,7 +266,8 @@ kith_status kt_catalog_drop(struct kt_catalog *catalog, const char *name, kith_e
     if (status) return status;
     kt_table_folder(name, folder);
     status = kt_store_open(catalog->io, folder, &store, error);
-    if (status == KITH_NOT_FOUND) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was not found in %s", name, catalog->uri);
+    if (status == KITH_NOT_FOUND)
+        return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was not found in %s", name, catalog->uri);
     if (!status) status = kt_store_drop(store, catalog->io, folder, error);
     kt_store_close(store);
     return status;

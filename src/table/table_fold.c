@@ -1,10 +1,11 @@
 /* Folding: small fragments at the end of a table become one, as a log-structured merge tree does it.
  *
- * Every add makes a fragment; a thousand small ones would be a thousand files to open, and rows that travel inside
- * commits must leave them some day. So the write after which 64 small fragments stand at the table's end merges
- * them: from the newest backwards, as long as a fragment is not larger than twice what was gathered so far, so that
- * a row is rewritten a number of times that grows with the logarithm of the table. At most 64 MiB are merged by one
- * write. The rows keep their ids; indexes and handles notice nothing. The merged files stay, for older versions.
+ * Every add makes a fragment; a thousand small ones would be a thousand files to open, and rows that travel
+ * inside commits must leave them some day. So the write after which 64 small fragments stand at the table's
+ * end merges them: from the newest backwards, as long as a fragment is not larger than twice what was
+ * gathered so far, so that a row is rewritten a number of times that grows with the logarithm of the table.
+ * At most 64 MiB are merged by one write. The rows keep their ids; indexes and handles notice nothing. The
+ * merged files stay, for older versions.
  *
  * It is a commit of its own, after the one that it follows: what fails here fails nobody.
  */
@@ -53,7 +54,9 @@ static uint32_t fold_begin(const struct kt_state *state)
         const struct kt_fragment *fragment = &state->fragments[begin - 1];
         uint64_t bytes = fragment_bytes(fragment);
         if (begin < state->fragment_count && !adjacent(fragment, &state->fragments[begin])) break;
-        if (bytes >= SMALL_BYTES || gathered + bytes > MERGE_BYTES || (bytes > TINY_BYTES && bytes > 2 * gathered && gathered)) break;
+        if (bytes >= SMALL_BYTES || gathered + bytes > MERGE_BYTES ||
+            (bytes > TINY_BYTES && bytes > 2 * gathered && gathered))
+            break;
         gathered += bytes;
         begin--;
     }
@@ -61,8 +64,8 @@ static uint32_t fold_begin(const struct kt_state *state)
 }
 
 /* Adds all rows of a segment, record batch by record batch. */
-static kith_status add_segment(const struct kt_snapshot *snapshot, struct kt_segment *segment, struct kt_fragments *fragments,
-                               kith_error *error)
+static kith_status add_segment(const struct kt_snapshot *snapshot, struct kt_segment *segment,
+                               struct kt_fragments *fragments, kith_error *error)
 {
     uint32_t width = snapshot->schema->count;
     struct kt_batch **parts = kt_alloc_zero(width, sizeof *parts);
@@ -78,7 +81,8 @@ static kith_status add_segment(const struct kt_snapshot *snapshot, struct kt_seg
             parts[c] = kt_batch_share(part.batch);
             columns[c] = part.column;
         }
-        if (!status) status = kt_batch_combine(snapshot->schema, (int64_t)rows, parts, columns, &batch, error);
+        if (!status)
+            status = kt_batch_combine(snapshot->schema, (int64_t)rows, parts, columns, &batch, error);
         if (!status) status = kt_fragments_add(fragments, batch, error);
         kt_batch_release(batch);
         kt_batch_release(part.batch);

@@ -13,7 +13,7 @@
 
 enum {
     INLINE_BYTES = 64 * 1024,
-    BATCH_ROWS = 64 * 1024,        /* enough rows for a record batch */
+    BATCH_ROWS = 64 * 1024, /* enough rows for a record batch */
     BATCH_BYTES = 16 * 1024 * 1024,
     FRAGMENT_ROWS = 1024 * 1024,
     FRAGMENT_BYTES = 256 * 1024 * 1024,
@@ -75,8 +75,8 @@ void kt_fragments_release(struct kt_fragments *fragments)
 
 /* ---- one fragment's files */
 
-static kith_status group_open(struct kt_fragments *fragments, const uint32_t *columns, uint32_t count, uint32_t block_bytes,
-                              kith_error *error)
+static kith_status group_open(struct kt_fragments *fragments, const uint32_t *columns, uint32_t count,
+                              uint32_t block_bytes, kith_error *error)
 {
     struct group_writer *group = &fragments->groups[fragments->group_count];
     group->group.fields = kt_alloc_array(count, sizeof *group->group.fields);
@@ -84,8 +84,11 @@ static kith_status group_open(struct kt_fragments *fragments, const uint32_t *co
     fragments->group_count++;
     group->group.field_count = count;
     for (uint32_t i = 0; i < count; i++) group->group.fields[i] = fragments->schema->fields[columns[i]].id;
-    kith_status status = kt_txn_create(fragments->txn, "data", "arrow", block_bytes, &group->sink, group->group.file.name, error);
-    if (!status) status = kt_ipc_begin(group->sink, KT_IPC_FILE, fragments->schema, columns, count, &group->writer, error);
+    kith_status status = kt_txn_create(fragments->txn, "data", "arrow", block_bytes, &group->sink,
+                                       group->group.file.name, error);
+    if (!status)
+        status =
+            kt_ipc_begin(group->sink, KT_IPC_FILE, fragments->schema, columns, count, &group->writer, error);
     return status;
 }
 
@@ -94,10 +97,13 @@ static kith_status groups_open(struct kt_fragments *fragments, kith_error *error
     const struct kt_schema *schema = fragments->schema;
     uint32_t *others = kt_alloc_array(schema->count, sizeof *others), other_count = 0;
     fragments->groups = kt_alloc_zero(schema->count + 1, sizeof *fragments->groups);
-    kith_status status = others && fragments->groups ? KITH_OK : kt_fail_memory(error, schema->count * sizeof *others);
+    kith_status status =
+        others && fragments->groups ? KITH_OK : kt_fail_memory(error, schema->count * sizeof *others);
     for (uint32_t i = 0; i < schema->count && !status; i++) {
-        if (kt_field_is_vector(&schema->fields[i])) status = group_open(fragments, &i, 1, KT_BLOCK_VECTORS, error);
-        else others[other_count++] = i;
+        if (kt_field_is_vector(&schema->fields[i]))
+            status = group_open(fragments, &i, 1, KT_BLOCK_VECTORS, error);
+        else
+            others[other_count++] = i;
     }
     if (!status && other_count) status = group_open(fragments, others, other_count, KT_BLOCK_COLUMNS, error);
     kt_free(others);
@@ -116,7 +122,8 @@ static kith_status fragment_close(struct kt_fragments *fragments, kith_error *er
     fragments->done = done;
     fragment.groups = kt_alloc_zero(fragments->group_count, sizeof *fragment.groups);
     fragment.stats = json_pack("{s:O}", "batches", fragments->stats);
-    kith_status status = fragment.groups && fragment.stats ? KITH_OK : kt_fail_memory(error, sizeof *fragment.groups);
+    kith_status status =
+        fragment.groups && fragment.stats ? KITH_OK : kt_fail_memory(error, sizeof *fragment.groups);
 
     for (uint32_t g = 0; g < fragments->group_count && !status; g++) {
         struct group_writer *group = &fragments->groups[g];
@@ -131,15 +138,18 @@ static kith_status fragment_close(struct kt_fragments *fragments, kith_error *er
     }
     groups_abandon(fragments);
     fragments->rows = fragments->bytes = 0;
-    if (status) fragment_release(&fragment);
-    else fragments->done[fragments->done_count++] = fragment;
+    if (status)
+        fragment_release(&fragment);
+    else
+        fragments->done[fragments->done_count++] = fragment;
     return status;
 }
 
 /* ---- record batches */
 
 /* All pending batches as one: shared when there is one, else copied together. */
-static kith_status pending_join(const struct kt_fragments *fragments, struct kt_batch **out, kith_error *error)
+static kith_status pending_join(const struct kt_fragments *fragments, struct kt_batch **out,
+                                kith_error *error)
 {
     if (fragments->pending_count == 1) {
         *out = kt_batch_share(fragments->pending[0]);
@@ -165,7 +175,8 @@ static kith_status pending_write(struct kt_fragments *fragments, kith_error *err
     struct kt_batch *batch = NULL;
     kith_status status = fragments->groups ? KITH_OK : groups_open(fragments, error);
     if (!status) status = pending_join(fragments, &batch, error);
-    for (uint32_t g = 0; g < fragments->group_count && !status; g++) status = kt_ipc_write(fragments->groups[g].writer, batch, error);
+    for (uint32_t g = 0; g < fragments->group_count && !status; g++)
+        status = kt_ipc_write(fragments->groups[g].writer, batch, error);
     if (!status) {
         json_t *stats = kt_batches_stats(&batch, 1);
         if (!stats || json_array_append_new(fragments->stats, stats)) status = kt_fail_memory(error, 1024);
@@ -179,7 +190,8 @@ static kith_status pending_write(struct kt_fragments *fragments, kith_error *err
     return status;
 }
 
-static kith_status pending_add(struct kt_fragments *fragments, struct kt_batch *batch, uint64_t bytes, kith_error *error)
+static kith_status pending_add(struct kt_fragments *fragments, struct kt_batch *batch, uint64_t bytes,
+                               kith_error *error)
 {
     if (fragments->pending_count == fragments->pending_room) {
         size_t room = fragments->pending_room * 2 + 16;
@@ -195,12 +207,14 @@ static kith_status pending_add(struct kt_fragments *fragments, struct kt_batch *
 }
 
 /* Adds rows that fit the fragment in work, and ends what is full. */
-static kith_status add_part(struct kt_fragments *fragments, struct kt_batch *batch, uint64_t bytes, uint64_t limit, kith_error *error)
+static kith_status add_part(struct kt_fragments *fragments, struct kt_batch *batch, uint64_t bytes,
+                            uint64_t limit, kith_error *error)
 {
     bool one_batch = has_dictionary(fragments->schema);
     kith_status status = pending_add(fragments, batch, bytes, error);
     if (status) return status;
-    bool full = fragments->rows + fragments->pending_rows >= FRAGMENT_ROWS || fragments->bytes + fragments->pending_bytes >= limit;
+    bool full = fragments->rows + fragments->pending_rows >= FRAGMENT_ROWS ||
+                fragments->bytes + fragments->pending_bytes >= limit;
     bool worth_writing = fragments->pending_rows >= BATCH_ROWS || fragments->pending_bytes >= BATCH_BYTES;
     if (full || (worth_writing && !one_batch)) status = pending_write(fragments, error);
     if (!status && full) status = fragment_close(fragments, error);
@@ -212,13 +226,17 @@ kith_status kt_fragments_add(struct kt_fragments *fragments, struct kt_batch *ba
     uint64_t limit = has_dictionary(fragments->schema) ? DICTIONARY_FRAGMENT_BYTES : FRAGMENT_BYTES;
     uint64_t rows = (uint64_t)batch->rows, row_bytes = rows ? kt_batch_bytes(batch) / rows + 1 : 1;
     for (uint64_t row = 0; row < rows;) {
-        uint64_t used_rows = fragments->rows + fragments->pending_rows, used_bytes = fragments->bytes + fragments->pending_bytes;
-        uint64_t room = kt_min_u64(FRAGMENT_ROWS - used_rows, used_bytes < limit ? (limit - used_bytes) / row_bytes + 1 : 1);
+        uint64_t used_rows = fragments->rows + fragments->pending_rows,
+                 used_bytes = fragments->bytes + fragments->pending_bytes;
+        uint64_t room = kt_min_u64(FRAGMENT_ROWS - used_rows,
+                                   used_bytes < limit ? (limit - used_bytes) / row_bytes + 1 : 1);
         uint64_t count = kt_min_u64(rows - row, room);
         struct kt_batch *part = NULL;
         kith_status status = KITH_OK;
-        if (count == rows) part = kt_batch_share(batch);
-        else status = kt_batch_slice(batch, (int64_t)row, (int64_t)count, &part, error);
+        if (count == rows)
+            part = kt_batch_share(batch);
+        else
+            status = kt_batch_slice(batch, (int64_t)row, (int64_t)count, &part, error);
         if (!status) status = add_part(fragments, part, count * row_bytes, limit, error);
         kt_batch_release(part);
         if (status) return status;
@@ -268,7 +286,8 @@ kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, 
                 kt_bytes_release(bytes);
                 return kt_fail_memory(error, sizeof *fragments->done);
             }
-            fragments->done[0] = (struct kt_fragment){ .rows = fragments->pending_rows, .inline_rows = bytes };
+            fragments->done[0] =
+                (struct kt_fragment){ .rows = fragments->pending_rows, .inline_rows = bytes };
             fragments->done_count = 1;
             pending_clear(fragments);
             return KITH_OK;

@@ -29,7 +29,8 @@ static kith_status cover_all(const struct kt_snapshot *snapshot, struct kt_piece
     piece->covers = kt_alloc_array(state->fragment_count, sizeof *piece->covers);
     if (!piece->covers) return kt_fail_memory(error, state->fragment_count * sizeof *piece->covers);
     for (uint32_t i = 0; i < state->fragment_count; i++) {
-        struct kt_rows rows = { state->fragments[i].first_row, state->fragments[i].first_row + state->fragments[i].rows };
+        struct kt_rows rows = { state->fragments[i].first_row,
+                                state->fragments[i].first_row + state->fragments[i].rows };
         if (piece->cover_count && piece->covers[piece->cover_count - 1].end == rows.begin)
             piece->covers[piece->cover_count - 1].end = rows.end;
         else
@@ -55,12 +56,15 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
     const struct indexing *indexing = context;
     kt_txn_maintenance(txn);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", indexing->table);
-    if (!json_equal(state->schema, indexing->schema) || rows_covered(state, &indexing->piece) < indexing->rows)
-        return kt_fail(error, KITH_CONFLICT, "table '%s' was overwritten while index \"%s\" was being built; build it again",
+    if (!json_equal(state->schema, indexing->schema) ||
+        rows_covered(state, &indexing->piece) < indexing->rows)
+        return kt_fail(error, KITH_CONFLICT,
+                       "table '%s' was overwritten while index \"%s\" was being built; build it again",
                        indexing->table, indexing->piece.index);
     for (uint32_t i = 0; i < state->piece_count; i++) {
         if (strcmp(state->pieces[i].index, indexing->piece.index) != 0) continue;
-        if (indexing->keep) return kt_fail(error, KITH_EXISTS, "index \"%s\" already exists", indexing->piece.index);
+        if (indexing->keep)
+            return kt_fail(error, KITH_EXISTS, "index \"%s\" already exists", indexing->piece.index);
         kith_status status = kt_txn_remove_piece(txn, state->pieces[i].id, error);
         if (status) return status;
     }
@@ -68,7 +72,8 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
 }
 
 /* Adds what the snapshot needs to know of the piece to what the index said of itself. */
-static kith_status describe(json_t *meta, const struct kt_field *field, const struct kt_index_plan *plan, int64_t now_us, kith_error *error)
+static kith_status describe(json_t *meta, const struct kt_field *field, const struct kt_index_plan *plan,
+                            int64_t now_us, kith_error *error)
 {
     bool failed = json_object_set_new(meta, "field", json_integer(field->id)) ||
                   json_object_set_new(meta, "type", json_string(kith_index_type_name(plan->type))) ||
@@ -77,8 +82,9 @@ static kith_status describe(json_t *meta, const struct kt_field *field, const st
     return failed ? kt_fail_memory(error, 256) : KITH_OK;
 }
 
-static kith_status build(struct kt_table *table, const struct kt_snapshot *snapshot, int column, const struct kt_index_plan *plan,
-                         struct kt_work *work, struct indexing *indexing, kith_error *error)
+static kith_status build(struct kt_table *table, const struct kt_snapshot *snapshot, int column,
+                         const struct kt_index_plan *plan, struct kt_work *work, struct indexing *indexing,
+                         kith_error *error)
 {
     struct kt_txn *txn = NULL;
     struct kt_sink *sink = NULL;
@@ -87,13 +93,18 @@ static kith_status build(struct kt_table *table, const struct kt_snapshot *snaps
 
     kith_status status = cover_all(snapshot, piece, error);
     if (!status) status = kt_txn_begin(table->home->store, "index", &txn, error);
-    if (!status) status = kt_txn_create(txn, "index", "kix", KT_BLOCK_VECTORS, &sink, piece->file.name, error);
-    if (!status) status = kt_index_ops(plan->type)->build(plan, &snapshot->vectors[column], work, sink, &piece->meta, error);
+    if (!status)
+        status = kt_txn_create(txn, "index", "kix", KT_BLOCK_VECTORS, &sink, piece->file.name, error);
+    if (!status)
+        status = kt_index_ops(plan->type)
+                     ->build(plan, &snapshot->vectors[column], work, sink, &piece->meta, error);
     if (!status) {
         status = kt_sink_finish(sink, &piece->file.seal, error);
         sink = NULL;
     }
-    if (!status) status = describe(piece->meta, &snapshot->schema->fields[column], plan, kt_io_now_us(snapshot->io), error);
+    if (!status)
+        status =
+            describe(piece->meta, &snapshot->schema->fields[column], plan, kt_io_now_us(snapshot->io), error);
     if (!status) status = kt_io_entropy(snapshot->io, id, sizeof id, error);
     if (!status) {
         kt_hex(id, sizeof id, piece->id);
@@ -136,8 +147,10 @@ kith_status kt_table_create_index(struct kt_table *table, const kith_index *opti
     if (status) goto out;
     status = kt_snapshot_vector_column(snapshot, options->column, &column, error);
     if (status) goto out;
-    if (options->name && !options->name[0]) status = kt_fail(error, KITH_INVALID, "an index needs a name that is not empty");
-    else if (!kt_buffer_text(&name, options->name ? "%s" : "%s_idx", options->name ? options->name : snapshot->schema->fields[column].name))
+    if (options->name && !options->name[0])
+        status = kt_fail(error, KITH_INVALID, "an index needs a name that is not empty");
+    else if (!kt_buffer_text(&name, options->name ? "%s" : "%s_idx",
+                             options->name ? options->name : snapshot->schema->fields[column].name))
         status = kt_fail_memory(error, 64);
     if (status) goto out;
     if ((unsigned)options->metric > KITH_HAMMING) {
@@ -147,13 +160,15 @@ kith_status kt_table_create_index(struct kt_table *table, const kith_index *opti
     indexing.keep = options->keep;
     indexing.piece.index = (char *)name.data;
     if (options->keep && index_named(snapshot, indexing.piece.index)) {
-        status = kt_fail(error, KITH_EXISTS, "index \"%s\" already exists on table '%s'", indexing.piece.index, table->name);
+        status = kt_fail(error, KITH_EXISTS, "index \"%s\" already exists on table '%s'",
+                         indexing.piece.index, table->name);
         goto out;
     }
     struct kt_index_plan plan = plan_of(options, snapshot, column);
     const struct kt_index_ops *ops = kt_index_ops(plan.type);
     if (!ops) {
-        status = kt_fail(error, KITH_UNSUPPORTED, "this version of Kith does not build %s indexes; it builds IVF_PQ and IVF_FLAT",
+        status = kt_fail(error, KITH_UNSUPPORTED,
+                         "this version of Kith does not build %s indexes; it builds IVF_PQ and IVF_FLAT",
                          kith_index_type_name(plan.type));
         goto out;
     }
@@ -161,7 +176,9 @@ kith_status kt_table_create_index(struct kt_table *table, const kith_index *opti
     const struct kt_vectors *vectors = &snapshot->vectors[column];
     status = ops->plan(&plan, vectors->dim, vectors->element, snapshot->state->rows, error);
     if (status) goto out;
-    struct kt_work work = { .progress = options->progress, .user = options->progress_user, .threads = options->threads };
+    struct kt_work work = { .progress = options->progress,
+                            .user = options->progress_user,
+                            .threads = options->threads };
     work.threads = kt_work_threads(&work); /* settled once: scratch is made for each worker */
     status = build(table, snapshot, column, &plan, &work, &indexing, error);
 out:
@@ -176,7 +193,8 @@ struct dropping {
     const char *table, *name;
 };
 
-static kith_status prepare_drop(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+static kith_status prepare_drop(void *context, const struct kt_state *state, struct kt_txn *txn,
+                                kith_error *error)
 {
     const struct dropping *dropping = context;
     bool found = false;

@@ -60,7 +60,8 @@ static kith_status first_snapshot(struct kt_table *table, uint64_t version, kith
     return kt_snapshot_open(table->home, state, NULL, &table->current, error);
 }
 
-kith_status kt_table_open(struct kt_catalog *catalog, const char *name, uint64_t version, struct kt_table **out, kith_error *error)
+kith_status kt_table_open(struct kt_catalog *catalog, const char *name, uint64_t version,
+                          struct kt_table **out, kith_error *error)
 {
     char folder[300];
     struct kt_store *store = NULL;
@@ -70,12 +71,15 @@ kith_status kt_table_open(struct kt_catalog *catalog, const char *name, uint64_t
     kt_table_folder(name, folder);
     status = kt_store_open(kt_catalog_io(catalog), folder, &store, error);
     if (status == KITH_NOT_FOUND)
-        return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was not found in %s", name, kt_catalog_uri(catalog));
+        return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was not found in %s", name,
+                       kt_catalog_uri(catalog));
     if (!status) status = kt_table_new(name, store, &table, error);
     if (status) return status;
     status = first_snapshot(table, version, error);
-    if (status) kt_table_free(table);
-    else *out = table;
+    if (status)
+        kt_table_free(table);
+    else
+        *out = table;
     return status;
 }
 
@@ -135,7 +139,8 @@ kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, 
     kt_snapshot_release(current);
     if (pinned)
         return kt_fail(error, KITH_READ_ONLY,
-                       "table '%s' cannot be modified when a specific version is checked out (%llu); checkout_latest() makes it writable again",
+                       "table '%s' cannot be modified when a specific version is checked out (%llu); "
+                       "checkout_latest() makes it writable again",
                        table->name, (unsigned long long)version);
     return kt_table_snapshot(table, out, error);
 }
@@ -158,7 +163,8 @@ kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_err
     struct kt_snapshot *current = current_of(table, &pinned), *snapshot = NULL;
     kith_status status = kt_store_load_version(table->home->store, version, &state, error);
     if (status == KITH_NOT_FOUND)
-        status = kt_fail(error, KITH_NOT_FOUND, "Version %llu no longer exists. Was it cleaned up? The newest is %llu",
+        status = kt_fail(error, KITH_NOT_FOUND,
+                         "Version %llu no longer exists. Was it cleaned up? The newest is %llu",
                          (unsigned long long)version, (unsigned long long)current->state->version);
     else if (!status)
         status = kt_snapshot_open(table->home, state, current, &snapshot, error);

@@ -16,7 +16,7 @@ void kt_home_release(struct kt_table_home *home);
 struct kt_table {
     char *name;
     struct kt_table_home *home;
-    struct kt_lock lock;         /* guards `current` and `pinned` */
+    struct kt_lock lock; /* guards `current` and `pinned` */
     struct kt_snapshot *current;
     bool pinned;
 };
@@ -27,11 +27,12 @@ kith_status kt_table_name_check(const char *name, kith_error *error);
 void kt_table_folder(const char *name, char *to);
 
 /** Opens a snapshot of `state` (taken over), sharing what `older` (may be NULL) has open. */
-kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state, const struct kt_snapshot *older,
-                             struct kt_snapshot **out, kith_error *error);
+kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state,
+                             const struct kt_snapshot *older, struct kt_snapshot **out, kith_error *error);
 /** A handle without a snapshot; takes over `store`, on failure too. */
 kith_status kt_table_new(const char *name, struct kt_store *store, struct kt_table **out, kith_error *error);
-/** A snapshot of `state` (taken over), which the handle shows from now on unless it is pinned or shows a newer one. */
+/** A snapshot of `state` (taken over), which the handle shows from now on unless it is pinned or shows a
+ * newer one. */
 kith_status kt_table_adopt(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *older,
                            struct kt_snapshot **out, kith_error *error);
 /** KITH_READ_ONLY when the handle is pinned; else the newest snapshot. */
@@ -39,16 +40,16 @@ kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, 
 
 /* Writing rows of one schema into fragments of a transaction: what insert and folding share. */
 struct kt_fragments {
-    struct kt_txn *txn;            /* borrowed */
-    struct kt_schema *schema;      /* borrowed */
-    struct kt_batch **pending;     /* not yet written */
+    struct kt_txn *txn;        /* borrowed */
+    struct kt_schema *schema;  /* borrowed */
+    struct kt_batch **pending; /* not yet written */
     size_t pending_count, pending_room;
     uint64_t pending_rows, pending_bytes;
-    struct group_writer *groups;   /* the open files of the fragment in work; NULL when there is none */
+    struct group_writer *groups; /* the open files of the fragment in work; NULL when there is none */
     uint32_t group_count;
-    uint64_t rows, bytes;          /* written into it */
+    uint64_t rows, bytes; /* written into it */
     json_t *stats;
-    struct kt_fragment *done;      /* ended, with everything the log has to say of them but their row ids */
+    struct kt_fragment *done; /* ended, with everything the log has to say of them but their row ids */
     uint32_t done_count;
 };
 /** Shares the batch. */
@@ -57,8 +58,8 @@ kith_status kt_fragments_add(struct kt_fragments *fragments, struct kt_batch *ba
 kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, kith_error *error);
 void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is open */
 
-/** Merges small fragments at the table's end when they have become many. Maintenance: what fails is left for a later
- *  write. */
+/** Merges small fragments at the table's end when they have become many. Maintenance: what fails is left for
+ * a later write. */
 void kt_table_fold(struct kt_table_home *home, struct kt_state *state);
 
 #endif

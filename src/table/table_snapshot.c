@@ -61,7 +61,8 @@ void kt_home_release(struct kt_table_home *home)
 static void segment_release(struct kt_segment *segment)
 {
     if (!segment || atomic_fetch_sub(&segment->references, 1) != 1) return;
-    for (uint32_t i = 0; segment->open && i < segment->group_count; i++) kt_ipc_close(atomic_load(&segment->open[i]));
+    for (uint32_t i = 0; segment->open && i < segment->group_count; i++)
+        kt_ipc_close(atomic_load(&segment->open[i]));
     kt_bytes_release(segment->inline_rows);
     kt_free((void *)segment->open);
     kt_free(segment->group_of);
@@ -71,9 +72,12 @@ static void segment_release(struct kt_segment *segment)
     kt_free(segment);
 }
 
-static bool same_fragment(const struct kt_segment *segment, const struct kt_fragment *fragment, const struct kt_schema *schema)
+static bool same_fragment(const struct kt_segment *segment, const struct kt_fragment *fragment,
+                          const struct kt_schema *schema)
 {
-    if (segment->first_row != fragment->first_row || segment->rows != fragment->rows || segment->schema != schema) return false;
+    if (segment->first_row != fragment->first_row || segment->rows != fragment->rows ||
+        segment->schema != schema)
+        return false;
     if (segment->inline_rows || fragment->inline_rows) return segment->inline_rows == fragment->inline_rows;
     return segment->group_count == fragment->group_count &&
            (!segment->group_count || strcmp(segment->files[0].name, fragment->groups[0].file.name) == 0);
@@ -89,7 +93,8 @@ static int32_t group_of_field(const struct kt_fragment *fragment, int32_t field)
 }
 
 /* Where the record batches begin, from the fragment's statistics; one batch where there are none. */
-static kith_status batches_of(const struct kt_fragment *fragment, struct kt_segment *segment, kith_error *error)
+static kith_status batches_of(const struct kt_fragment *fragment, struct kt_segment *segment,
+                              kith_error *error)
 {
     const json_t *batches = json_object_get(fragment->stats, "batches");
     size_t count = json_array_size(batches);
@@ -106,12 +111,13 @@ static kith_status batches_of(const struct kt_fragment *fragment, struct kt_segm
         segment->batch_begin[b + 1] = row;
     }
     if (row == fragment->rows) return KITH_OK;
-    return kt_fail(error, KITH_CORRUPT, "the log's statistics cover %llu of the %llu rows from %llu on", (unsigned long long)row,
-                   (unsigned long long)fragment->rows, (unsigned long long)fragment->first_row);
+    return kt_fail(error, KITH_CORRUPT, "the log's statistics cover %llu of the %llu rows from %llu on",
+                   (unsigned long long)row, (unsigned long long)fragment->rows,
+                   (unsigned long long)fragment->first_row);
 }
 
-static kith_status segment_new(struct kt_io *io, const struct kt_fragment *fragment, const struct kt_schema *schema,
-                               struct kt_segment **out, kith_error *error)
+static kith_status segment_new(struct kt_io *io, const struct kt_fragment *fragment,
+                               const struct kt_schema *schema, struct kt_segment **out, kith_error *error)
 {
     uint32_t groups = fragment->inline_rows ? 1 : fragment->group_count;
     struct kt_segment *segment = kt_alloc_zero(1, sizeof *segment);
@@ -134,10 +140,12 @@ static kith_status segment_new(struct kt_io *io, const struct kt_fragment *fragm
         segment_release(segment);
         return status;
     }
-    if (fragment->inline_rows) segment->inline_rows = kt_bytes_share(fragment->inline_rows);
+    if (fragment->inline_rows)
+        segment->inline_rows = kt_bytes_share(fragment->inline_rows);
     else
         for (uint32_t g = 0; g < groups; g++) segment->files[g] = fragment->groups[g].file;
-    for (uint32_t c = 0; c < schema->count; c++) segment->group_of[c] = group_of_field(fragment, schema->fields[c].id);
+    for (uint32_t c = 0; c < schema->count; c++)
+        segment->group_of[c] = group_of_field(fragment, schema->fields[c].id);
     *out = segment;
     return KITH_OK;
 }
@@ -151,21 +159,23 @@ static kith_status open_inline(const struct kt_segment *segment, struct kt_view_
     return kt_view_from_memory("rows in the log", copy, size, out, error);
 }
 
-static kith_status segment_file(struct kt_segment *segment, uint32_t group, struct kt_ipc_file **out, kith_error *error)
+static kith_status segment_file(struct kt_segment *segment, uint32_t group, struct kt_ipc_file **out,
+                                kith_error *error)
 {
     *out = atomic_load_explicit(&segment->open[group], memory_order_acquire);
     if (*out) return KITH_OK;
 
     struct kt_view_file *bytes = NULL;
     struct kt_ipc_file *file = NULL;
-    kith_status status = segment->inline_rows
-                             ? open_inline(segment, &bytes, error)
-                             : kt_view_open(segment->io, segment->files[group].name, &segment->files[group].seal, &bytes, error);
+    kith_status status = segment->inline_rows ? open_inline(segment, &bytes, error)
+                                              : kt_view_open(segment->io, segment->files[group].name,
+                                                             &segment->files[group].seal, &bytes, error);
     if (!status) status = kt_ipc_open(bytes, &file, error);
     if (status) return status;
     if (kt_ipc_rows(file) != segment->rows) {
-        status = kt_fail(error, KITH_CORRUPT, "%s holds %llu rows, the log says %llu", segment->files[group].name,
-                         (unsigned long long)kt_ipc_rows(file), (unsigned long long)segment->rows);
+        status =
+            kt_fail(error, KITH_CORRUPT, "%s holds %llu rows, the log says %llu", segment->files[group].name,
+                    (unsigned long long)kt_ipc_rows(file), (unsigned long long)segment->rows);
         kt_ipc_close(file);
         return status;
     }
@@ -179,7 +189,8 @@ static kith_status segment_file(struct kt_segment *segment, uint32_t group, stru
     return KITH_OK;
 }
 
-/* The number of the column with field id `id` in a file, which names its columns as the table did when it was written. */
+/* The number of the column with field id `id` in a file, which names its columns as the table did when it was
+ * written. */
 static int file_column_of(const struct kt_schema *file_schema, const struct kt_field *field)
 {
     for (uint32_t i = 0; i < file_schema->count; i++)
@@ -187,25 +198,26 @@ static int file_column_of(const struct kt_schema *file_schema, const struct kt_f
     return -1;
 }
 
-kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struct kt_ipc_file **out, uint32_t *file_column,
-                              kith_error *error)
+kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struct kt_ipc_file **out,
+                              uint32_t *file_column, kith_error *error)
 {
     const struct kt_field *field = &segment->schema->fields[column];
     int32_t group = segment->group_of[column];
     if (group < 0)
-        return kt_fail(error, KITH_CORRUPT, "column \"%s\" is in no file of the rows from %llu on", field->name,
-                       (unsigned long long)segment->first_row);
+        return kt_fail(error, KITH_CORRUPT, "column \"%s\" is in no file of the rows from %llu on",
+                       field->name, (unsigned long long)segment->first_row);
     kith_status status = segment_file(segment, (uint32_t)group, out, error);
     if (status) return status;
     int found = file_column_of(kt_ipc_schema(*out), field);
     if (found < 0 || !kt_field_same_type(&kt_ipc_schema(*out)->fields[found], field))
-        return kt_fail(error, KITH_CORRUPT, "column \"%s\" (field %d) is not in %s as the log says", field->name,
-                       (int)field->id, segment->files[group].name);
+        return kt_fail(error, KITH_CORRUPT, "column \"%s\" (field %d) is not in %s as the log says",
+                       field->name, (int)field->id, segment->files[group].name);
     *file_column = (uint32_t)found;
     return KITH_OK;
 }
 
-kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_t number, struct kt_part *part, kith_error *error)
+kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_t number,
+                            struct kt_part *part, kith_error *error)
 {
     struct kt_ipc_file *file = NULL;
     uint64_t rows = segment->batch_begin[number + 1] - segment->batch_begin[number];
@@ -214,12 +226,14 @@ kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_
     kt_batch_release(part->batch);
     *part = (struct kt_part){ .column = part->column };
     if (number >= kt_ipc_batch_count(file))
-        return kt_fail(error, KITH_CORRUPT, "%s has fewer record batches than the log says", segment->files[0].name);
+        return kt_fail(error, KITH_CORRUPT, "%s has fewer record batches than the log says",
+                       segment->files[0].name);
     status = kt_ipc_batch(file, number, &part->batch, error);
     if (status) return status;
     part->file = file;
     if ((uint64_t)part->batch->rows == rows) return KITH_OK;
-    return kt_fail(error, KITH_CORRUPT, "the files of the rows from %llu on have other record batches than the log says",
+    return kt_fail(error, KITH_CORRUPT,
+                   "the files of the rows from %llu on have other record batches than the log says",
                    (unsigned long long)segment->first_row);
 }
 
@@ -243,7 +257,8 @@ uint64_t kt_segment_rows(const struct kt_segment *segment)
 
 /* ---- vectors */
 
-static kith_status view_vectors(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out, kith_error *error)
+static kith_status view_vectors(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out,
+                                kith_error *error)
 {
     const struct vector_source *source = context;
     struct kt_ipc_file *file = NULL;
@@ -253,7 +268,8 @@ static kith_status view_vectors(void *context, uint64_t offset, uint64_t count, 
 
     enum { ROOM = 4 }; /* a vector column has one child */
     struct kt_array array, room[ROOM];
-    if (kt_ipc_room(file, column) > ROOM) return kt_fail(error, KITH_CORRUPT, "%s: a vector column nests", source->segment->files[0].name);
+    if (kt_ipc_room(file, column) > ROOM)
+        return kt_fail(error, KITH_CORRUPT, "%s: a vector column nests", source->segment->files[0].name);
     status = kt_ipc_column(file, column, source->row + offset, count, &array, room, error);
     if (status) return status;
     const struct kt_array *numbers = &array.children[0];
@@ -265,7 +281,8 @@ static kith_status view_vectors(void *context, uint64_t offset, uint64_t count, 
     return KITH_OK;
 }
 
-static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t column, struct kt_vectors *vectors, kith_error *error)
+static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t column,
+                                struct kt_vectors *vectors, kith_error *error)
 {
     const struct kt_field *field = &snapshot->schema->fields[column];
     *vectors = (struct kt_vectors){ .dim = (uint32_t)field->width, .element = kt_field_element(field) };
@@ -283,8 +300,9 @@ static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t col
             struct vector_source *source = &sources[vectors->run_count];
             uint64_t row = segment->batch_begin[b];
             *source = (struct vector_source){ segment, column, row };
-            vectors->runs[vectors->run_count++] = (struct kt_vectors_run){ segment->first_row + row, segment->batch_begin[b + 1] - row,
-                                                                           source, view_vectors };
+            vectors->runs[vectors->run_count++] =
+                (struct kt_vectors_run){ segment->first_row + row, segment->batch_begin[b + 1] - row, source,
+                                         view_vectors };
         }
     }
     return KITH_OK;
@@ -300,7 +318,8 @@ static void slot_release(struct kt_index_slot *slot)
     kt_free(slot);
 }
 
-static struct kt_index_slot *slot_of(const struct kt_snapshot *older, const struct kt_piece *piece, const struct kt_index_ops *ops)
+static struct kt_index_slot *slot_of(const struct kt_snapshot *older, const struct kt_piece *piece,
+                                     const struct kt_index_ops *ops)
 {
     for (uint32_t i = 0; older && i < older->index_count; i++) {
         struct kt_index_slot *slot = older->indexes[i].slot;
@@ -330,8 +349,10 @@ static int column_by_id(const struct kt_schema *schema, json_int_t id)
     return -1;
 }
 
-/* Whether this version of Kith can use the piece; an index that it cannot use is passed over, its rows are scanned. */
-static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_piece *piece, struct kt_table_index *out)
+/* Whether this version of Kith can use the piece; an index that it cannot use is passed over, its rows are
+ * scanned. */
+static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_piece *piece,
+                         struct kt_table_index *out)
 {
     kith_error ignored;
     *out = (struct kt_table_index){ .name = piece->index, .piece = piece };
@@ -343,14 +364,16 @@ static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_pie
     return out->ops != NULL;
 }
 
-static kith_status indexes_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error)
+static kith_status indexes_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
+                                kith_error *error)
 {
     const struct kt_state *state = snapshot->state;
     for (uint32_t i = 0; i < state->piece_count; i++) {
         const struct kt_piece *piece = &state->pieces[i];
         struct kt_table_index *index = &snapshot->indexes[snapshot->index_count];
         if (!index_usable(snapshot, piece, index)) continue;
-        for (uint32_t c = 0; c < piece->cover_count; c++) index->rows_indexed += piece->covers[c].end - piece->covers[c].begin;
+        for (uint32_t c = 0; c < piece->cover_count; c++)
+            index->rows_indexed += piece->covers[c].end - piece->covers[c].begin;
         index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
         index->slot = slot_of(older, piece, index->ops);
         if (!index->slot) return kt_fail_memory(error, sizeof *index->slot);
@@ -384,7 +407,8 @@ kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct k
 
 /* ---- the snapshot */
 
-static kith_status schema_of(const struct kt_state *state, const struct kt_snapshot *older, struct kt_schema **out, kith_error *error)
+static kith_status schema_of(const struct kt_state *state, const struct kt_snapshot *older,
+                             struct kt_schema **out, kith_error *error)
 {
     if (older && (older->state->schema == state->schema || json_equal(older->state->schema, state->schema))) {
         *out = kt_schema_share(older->schema);
@@ -393,7 +417,8 @@ static kith_status schema_of(const struct kt_state *state, const struct kt_snaps
     return kt_schema_from_json(state->schema, out, error);
 }
 
-static kith_status segments_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error)
+static kith_status segments_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
+                                 kith_error *error)
 {
     const struct kt_state *state = snapshot->state;
     snapshot->segments = kt_alloc_zero(state->fragment_count, sizeof *snapshot->segments);
@@ -401,20 +426,24 @@ static kith_status segments_open(struct kt_snapshot *snapshot, const struct kt_s
     uint32_t at = 0; /* both are in order of their first rows */
     for (uint32_t i = 0; i < state->fragment_count; i++) {
         const struct kt_fragment *fragment = &state->fragments[i];
-        while (older && at < older->state->fragment_count && older->segments[at]->first_row < fragment->first_row) at++;
+        while (older && at < older->state->fragment_count &&
+               older->segments[at]->first_row < fragment->first_row)
+            at++;
         struct kt_segment *known = older && at < older->state->fragment_count ? older->segments[at] : NULL;
         if (known && same_fragment(known, fragment, snapshot->schema)) {
             atomic_fetch_add(&known->references, 1);
             snapshot->segments[i] = known;
             continue;
         }
-        kith_status status = segment_new(snapshot->io, fragment, snapshot->schema, &snapshot->segments[i], error);
+        kith_status status =
+            segment_new(snapshot->io, fragment, snapshot->schema, &snapshot->segments[i], error);
         if (status) return status;
     }
     return KITH_OK;
 }
 
-static kith_status snapshot_fill(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error)
+static kith_status snapshot_fill(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
+                                 kith_error *error)
 {
     const struct kt_state *state = snapshot->state;
     snapshot->io = kt_store_io(snapshot->home->store);
@@ -424,15 +453,17 @@ static kith_status snapshot_fill(struct kt_snapshot *snapshot, const struct kt_s
 
     snapshot->vectors = kt_alloc_zero(snapshot->schema->count, sizeof *snapshot->vectors);
     snapshot->indexes = kt_alloc_zero(state->piece_count, sizeof *snapshot->indexes);
-    if (!snapshot->vectors || !snapshot->indexes) return kt_fail_memory(error, snapshot->schema->count * sizeof *snapshot->vectors);
+    if (!snapshot->vectors || !snapshot->indexes)
+        return kt_fail_memory(error, snapshot->schema->count * sizeof *snapshot->vectors);
     for (uint32_t c = 0; c < snapshot->schema->count && !status; c++)
-        if (kt_field_is_vector(&snapshot->schema->fields[c])) status = vectors_open(snapshot, c, &snapshot->vectors[c], error);
+        if (kt_field_is_vector(&snapshot->schema->fields[c]))
+            status = vectors_open(snapshot, c, &snapshot->vectors[c], error);
     if (!status) status = indexes_open(snapshot, older, error);
     return status;
 }
 
-kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state, const struct kt_snapshot *older,
-                             struct kt_snapshot **out, kith_error *error)
+kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state,
+                             const struct kt_snapshot *older, struct kt_snapshot **out, kith_error *error)
 {
     struct kt_snapshot *snapshot = kt_alloc_zero(1, sizeof *snapshot);
     if (!snapshot) {
@@ -462,8 +493,10 @@ void kt_snapshot_release(struct kt_snapshot *snapshot)
 {
     if (!snapshot || atomic_fetch_sub(&snapshot->references, 1) != 1) return;
     for (uint32_t i = 0; i < snapshot->index_count; i++) slot_release(snapshot->indexes[i].slot);
-    for (uint32_t i = 0; snapshot->segments && i < snapshot->state->fragment_count; i++) segment_release(snapshot->segments[i]);
-    for (uint32_t i = 0; snapshot->vectors && i < snapshot->schema->count; i++) kt_free(snapshot->vectors[i].runs);
+    for (uint32_t i = 0; snapshot->segments && i < snapshot->state->fragment_count; i++)
+        segment_release(snapshot->segments[i]);
+    for (uint32_t i = 0; snapshot->vectors && i < snapshot->schema->count; i++)
+        kt_free(snapshot->vectors[i].runs);
     kt_free(snapshot->segments);
     kt_free(snapshot->vectors);
     kt_free(snapshot->indexes);
@@ -478,8 +511,10 @@ int64_t kt_snapshot_find(const struct kt_snapshot *snapshot, uint64_t row)
     uint32_t low = 0, high = snapshot->state->fragment_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (snapshot->segments[middle]->first_row <= row) low = middle + 1;
-        else high = middle;
+        if (snapshot->segments[middle]->first_row <= row)
+            low = middle + 1;
+        else
+            high = middle;
     }
     if (!low || row - snapshot->segments[low - 1]->first_row >= snapshot->segments[low - 1]->rows) return -1;
     return (int64_t)low - 1;
@@ -490,14 +525,16 @@ static void vector_names(const struct kt_schema *schema, char *to, size_t size)
 {
     struct kt_buffer text = { 0 };
     for (uint32_t i = 0; i < schema->count; i++)
-        if (kt_field_is_vector(&schema->fields[i])) kt_buffer_text(&text, "%s\"%s\"", text.size ? ", " : "", schema->fields[i].name);
+        if (kt_field_is_vector(&schema->fields[i]))
+            kt_buffer_text(&text, "%s\"%s\"", text.size ? ", " : "", schema->fields[i].name);
     size_t count = text.size < size - 1 ? text.size : size - 1;
     if (count) memcpy(to, text.data, count);
     to[count] = '\0';
     kt_buffer_release(&text);
 }
 
-kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, int *column, kith_error *error)
+kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, int *column,
+                                      kith_error *error)
 {
     const struct kt_schema *schema = snapshot->schema;
     char names[400];
@@ -505,20 +542,26 @@ kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const 
         *column = kt_schema_find(schema, name);
         if (*column >= 0 && kt_field_is_vector(&schema->fields[*column])) return KITH_OK;
         vector_names(schema, names, sizeof names);
-        if (*column < 0) return kt_fail(error, KITH_NOT_FOUND, "there is no column \"%s\"; the vector columns are: %s", name, names[0] ? names : "none");
+        if (*column < 0)
+            return kt_fail(error, KITH_NOT_FOUND, "there is no column \"%s\"; the vector columns are: %s",
+                           name, names[0] ? names : "none");
         char type[120];
         kt_field_type_text(&schema->fields[*column], type, sizeof type);
-        return kt_fail(error, KITH_INVALID, "column \"%s\" is %s, not a vector; the vector columns are: %s", name, type, names[0] ? names : "none");
+        return kt_fail(error, KITH_INVALID, "column \"%s\" is %s, not a vector; the vector columns are: %s",
+                       name, type, names[0] ? names : "none");
     }
     int found = -1, count = 0;
     for (uint32_t i = 0; i < schema->count; i++)
         if (kt_field_is_vector(&schema->fields[i])) found = (int)i, count++;
-    if (!count) return kt_fail(error, KITH_INVALID, "There is no vector column in the table: one is a fixed-size list of numbers");
+    if (!count)
+        return kt_fail(error, KITH_INVALID,
+                       "There is no vector column in the table: one is a fixed-size list of numbers");
     if (count > 1) {
         found = kt_schema_find(schema, "vector");
         vector_names(schema, names, sizeof names);
         if (found < 0 || !kt_field_is_vector(&schema->fields[found]))
-            return kt_fail(error, KITH_INVALID, "the table has several vector columns, say which one: %s", names);
+            return kt_fail(error, KITH_INVALID, "the table has several vector columns, say which one: %s",
+                           names);
     }
     *column = found;
     return KITH_OK;
@@ -543,7 +586,8 @@ kith_status kt_snapshot_verify(const struct kt_snapshot *snapshot, uint64_t *fil
         const struct kt_fragment *fragment = is_piece ? NULL : &state->fragments[i];
         uint32_t count = is_piece ? 1 : fragment->group_count;
         for (uint32_t g = 0; g < count; g++) {
-            const struct kt_stored_file *stored = is_piece ? &state->pieces[i - state->fragment_count].file : &fragment->groups[g].file;
+            const struct kt_stored_file *stored =
+                is_piece ? &state->pieces[i - state->fragment_count].file : &fragment->groups[g].file;
             struct kt_view_file *file = NULL;
             kith_status status = kt_view_open(snapshot->io, stored->name, &stored->seal, &file, error);
             if (!status) status = kt_view_verify(file, error);

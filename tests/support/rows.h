@@ -1,29 +1,30 @@
-/* Small tables for tests: rows of (id int64, item utf8, vector float32[dim]) as Arrow streams, temporary folders,
- * and the brute force that every search is held to. */
+/* Small tables for tests: rows of (id int64, item utf8, vector float32[dim]) as Arrow streams, temporary
+ * folders, and the brute force that every search is held to. */
 #ifndef TESTS_SUPPORT_ROWS_H
 #define TESTS_SUPPORT_ROWS_H
 
 #include <math.h>
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/random.h"
 #include "column/column.h"
 #include "kith.h"
 
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        kith_error ok_error = { 0 };                                                                                   \
-        kith_error *error = &ok_error;                                                                                 \
-        kith_status ok_status = (call);                                                                                \
-        if (ok_status) fail_msg("%s: %s: %s", #call, kith_status_name(ok_status), ok_error.message);                   \
+#define assert_ok(call)                                                                                      \
+    do {                                                                                                     \
+        kith_error ok_error = { 0 };                                                                         \
+        kith_error *error = &ok_error;                                                                       \
+        kith_status ok_status = (call);                                                                      \
+        if (ok_status) fail_msg("%s: %s: %s", #call, kith_status_name(ok_status), ok_error.message);         \
     } while (0)
 
 struct rows {
@@ -51,16 +52,23 @@ static inline struct kt_schema *rows_schema(uint32_t dim)
     struct kt_field fields[] = {
         { .name = (char *)"id", .id = -1, .type = KT_INT64, .nullable = true },
         { .name = (char *)"item", .id = -1, .type = KT_UTF8, .nullable = true },
-        { .name = (char *)"vector", .id = -1, .type = KT_FIXED_LIST, .nullable = true, .width = (int32_t)dim,
-          .children = &number, .child_count = 1 },
+        { .name = (char *)"vector",
+          .id = -1,
+          .type = KT_FIXED_LIST,
+          .nullable = true,
+          .width = (int32_t)dim,
+          .children = &number,
+          .child_count = 1 },
     };
     struct kt_schema *schema = NULL;
     assert_ok(kt_schema_new(fields, 3, NULL, &schema, error));
     return schema;
 }
 
-/* Rows [begin, begin + count) as a stream of one batch; the first has id `first_id` and item "item <first_id>". */
-static inline struct ArrowArrayStream rows_stream_ids(const struct rows *rows, uint64_t begin, uint64_t count, uint64_t first_id)
+/* Rows [begin, begin + count) as a stream of one batch; the first has id `first_id` and item "item
+ * <first_id>". */
+static inline struct ArrowArrayStream rows_stream_ids(const struct rows *rows, uint64_t begin, uint64_t count,
+                                                      uint64_t first_id)
 {
     struct kt_schema *schema = rows_schema(rows->dim);
     struct kt_builder *builder = NULL;
@@ -77,8 +85,12 @@ static inline struct ArrowArrayStream rows_stream_ids(const struct rows *rows, u
         ends[i + 1] = ends[i] + sprintf(text + ends[i], "item %llu", (unsigned long long)(first_id + i));
     }
     struct kt_array id = { .field = &schema->fields[0], .length = (int64_t)count, .values = (uint8_t *)ids };
-    struct kt_array item = { .field = &schema->fields[1], .length = (int64_t)count, .values = (uint8_t *)ends, .data = (uint8_t *)text };
-    struct kt_array numbers = { .field = schema->fields[2].children, .length = (int64_t)(count * rows->dim),
+    struct kt_array item = { .field = &schema->fields[1],
+                             .length = (int64_t)count,
+                             .values = (uint8_t *)ends,
+                             .data = (uint8_t *)text };
+    struct kt_array numbers = { .field = schema->fields[2].children,
+                                .length = (int64_t)(count * rows->dim),
                                 .values = (const uint8_t *)(rows->vectors + begin * rows->dim) };
     struct kt_array vector = { .field = &schema->fields[2], .length = (int64_t)count, .children = &numbers };
     assert_ok(kt_builder_append(builder, 0, &id, 0, (int64_t)count, error));
@@ -112,7 +124,8 @@ static inline struct kt_batch *stream_batch(struct ArrowArrayStream *stream)
         struct kt_batch *batch = NULL;
         assert_ok(kt_stream_next(stream, schema, &batch, error));
         if (!batch) break;
-        for (uint32_t c = 0; c < schema->count; c++) assert_ok(kt_builder_append(builder, c, &batch->columns[c], 0, batch->rows, error));
+        for (uint32_t c = 0; c < schema->count; c++)
+            assert_ok(kt_builder_append(builder, c, &batch->columns[c], 0, batch->rows, error));
         kt_batch_release(batch);
     }
     assert_ok(kt_builder_finish(builder, &all, error));
@@ -135,7 +148,10 @@ static inline float distance_of(kith_metric metric, const float *q, const float 
     return qq && xx ? (float)(1 - dot / sqrt(qq * xx)) : 1;
 }
 
-struct near { float distance; uint64_t row; };
+struct near {
+    float distance;
+    uint64_t row;
+};
 
 static inline int by_nearness(const void *a, const void *b)
 {
@@ -145,10 +161,12 @@ static inline int by_nearness(const void *a, const void *b)
 }
 
 /* The k nearest of the first `count` rows by brute force, in double precision. */
-static inline void brute_force(const struct rows *rows, uint64_t count, kith_metric metric, const float *query, size_t k, struct near *out)
+static inline void brute_force(const struct rows *rows, uint64_t count, kith_metric metric,
+                               const float *query, size_t k, struct near *out)
 {
     struct near *all = malloc((count ? count : 1) * sizeof *all);
-    for (uint64_t i = 0; i < count; i++) all[i] = (struct near){ distance_of(metric, query, rows->vectors + i * rows->dim, rows->dim), i };
+    for (uint64_t i = 0; i < count; i++)
+        all[i] = (struct near){ distance_of(metric, query, rows->vectors + i * rows->dim, rows->dim), i };
     qsort(all, count, sizeof *all, by_nearness);
     for (size_t i = 0; i < k; i++) out[i] = i < count ? all[i] : (struct near){ INFINITY, UINT64_MAX };
     free(all);

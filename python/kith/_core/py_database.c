@@ -99,16 +99,18 @@ static PyObject *database_open_table(struct kpy_database *self, PyObject *args)
     kith_error error = { 0 };
     kith_status status;
     if (!PyArg_ParseTuple(args, "s|K", &text, &version)) return NULL;
-    Py_BEGIN_ALLOW_THREADS status = version ? kith_open_table_version(self->handle, text, version, &table, &error)
-                                            : kith_open_table(self->handle, text, &table, &error);
+    Py_BEGIN_ALLOW_THREADS status = version
+                                        ? kith_open_table_version(self->handle, text, version, &table, &error)
+                                        : kith_open_table(self->handle, text, &table, &error);
     Py_END_ALLOW_THREADS if (status) return kpy_raise(state, &error);
     return kpy_table_wrap(state, (PyObject *)self, table);
 }
 
 static PyObject *database_create_table(struct kpy_database *self, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = { "name",   "data", "exist_ok",   "overwrite", "bad_vectors", "fill_value",
-                             "metric", "key",  "auto_index", "threshold", "progress",    "schema",    NULL };
+    static char *names[] = { "name",       "data",   "exist_ok", "overwrite",  "bad_vectors",
+                             "fill_value", "metric", "key",      "auto_index", "threshold",
+                             "progress",   "schema", NULL };
     struct kpy_state *state = kpy_object_state(self);
     kith_create options = KITH_INIT(kith_create);
     struct kpy_progress progress = { 0 };

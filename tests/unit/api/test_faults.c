@@ -35,8 +35,14 @@ static bool fails(void)
     return true;
 }
 
-static int bad_open(int folder, const char *name, int flags, mode_t mode) { return fails() ? -1 : healthy.open(folder, name, flags, mode); }
-static ssize_t bad_read(int fd, void *to, size_t count, off_t offset) { return fails() ? -1 : healthy.read_at(fd, to, count, offset); }
+static int bad_open(int folder, const char *name, int flags, mode_t mode)
+{
+    return fails() ? -1 : healthy.open(folder, name, flags, mode);
+}
+static ssize_t bad_read(int fd, void *to, size_t count, off_t offset)
+{
+    return fails() ? -1 : healthy.read_at(fd, to, count, offset);
+}
 static ssize_t bad_write(int fd, const void *bytes, size_t count)
 {
     if (fails()) { /* half of it gets there */
@@ -46,13 +52,23 @@ static ssize_t bad_write(int fd, const void *bytes, size_t count)
     }
     return healthy.write(fd, bytes, count);
 }
-static int bad_sync(int fd) { (void)fd; return fails() ? -1 : 0; } /* and otherwise quick: the tests do not cut the power */
+static int bad_sync(int fd)
+{
+    (void)fd;
+    return fails() ? -1 : 0;
+} /* and otherwise quick: the tests do not cut the power */
 static int bad_link(int from_folder, const char *from, int to_folder, const char *to, int flags)
 {
     return fails() ? -1 : healthy.link(from_folder, from, to_folder, to, flags);
 }
-static int bad_mkdir(int folder, const char *name, mode_t mode) { return fails() ? -1 : healthy.mkdir(folder, name, mode); }
-static ssize_t bad_entries(int fd, void *to, size_t count) { return fails() ? -1 : healthy.entries(fd, to, count); }
+static int bad_mkdir(int folder, const char *name, mode_t mode)
+{
+    return fails() ? -1 : healthy.mkdir(folder, name, mode);
+}
+static ssize_t bad_entries(int fd, void *to, size_t count)
+{
+    return fails() ? -1 : healthy.entries(fd, to, count);
+}
 
 static void break_disk(long at, bool for_good, int error)
 {
@@ -117,8 +133,10 @@ static struct outcome write_some(const char *folder, const struct rows *rows)
     note(status, &failure);
     for (int step = 0; db && step < STEPS; step++) {
         struct ArrowArrayStream data = rows_stream_ids(rows, 0, step_rows[step], (uint64_t)step * 10000);
-        if (!step) status = kith_create_table(db, "t", &data, NULL, &table, &failure);
-        else status = kith_append(table, &data, NULL, NULL, &failure);
+        if (!step)
+            status = kith_create_table(db, "t", &data, NULL, &table, &failure);
+        else
+            status = kith_append(table, &data, NULL, NULL, &failure);
         outcome.tried[step] = true;
         outcome.status[step] = status;
         note(status, &failure);
@@ -161,8 +179,10 @@ static void check_rows(const char *folder, const struct outcome *outcome)
     for (int step = 0; step < STEPS; step++) {
         bool acknowledged = outcome->tried[step] && !outcome->status[step];
         bool may_be_there = acknowledged || (outcome->tried[step] && outcome->status[step] == KITH_UNKNOWN);
-        if (seen[step] != (acknowledged ? step_rows[step] : 0) && !(may_be_there && seen[step] == step_rows[step]))
-            fail_msg("step %d: %u rows are there; its outcome was %s", step, (unsigned)seen[step], kith_status_name(outcome->status[step]));
+        if (seen[step] != (acknowledged ? step_rows[step] : 0) &&
+            !(may_be_there && seen[step] == step_rows[step]))
+            fail_msg("step %d: %u rows are there; its outcome was %s", step, (unsigned)seen[step],
+                     kith_status_name(outcome->status[step]));
     }
     assert_ok(kith_table_verify(table, NULL, error));
     kith_table_close(table);
@@ -264,7 +284,8 @@ static kith_status read_all(const char *folder, const struct rows *rows, kith_er
         for (int64_t i = 0; i < batch->rows; i++, row++) {
             const float *vector = (const float *)(const void *)batch->columns[2].children[0].values + i * DIM;
             uint64_t from = row < 300 ? row : row < 301 ? 0 : row < 3301 ? row - 301 : row - 3301;
-            assert_memory_equal(vector, rows->vectors + from * DIM, DIM * sizeof(float)); /* never a wrong row */
+            assert_memory_equal(vector, rows->vectors + from * DIM,
+                                DIM * sizeof(float)); /* never a wrong row */
         }
         kt_batch_release(batch);
     }
@@ -296,7 +317,9 @@ static void a_flipped_bit_or_a_cut_file_is_found(void **state)
         assert_int_equal(fstat(fd, &stat_of), 0);
         for (int round = 0; round < 60; round++) {
             uint8_t before, after;
-            off_t at = round < 20 ? round : round < 40 ? stat_of.st_size - 1 - (round - 20) : (off_t)kt_random_below(&random, (uint64_t)stat_of.st_size);
+            off_t at = round < 20   ? round
+                       : round < 40 ? stat_of.st_size - 1 - (round - 20)
+                                    : (off_t)kt_random_below(&random, (uint64_t)stat_of.st_size);
             if (at < 0 || at >= stat_of.st_size) continue;
             assert_int_equal(pread(fd, &before, 1, at), 1);
             after = (uint8_t)(before ^ 1u << kt_random_below(&random, 8));

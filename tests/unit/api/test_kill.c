@@ -1,9 +1,9 @@
-/* kill -9 in the middle of appends by two processes: no acknowledged row is lost, no append is half there, the
- * table opens. KITH_KILL_APPENDS says how many appends are to be acknowledged (200). */
+/* kill -9 in the middle of appends by two processes: no acknowledged row is lost, no append is half there,
+ * the table opens. KITH_KILL_APPENDS says how many appends are to be acknowledged (200). */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <signal.h>
 #include <time.h>
 
 #include "support/rows.h"
@@ -19,7 +19,8 @@ struct ledger { /* shared with the writers: what they were told is safe */
 static uint64_t rows_of(uint32_t writer, uint32_t number)
 {
     struct kt_random random = { (uint64_t)writer << 32 | number };
-    return kt_random_below(&random, 4) ? 1 + kt_random_below(&random, 5) : 1 + kt_random_below(&random, ROWS_MOST);
+    return kt_random_below(&random, 4) ? 1 + kt_random_below(&random, 5)
+                                       : 1 + kt_random_below(&random, ROWS_MOST);
 }
 
 static uint64_t first_id(uint32_t writer, uint32_t number)
@@ -27,7 +28,8 @@ static uint64_t first_id(uint32_t writer, uint32_t number)
     return ((uint64_t)writer * 100000 + number) * ID_STEP;
 }
 
-static void write_for_ever(const char *folder, const struct rows *rows, struct ledger *ledger, uint32_t writer)
+static void write_for_ever(const char *folder, const struct rows *rows, struct ledger *ledger,
+                           uint32_t writer)
 {
     kith_database *db = NULL;
     kith_table *table = NULL;
@@ -35,7 +37,8 @@ static void write_for_ever(const char *folder, const struct rows *rows, struct l
     for (;;) {
         uint32_t number = atomic_fetch_add(&ledger->started[writer], 1) + 1;
         if (number >= 100000) _exit(4);
-        struct ArrowArrayStream data = rows_stream_ids(rows, 0, rows_of(writer, number), first_id(writer, number));
+        struct ArrowArrayStream data =
+            rows_stream_ids(rows, 0, rows_of(writer, number), first_id(writer, number));
         kith_error failure = { 0 };
         kith_status status = kith_append(table, &data, NULL, NULL, &failure);
         if (status) {
@@ -67,7 +70,8 @@ static void check(const char *folder, const struct ledger *ledger)
             uint32_t found = seen[w * 100000 + n];
             bool acknowledged = atomic_load(&ledger->fate[w][n]);
             if (found != rows_of(w, n) && (found || acknowledged))
-                fail_msg("append %u of writer %u: %u of %u rows are there, acknowledged: %d", n, w, found, (unsigned)rows_of(w, n), acknowledged);
+                fail_msg("append %u of writer %u: %u of %u rows are there, acknowledged: %d", n, w, found,
+                         (unsigned)rows_of(w, n), acknowledged);
         }
     }
     free(seen);
@@ -85,7 +89,8 @@ static void an_acknowledged_row_survives_kill_9(void **state)
     struct kt_random random = { (uint64_t)time(NULL) };
     printf("seed %llu\n", (unsigned long long)random.state);
     struct rows rows = rows_random(ROWS_MOST, DIM, 1);
-    struct ledger *ledger = mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct ledger *ledger =
+        mmap(NULL, sizeof *ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     char *folder = folder_new();
     kith_database *db = NULL;
     kith_table *table = NULL;
@@ -111,7 +116,8 @@ static void an_acknowledged_row_survives_kill_9(void **state)
         kills++;
         check(folder, ledger);
     }
-    printf("%u appends acknowledged, %u kills of %d writers\n", atomic_load(&ledger->acknowledged[0]) + atomic_load(&ledger->acknowledged[1]), kills, WRITERS);
+    printf("%u appends acknowledged, %u kills of %d writers\n",
+           atomic_load(&ledger->acknowledged[0]) + atomic_load(&ledger->acknowledged[1]), kills, WRITERS);
     munmap(ledger, sizeof *ledger);
     rows_free(&rows);
     folder_remove(folder);

@@ -44,7 +44,8 @@ static kith_query query_of(const float *vector, uint32_t dim, uint32_t k)
     return query;
 }
 
-static void assert_nearest(kith_table *table, const struct rows *rows, uint64_t count, kith_metric metric, const kith_query *query)
+static void assert_nearest(kith_table *table, const struct rows *rows, uint64_t count, kith_metric metric,
+                           const kith_query *query)
 {
     struct near truth[64];
     uint64_t ids[64];
@@ -53,8 +54,10 @@ static void assert_nearest(kith_table *table, const struct rows *rows, uint64_t 
     assert_ok(kith_search_ids(table, query, ids, distances, error));
     for (uint32_t i = 0; i < query->k; i++) {
         assert_int_equal(ids[i], truth[i].row);
-        if (isfinite(truth[i].distance)) assert_float_equal(distances[i], truth[i].distance, 1e-5);
-        else assert_true(isinf(distances[i]));
+        if (isfinite(truth[i].distance))
+            assert_float_equal(distances[i], truth[i].distance, 1e-5);
+        else
+            assert_true(isinf(distances[i]));
     }
 }
 
@@ -473,7 +476,8 @@ static void a_thousand_batches_fold_into_few_fragments_and_files(void **state)
         struct ArrowArrayStream data = rows_stream_ids(&rows, 0, count, expected);
         assert_ok(kith_append(table, &data, NULL, NULL, error));
         expected += count;
-        if (i == ADDS / 2) assert_ok(kith_create_index(table, &options, error)); /* row ids stay: it goes on being right */
+        if (i == ADDS / 2)
+            assert_ok(kith_create_index(table, &options, error)); /* row ids stay: it goes on being right */
     }
     assert_ok(kith_table_stats(table, &info, error));
     assert_int_equal(info.rows, expected);
@@ -661,7 +665,8 @@ static void a_forked_child_searches(void **state)
         pid_t child = fork();
         if (child == 0) {
             alarm(30);
-            bool same = kith_search_ids(table, &query, again, distances, NULL) == KITH_OK && memcmp(ids, again, sizeof ids) == 0;
+            bool same = kith_search_ids(table, &query, again, distances, NULL) == KITH_OK &&
+                        memcmp(ids, again, sizeof ids) == 0;
             struct ArrowArrayStream data = rows_stream(&far, 0, 1);
             _exit(same && kith_append(table, &data, NULL, NULL, NULL) == KITH_OK ? 0 : 1);
         }

@@ -5,9 +5,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "base/alloc.h"
 #include "base/bytes.h"
@@ -116,7 +117,8 @@ static void names_are_read_as_they_are_written(void **state)
     }
     for (int type = KITH_IVF_FLAT; type <= KITH_HNSW; type++) {
         kith_index_type back;
-        assert_int_equal(kith_index_type_parse(kith_index_type_name((kith_index_type)type), &back, NULL), KITH_OK);
+        assert_int_equal(kith_index_type_parse(kith_index_type_name((kith_index_type)type), &back, NULL),
+                         KITH_OK);
         assert_int_equal((int)back, type);
     }
     kith_metric metric;

@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "parallel/parallel.h"
 
@@ -18,7 +19,8 @@ struct counting {
     uint64_t fail_at;
 };
 
-static kith_status count_items(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+static kith_status count_items(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                               kith_error *error)
 {
     struct counting *counting = context;
     (void)worker;
@@ -37,7 +39,8 @@ static void every_item_is_done_once_by_any_number_of_threads(void **state)
             struct counting *counting = calloc(1, sizeof *counting);
             struct kt_work work = { .threads = threads };
             counting->fail_at = UINT64_MAX;
-            assert_int_equal(kt_parallel_for(&work, NULL, ITEMS, grain, count_items, counting, NULL), KITH_OK);
+            assert_int_equal(kt_parallel_for(&work, NULL, ITEMS, grain, count_items, counting, NULL),
+                             KITH_OK);
             for (int i = 0; i < ITEMS; i++) assert_int_equal(atomic_load(&counting->seen[i]), 1);
             free(counting);
         }
@@ -57,7 +60,8 @@ static void a_failure_ends_the_loop_and_is_told(void **state)
     free(counting);
 }
 
-static kith_status take_a_while(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+static kith_status take_a_while(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                                kith_error *error)
 {
     (void)context, (void)worker, (void)error;
     usleep((useconds_t)(end - begin) * 1000);
