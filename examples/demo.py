@@ -61,9 +61,9 @@ def main():
     print(f"  on disk: {size / 2**20:.1f} MiB, of which the vectors are {raw / 2**20:.1f} MiB\n")
 
     for number in (1, 7, 33, 60, 100):
-        print(f"  {questions[number]!r}")
+        print(f"  {questions[number]}  (by cosine distance)")
         for row in table.search(queries[number]).select(["package", "section", "text"]).limit(3).to_list():
-            print(f"      {row['_distance']:.3f}  {row['package']:<28} {row['section']:<14} {row['text'][:70]!r}")
+            print(f"      {row['_distance']:.3f}  {row['package']:<28} {row['section']:<14} {row['text'].partition(': ')[2].partition(chr(10))[0][:64]}")
         print()
     print("Look at it:\n  build/kith info demo/packages\n  build/kith search demo/packages --row 42 --columns package,section --exact"
           "\n  build/kith verify demo/packages")
