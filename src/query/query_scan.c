@@ -9,6 +9,8 @@
 struct scan {
     struct kt_snapshot *snapshot;
     struct kt_projection projection;
+    uint32_t *columns; /* of the table, one a column of the result */
+    bool shows_ids;
     struct kt_schema *ids; /* of a batch that holds row ids alone */
     uint64_t skip;         /* rows to leave out first */
     uint64_t left;         /* rows still wanted */
@@ -19,6 +21,7 @@ struct scan {
 static void scan_release(void *context)
 {
     struct scan *scan = context;
+    kt_free(scan->columns);
     kt_projection_release(&scan->projection);
     kt_schema_release(scan->ids);
     kt_snapshot_release(scan->snapshot);
@@ -42,43 +45,18 @@ static kith_status make_row_ids(const struct scan *scan, uint64_t first, uint64_
     return status;
 }
 
-/* Each column's part of record batch `number`. */
-static kith_status gather(const struct scan *scan, uint32_t number, uint64_t count, struct kt_batch **parts,
-                          uint32_t *columns, kith_error *error)
-{
-    struct kt_segment *segment = scan->snapshot->segments[scan->segment];
-    struct kt_part part = { 0 };
-    kith_status status = KITH_OK;
-    for (uint32_t i = 0; i < scan->projection.schema->count && !status; i++) {
-        const struct kt_projected *item = &scan->projection.items[i];
-        columns[i] = 0;
-        if (item->shown == KT_SHOW_ROW_ID) {
-            status = make_row_ids(scan, kt_segment_first_row(segment) + scan->row, count, &parts[i], error);
-            continue;
-        }
-        status = kt_segment_part(segment, item->column, number, &part, error);
-        if (status) break;
-        parts[i] = kt_batch_share(part.batch);
-        columns[i] = part.column;
-    }
-    kt_batch_release(part.batch);
-    return status;
-}
-
 /* The next record batch as it lies, all its rows. */
 static kith_status whole_batch(struct scan *scan, uint32_t number, uint64_t count, struct kt_batch **out,
                                kith_error *error)
 {
-    uint32_t width = scan->projection.schema->count;
-    struct kt_batch **parts = kt_alloc_zero(width, sizeof *parts);
-    uint32_t *columns = kt_alloc_array(width, sizeof *columns);
-    kith_status status = parts && columns ? gather(scan, number, count, parts, columns, error)
-                                          : kt_fail_memory(error, width * sizeof *parts);
+    struct kt_segment *segment = scan->snapshot->segments[scan->segment];
+    struct kt_batch *ids = NULL;
+    kith_status status = KITH_OK;
+    if (scan->shows_ids)
+        status = make_row_ids(scan, kt_segment_first_row(segment) + scan->row, count, &ids, error);
     if (!status)
-        status = kt_batch_combine(scan->projection.schema, (int64_t)count, parts, columns, out, error);
-    for (uint32_t i = 0; parts && i < width; i++) kt_batch_release(parts[i]);
-    kt_free(parts);
-    kt_free(columns);
+        status = kt_segment_lend(segment, number, scan->projection.schema, scan->columns, ids, out, error);
+    kt_batch_release(ids);
     return status;
 }
 
@@ -120,6 +98,19 @@ static kith_status scan_next(void *context, struct kt_batch **out, kith_error *e
     return KITH_OK;
 }
 
+static kith_status list_columns(struct scan *scan, kith_error *error)
+{
+    uint32_t count = scan->projection.schema->count;
+    scan->columns = kt_alloc_array(count, sizeof *scan->columns);
+    if (!scan->columns) return kt_fail_memory(error, count * sizeof *scan->columns);
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_id = scan->projection.items[i].shown == KT_SHOW_ROW_ID;
+        scan->columns[i] = is_id ? KT_EXTRA_COLUMN : scan->projection.items[i].column;
+        scan->shows_ids |= is_id;
+    }
+    return KITH_OK;
+}
+
 kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options, struct ArrowArrayStream *out,
                          kith_error *error)
 {
@@ -136,6 +127,7 @@ kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options,
     scan->skip = options->offset;
     scan->left = options->none ? 0 : options->limit ? options->limit : UINT64_MAX;
     kith_status status = kt_projection_make(snapshot, &wanted, &scan->projection, error);
+    if (!status) status = list_columns(scan, error);
     if (!status) status = kt_schema_new(&id, 1, NULL, &scan->ids, error);
     if (!status) status = kt_stream_make(scan->projection.schema, scan_next, scan_release, scan, out, error);
     if (status) scan_release(scan);

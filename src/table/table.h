@@ -83,15 +83,13 @@ int64_t kt_snapshot_find(const struct kt_snapshot *snapshot, uint64_t row);
 /** The file of a column of a segment and the column's number in it; *out stays the segment's. */
 kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struct kt_ipc_file **out,
                               uint32_t *file_column, kith_error *error);
-/* A column of one record batch of a segment, in memory or lent from its file. Zeroed is none. */
-struct kt_part {
-    struct kt_ipc_file *file;
-    struct kt_batch *batch; /* held */
-    uint32_t column;        /* of that batch */
-};
-/** Moves `part` on to a column of record batch `number`; what it held is kept when the file is the same. */
-kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_t number,
-                            struct kt_part *part, kith_error *error);
+/** Record batch `number` of a segment as a batch of `schema`, lent from the files: column i is column
+ * columns[i] of the table (NULL: column i), or, where that is KT_EXTRA_COLUMN, the only column of `extra`,
+ * which has as many rows. */
+#define KT_EXTRA_COLUMN UINT32_MAX
+kith_status kt_segment_lend(struct kt_segment *segment, uint32_t number, struct kt_schema *schema,
+                            const uint32_t *columns, struct kt_batch *extra, struct kt_batch **out,
+                            kith_error *error);
 /** The record batch that holds the segment's row `row`: its number, and how many of its rows come from there
  * on. */
 uint32_t kt_segment_batch(const struct kt_segment *segment, uint64_t row, uint64_t *rows);

@@ -67,32 +67,14 @@ static uint32_t fold_begin(const struct kt_state *state)
 static kith_status add_segment(const struct kt_snapshot *snapshot, struct kt_segment *segment,
                                struct kt_fragments *fragments, kith_error *error)
 {
-    uint32_t width = snapshot->schema->count;
-    struct kt_batch **parts = kt_alloc_zero(width, sizeof *parts);
-    uint32_t *columns = kt_alloc_array(width, sizeof *columns);
-    kith_status status = parts && columns ? KITH_OK : kt_fail_memory(error, width * sizeof *parts);
+    kith_status status = KITH_OK;
     for (uint64_t row = 0, rows = 0; row < kt_segment_rows(segment) && !status; row += rows) {
-        uint32_t number = kt_segment_batch(segment, row, &rows);
-        struct kt_part part = { 0 };
         struct kt_batch *batch = NULL;
-        for (uint32_t c = 0; c < width && !status; c++) {
-            status = kt_segment_part(segment, c, number, &part, error);
-            if (status) break;
-            parts[c] = kt_batch_share(part.batch);
-            columns[c] = part.column;
-        }
-        if (!status)
-            status = kt_batch_combine(snapshot->schema, (int64_t)rows, parts, columns, &batch, error);
+        uint32_t number = kt_segment_batch(segment, row, &rows);
+        status = kt_segment_lend(segment, number, snapshot->schema, NULL, NULL, &batch, error);
         if (!status) status = kt_fragments_add(fragments, batch, error);
         kt_batch_release(batch);
-        kt_batch_release(part.batch);
-        for (uint32_t c = 0; c < width; c++) {
-            kt_batch_release(parts[c]);
-            parts[c] = NULL;
-        }
     }
-    kt_free(parts);
-    kt_free(columns);
     return status;
 }
 

@@ -216,15 +216,23 @@ kith_status kt_segment_column(struct kt_segment *segment, uint32_t column, struc
     return KITH_OK;
 }
 
-kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_t number,
-                            struct kt_part *part, kith_error *error)
+/* One column of a record batch, and the file it is lent from. */
+struct part {
+    struct kt_ipc_file *file;
+    struct kt_batch *batch; /* held */
+    uint32_t column;        /* of that batch */
+};
+
+/* Moves `part` on to a column of record batch `number`; what it held is kept when the file is the same. */
+static kith_status part_of(struct kt_segment *segment, uint32_t column, uint32_t number, struct part *part,
+                           kith_error *error)
 {
     struct kt_ipc_file *file = NULL;
     uint64_t rows = segment->batch_begin[number + 1] - segment->batch_begin[number];
     kith_status status = kt_segment_column(segment, column, &file, &part->column, error);
     if (status || file == part->file) return status;
     kt_batch_release(part->batch);
-    *part = (struct kt_part){ .column = part->column };
+    *part = (struct part){ .column = part->column };
     if (number >= kt_ipc_batch_count(file))
         return kt_fail(error, KITH_CORRUPT, "%s has fewer record batches than the log says",
                        segment->files[0].name);
@@ -235,6 +243,34 @@ kith_status kt_segment_part(struct kt_segment *segment, uint32_t column, uint32_
     return kt_fail(error, KITH_CORRUPT,
                    "the files of the rows from %llu on have other record batches than the log says",
                    (unsigned long long)segment->first_row);
+}
+
+kith_status kt_segment_lend(struct kt_segment *segment, uint32_t number, struct kt_schema *schema,
+                            const uint32_t *columns, struct kt_batch *extra, struct kt_batch **out,
+                            kith_error *error)
+{
+    uint64_t rows = segment->batch_begin[number + 1] - segment->batch_begin[number];
+    struct part part = { 0 };
+    struct kt_batch **parts = kt_alloc_zero(schema->count, sizeof *parts);
+    uint32_t *places = kt_alloc_zero(schema->count, sizeof *places);
+    kith_status status = parts && places ? KITH_OK : kt_fail_memory(error, schema->count * sizeof *parts);
+    for (uint32_t i = 0; i < schema->count && !status; i++) {
+        uint32_t column = columns ? columns[i] : i;
+        if (column == KT_EXTRA_COLUMN) {
+            parts[i] = kt_batch_share(extra);
+            continue;
+        }
+        status = part_of(segment, column, number, &part, error);
+        if (status) break;
+        parts[i] = kt_batch_share(part.batch);
+        places[i] = part.column;
+    }
+    if (!status) status = kt_batch_combine(schema, (int64_t)rows, parts, places, out, error);
+    for (uint32_t i = 0; parts && i < schema->count; i++) kt_batch_release(parts[i]);
+    kt_batch_release(part.batch);
+    kt_free(parts);
+    kt_free(places);
+    return status;
 }
 
 uint32_t kt_segment_batch(const struct kt_segment *segment, uint64_t row, uint64_t *rows)
