@@ -277,8 +277,9 @@ KITH_API const char *kith_metric_name(kith_metric metric);
 
 typedef enum kith_index_type {
     KITH_INDEX_DEFAULT = 0, /* IVF_PQ in this version */
-    KITH_IVF_FLAT,
-    KITH_IVF_PQ,
+    KITH_IVF_FLAT,          /* inverted lists (Sivic, Zisserman 2003) of the rows as they are */
+    KITH_IVF_PQ, /* ... of product-quantized residuals (Jegou, Douze, Schmid 2011), scanned as 4-bit codes
+                    (Andre, Kermarrec, Le Scouarnec 2015) */
     KITH_IVF_SQ,
     KITH_IVF_RQ,
     KITH_HNSW
