@@ -150,11 +150,14 @@ static void bench_tile(struct job job, const char *filter)
     }
 }
 
+/* As a search does: a few blocks at a time, their sums soon read and forgotten. */
 static void run_fastscan(const struct job *job)
 {
-    size_t tables = job->dim / 4;
-    job->kernels->fastscan(job->memory + 16384, tables * 16, job->count, job->memory, tables,
-                           (uint16_t *)(void *)job->out);
+    size_t tables = job->dim / 4, stride = tables * 16;
+    for (size_t at = 0; at < job->count; at += 32)
+        job->kernels->fastscan(job->memory + 16384 + at * stride, stride,
+                               job->count - at < 32 ? job->count - at : 32, job->memory, tables,
+                               (uint32_t *)(void *)job->out);
 }
 
 static void bench_fastscan(struct job job, const char *filter)
@@ -171,6 +174,86 @@ static void bench_fastscan(struct job job, const char *filter)
         bytes = job.count * job.dim * 4;
         report(&job, "fastscan", "memory", measure(run_fastscan, &job), (double)(job.count * KT_BLOCK_ROWS),
                (double)bytes);
+    }
+}
+
+static void run_bounds(const struct job *job)
+{
+    const struct kt_bounds with = { .base = 1, .unit = 1, .bias = 1, .spread = 1, .limit = 1e30f };
+    const float *factors = (const float *)(const void *)job->memory;
+    const uint32_t *sums = (const uint32_t *)(const void *)(job->memory + CACHE_BYTES);
+    enum { BLOCKS = 8 };
+    uint32_t masks[BLOCKS];
+    for (size_t b = 0; b < job->count; b += BLOCKS)
+        job->kernels->block_bounds(sums + b * KT_BLOCK_ROWS, factors + 3 * b * KT_BLOCK_ROWS,
+                                   3 * KT_BLOCK_ROWS * sizeof(float), BLOCKS, &with, job->out, masks);
+    job->out[0] += (float)masks[0];
+}
+
+static void bench_bounds(struct job job, const char *filter)
+{
+    if (!strstr("block_bounds", filter)) return;
+    job.count = 32;
+    double rows = (double)(job.count * KT_BLOCK_ROWS);
+    report(&job, "block_bounds", "cache", measure(run_bounds, &job), rows, rows * 20);
+}
+
+static void run_sign_table(const struct job *job)
+{
+    job->kernels->sign_table((const float *)(const void *)job->memory, job->dim / 4,
+                             job->memory + CACHE_BYTES, job->out, job->out + 1);
+}
+
+static void bench_sign_table(struct job job, const char *filter)
+{
+    static const size_t dims[] = { 128, 384, 768 };
+    if (!strstr("sign_table", filter)) return;
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+        job.dim = dims[d];
+        report(&job, "sign_table", "cache", measure(run_sign_table, &job), 1, (double)job.dim * 8);
+    }
+}
+
+static void run_packed_dot(const struct job *job)
+{
+    size_t row_bytes = job->dim * job->count / 8; /* `count` bits a number */
+    int32_t sum = 0;
+    for (size_t at = 0; at < 64; at++)
+        sum +=
+            job->kernels->packed_dot[job->count](job->query, job->memory + 4096 + at * row_bytes, job->dim);
+    job->out[0] = (float)sum;
+}
+
+static void bench_packed_dot(struct job job, const char *filter)
+{
+    static const char *const names[] = { "packed_dot 1", "packed_dot 3", "packed_dot 4", "packed_dot 8" };
+    static const size_t bits[] = { 1, 3, 4, 8 };
+    job.dim = 384;
+    for (int i = 0; i < 4; i++) {
+        if (!strstr(names[i], filter)) continue;
+        job.count = bits[i];
+        report(&job, names[i], "cache", measure(run_packed_dot, &job), 64, (double)(8 * job.dim * job.count));
+    }
+}
+
+static void run_dot_bytes(const struct job *job)
+{
+    const int8_t *rows = (const int8_t *)job->memory;
+    for (size_t at = 0; at < job->count; at += 256)
+        job->kernels->dot_bytes(job->query, rows + at * job->dim, job->dim,
+                                job->count - at < 256 ? job->count - at : 256, (int32_t *)(void *)job->out);
+}
+
+static void bench_dot_bytes(struct job job, const char *filter)
+{
+    static const size_t dims[] = { 128, 384, 832 };
+    static const char *const wheres[] = { "cache", "memory" };
+    if (!strstr("dot_bytes", filter)) return;
+    for (size_t i = 0; i < 2 * sizeof dims / sizeof *dims; i++) {
+        job.dim = dims[i / 2];
+        job.count = (i % 2 ? MEMORY_BYTES : CACHE_BYTES) / job.dim;
+        report(&job, "dot_bytes", wheres[i % 2], measure(run_dot_bytes, &job), (double)job.count,
+               (double)(job.count * job.dim));
     }
 }
 
@@ -234,6 +317,10 @@ static void bench_table(const char *isa, const char *filter, uint8_t *memory, fl
     struct job job = { .kernels = kt_kernels_named(isa), .memory = memory, .out = out, .query = memory + 64 };
     if (!job.kernels) return;
     bench_fastscan(job, filter);
+    bench_bounds(job, filter);
+    bench_sign_table(job, filter);
+    bench_packed_dot(job, filter);
+    bench_dot_bytes(job, filter);
     bench_distances(job, filter);
     bench_tile(job, filter);
     bench_numbers(job, filter);

@@ -70,6 +70,21 @@ static float integer_norm_u8(const void *vector, size_t dim)
     return norm_integer(KITH_U8, vector, dim);
 }
 
+#define KT_PACKED(bits)                                                                                      \
+    static int32_t packed_dot##bits(const int8_t *q, const uint8_t *packed, size_t dim)                      \
+    {                                                                                                        \
+        return packed_dot(bits, q, packed, dim);                                                             \
+    }
+KT_PACKED(1)
+KT_PACKED(2)
+KT_PACKED(3)
+KT_PACKED(4)
+KT_PACKED(5)
+KT_PACKED(6)
+KT_PACKED(7)
+KT_PACKED(8)
+#undef KT_PACKED
+
 const struct kt_kernels KT_ISA_TABLE = {
     .name = KT_ISA_NAME,
     .distance = {
@@ -95,5 +110,10 @@ const struct kt_kernels KT_ISA_TABLE = {
     .dot_tile = dot_tile,
     .has_bad = { [KITH_F32] = f32_has_bad, [KITH_F16] = f16_has_bad, [KITH_F64] = f64_has_bad },
     .fastscan = fastscan,
+    .block_bounds = block_bounds,
+    .sign_table = sign_table,
+    .packed_dot = { NULL, packed_dot1, packed_dot2, packed_dot3, packed_dot4, packed_dot5, packed_dot6, packed_dot7,
+                    packed_dot8 },
+    .dot_bytes = dot_bytes,
     .hadamard = hadamard,
 };

@@ -1,4 +1,4 @@
-/* Body: what the AVX2 and AVX-512 files both do with 256 bits, at the end of a row. */
+/* Body: what the AVX2 and AVX-512 files both do with 256 bits, at the end of a row or of a block. */
 
 #include <immintrin.h>
 
@@ -13,6 +13,28 @@ KT_INLINE void sum4_integers(__m256i a, __m256i b, __m256i c, __m256i d, uint32_
     __m256i t = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1));
     _mm_storeu_si128((void *)sums, s);
+}
+
+KT_INLINE uint32_t sum_integers(__m256i v)
+{
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+
+/* The processor's own look-ahead ends with the page. With this, scattered lists of 20 blocks take a quarter
+ * less time from memory, and a fiftieth more from the cache (Zen 3). It never faults. */
+KT_INLINE void scan_ahead(const uint8_t *codes)
+{
+    _mm_prefetch((const void *)((uintptr_t)codes + 2048), _MM_HINT_T0);
+}
+
+/* Eight sums, widened; `more` adds to what stands there. */
+KT_INLINE void scan_put(__m128i eight, int more, uint32_t *sums)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(eight);
+    if (more) wide = _mm256_add_epi32(wide, _mm256_loadu_si256((const void *)sums));
+    _mm256_storeu_si256((void *)sums, wide);
 }
 
 /* In double, where the product of two floats is exact. 1 where either square is zero; NaN stays NaN, which

@@ -7,6 +7,7 @@
 #ifndef KT_KERNELS_KERNELS_H
 #define KT_KERNELS_KERNELS_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,7 +33,12 @@ typedef void (*kt_distance_fn)(const void *query, float norm, const void *rows, 
 /* Fast-scan. A block holds the codes of 32 rows for `tables` sub-quantisers of 4 bits, 16 bytes each:
  * byte j of sub-quantiser t is  (code of row 16 + p(j)) << 4 | code of row p(j),  with
  * p = 0,8,1,9,2,10,3,11,4,12,5,13,6,14,7,15, so that adding u16 lanes leaves rows 0-7 and 8-15 apart. */
-enum { KT_BLOCK_ROWS = 32 };
+enum { KT_BLOCK_ROWS = 32, KT_ENTRY_MOST = 63 /* of a look-up table: four of them add up to a byte */ };
+
+/* What one list and one query add to the bounds of a block. */
+struct kt_bounds {
+    float base, unit, bias, slack, spread, limit;
+};
 
 struct kt_kernels {
     const char *name;
@@ -61,16 +67,47 @@ struct kt_kernels {
     int (*has_bad[KITH_U8 + 1])(const void *numbers, size_t count);
 
     /* sums[b * 32 + r] = sum over t < tables of lut[t * 16 + code of row r in sub-quantiser t], for `blocks`
-     * blocks whose codes begin `stride` bytes apart. tables <= 256, so that no u16 overflows; lut is 64-byte
-     * aligned, codes 16-byte aligned. */
+     * blocks whose codes begin `stride` bytes apart. Entries of lut are at most KT_ENTRY_MOST; lut is 64-byte
+     * aligned, codes 16-byte aligned; tables is at most 2^23, so that a sum is below 2^31. */
     void (*fastscan)(const uint8_t *codes, size_t stride, size_t blocks, const uint8_t *lut, size_t tables,
-                     uint16_t *sums);
+                     uint32_t *sums);
+
+    /* Estimates of the 32 rows of each of `blocks` blocks from their sums (32 a block, each below 2^31), and
+     * which of them may be near: estimate = base + add + rescale * (unit * sum + bias) and bit r of the
+     * block's mask is set iff  estimate + rescale * slack - error * spread <= limit. The factors of a block
+     * are add, rescale (which is negative) and error, 32 floats each; those of the next block begin `stride`
+     * bytes after. */
+    void (*block_bounds)(const uint32_t *sums, const void *factors, size_t stride, size_t blocks,
+                         const struct kt_bounds *with, float *estimates, uint32_t *masks);
+
+    /* The look-up table of a query over sign bits: entry j of table t stands for the sum of those of numbers
+     * q[4t .. 4t+3] whose bit is set in j; sum of entries * *unit + *bias is the sum of them all. Entries are
+     * bytes, by one unit for all tables, rounded within 0.51 of it. *unit is 0 where q is all zero, or so
+     * small that it counts as zero (no four numbers add up to 1e-30). */
+    void (*sign_table)(const float *q, size_t tables, uint8_t *lut, float *unit, float *bias);
+
+    /* Sum of q[i] * x[i] over `dim` numbers, a multiple of 64; q within -127..127. x are whole numbers of 1
+     * to 8 bits (packed_dot[1..8]), split into parts of 8, 4, 2 and 1 bits, the highest bits in the widest
+     * part; the widest part of all numbers comes first. In a part each 64 numbers are packed in as many bytes
+     * as they need: 1 bit   number i is bit i mod 8 of byte i / 8 2 bits  number i is bits 2 (i / 16) .. of
+     * byte i mod 16 4 bits  number i is bits 4 (i / 32) .. of byte i mod 32 */
+    int32_t (*packed_dot[9])(const int8_t *q, const uint8_t *packed, size_t dim);
+
+    /* out[r] = q . x_r in whole numbers for `count` rows of `dim` bytes, all within -127..127; dim is a
+     * multiple of 64 and at most 65,536 * 2. Rows are `dim` bytes apart. */
+    void (*dot_bytes)(const int8_t *q, const int8_t *rows, size_t dim, size_t count, int32_t *out);
 
     /* In-place fast Hadamard transform of 2^log_count floats, not scaled. */
     void (*hadamard)(float *values, unsigned log_count);
 };
 
-const struct kt_kernels *kt_kernels(void);
+extern const struct kt_kernels *_Atomic kt_kernels_chosen;
+const struct kt_kernels *kt_kernels_choose(void);
+static inline const struct kt_kernels *kt_kernels(void)
+{
+    const struct kt_kernels *chosen = atomic_load_explicit(&kt_kernels_chosen, memory_order_relaxed);
+    return chosen ? chosen : kt_kernels_choose();
+}
 
 /** The table of that name, or NULL when this processor or build has none. For tests and benchmarks. */
 const struct kt_kernels *kt_kernels_named(const char *name);

@@ -1,7 +1,7 @@
 /* The kernels for AVX2 with FMA, F16C and POPCNT: nearly every x86-64 machine since 2013.
  *
  * This file says what a vector of 8 floats can do; the body files make the kernels of it. What has no common
- * body (fast-scan, Hamming, conversion to half) stands here whole. */
+ * body (the fast-scan of a block, Hamming, conversion to half) stands here whole. */
 #include "kernels/kernels_private.h"
 
 #if defined(__x86_64__)
@@ -20,6 +20,11 @@ enum { VF = 8, TILE_A = 3 };
 KT_INLINE vf vf_zero(void)
 {
     return _mm256_setzero_ps();
+}
+
+KT_INLINE vf vf_all(float value)
+{
+    return _mm256_set1_ps(value);
 }
 
 KT_INLINE vf vf_add(vf a, vf b)
@@ -110,6 +115,16 @@ KT_INLINE vf vf_load_u8(const unsigned char *p)
 KT_INLINE vf vf_load_u8_part(const unsigned char *p, size_t count)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)load_bytes(p, count))));
+}
+
+KT_INLINE vf vf_counts(const uint32_t *sums)
+{
+    return _mm256_cvtepi32_ps(_mm256_loadu_si256((const void *)sums));
+}
+
+KT_INLINE uint32_t vf_at_most(vf a, vf b)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ));
 }
 
 KT_INLINE void vf_sum4(vf a, vf b, vf c, vf d, float sums[4])
@@ -250,6 +265,11 @@ KT_INLINE void vi_sum4(vi a, vi b, vi c, vi d, uint32_t sums[4])
     sum4_integers(a, b, c, d, sums);
 }
 
+KT_INLINE uint32_t vi_sum(vi v)
+{
+    return sum_integers(v);
+}
+
 #include "kernels/body_integer.h"
 
 /* ---- half precision */
@@ -293,38 +313,120 @@ KT_INLINE void scan_add(struct scan_sums *s, __m256i values)
     s->high = _mm256_add_epi16(s->high, _mm256_srli_epi16(values, 8));
 }
 
-KT_INLINE void scan_step(struct scan_sums s[2], __m256i codes, __m256i lut)
+/* What 32 bytes of codes look up, for rows 0-15 and rows 16-31. */
+struct scan_pair {
+    __m256i low, high;
+};
+
+KT_INLINE struct scan_pair scan_look(__m256i codes, __m256i lut)
 {
     const __m256i nibble = _mm256_set1_epi8(15);
-    scan_add(&s[0], _mm256_shuffle_epi8(lut, _mm256_and_si256(codes, nibble)));
-    scan_add(&s[1], _mm256_shuffle_epi8(lut, _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble)));
+    return (
+        struct scan_pair){ _mm256_shuffle_epi8(lut, _mm256_and_si256(codes, nibble)),
+                           _mm256_shuffle_epi8(lut, _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble)) };
+}
+
+KT_INLINE struct scan_pair scan_both(struct scan_pair a, struct scan_pair b)
+{
+    return (struct scan_pair){ _mm256_add_epi8(a.low, b.low), _mm256_add_epi8(a.high, b.high) };
+}
+
+KT_INLINE void scan_step(struct scan_sums s[2], struct scan_pair pair)
+{
+    scan_add(&s[0], pair.low);
+    scan_add(&s[1], pair.high);
 }
 
 /* The two 128-bit halves belong to the even and odd sub-quantisers. */
-KT_INLINE void scan_store(const struct scan_sums *s, uint16_t *sums)
+KT_INLINE void scan_store(const struct scan_sums *s, int more, uint32_t *sums)
 {
     __m256i low = _mm256_sub_epi16(s->both, _mm256_slli_epi16(s->high, 8));
-    __m128i first = _mm_add_epi16(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
-    __m128i second = _mm_add_epi16(_mm256_castsi256_si128(s->high), _mm256_extracti128_si256(s->high, 1));
-    _mm_storeu_si128((void *)sums, first);
-    _mm_storeu_si128((void *)(sums + 8), second);
+    scan_put(_mm_add_epi16(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)), more, sums);
+    scan_put(_mm_add_epi16(_mm256_castsi256_si128(s->high), _mm256_extracti128_si256(s->high, 1)), more,
+             sums + 8);
 }
 
-static void fastscan(const uint8_t *codes, size_t stride, size_t blocks, const uint8_t *lut, size_t tables,
-                     uint16_t *sums)
+/* At most KT_SHORT_TABLES tables. Four entries add up to a byte, so eight tables are widened at a time. */
+KT_INLINE void scan_block(const uint8_t *codes, const uint8_t *lut, size_t tables, int more, uint32_t *sums)
 {
-    for (size_t b = 0; b < blocks; b++, codes += stride, sums += KT_BLOCK_ROWS) {
-        struct scan_sums s[2] = { { vi_zero(), vi_zero() }, { vi_zero(), vi_zero() } };
-        size_t at = 0;
-#pragma GCC unroll 2
-        for (; at + 32 <= tables * 16; at += 32) scan_step(s, vb_load(codes + at), vb_load(lut + at));
-        if (at < tables * 16) /* an odd one: beside it a table of zeros */
-            scan_step(s, _mm256_zextsi128_si256(_mm_loadu_si128((const void *)(codes + at))),
-                      _mm256_zextsi128_si256(_mm_loadu_si128((const void *)(lut + at))));
-        scan_store(&s[0], sums);
-        scan_store(&s[1], sums + 16);
+    struct scan_sums s[2] = { { vi_zero(), vi_zero() }, { vi_zero(), vi_zero() } };
+    size_t at = 0;
+    for (; at + 128 <= tables * 16; at += 128) {
+        scan_ahead(codes + at);
+        scan_ahead(codes + at + 64);
+        struct scan_pair a = scan_look(vb_load(codes + at), vb_load(lut + at));
+        struct scan_pair b = scan_look(vb_load(codes + at + 32), vb_load(lut + at + 32));
+        a = scan_both(a, b);
+        b = scan_look(vb_load(codes + at + 64), vb_load(lut + at + 64));
+        struct scan_pair c = scan_look(vb_load(codes + at + 96), vb_load(lut + at + 96));
+        scan_step(s, scan_both(a, scan_both(b, c)));
     }
+    for (; at + 32 <= tables * 16; at += 32) scan_step(s, scan_look(vb_load(codes + at), vb_load(lut + at)));
+    if (at < tables * 16) /* an odd one: beside it a table of zeros */
+        scan_step(s, scan_look(_mm256_zextsi128_si256(_mm_loadu_si128((const void *)(codes + at))),
+                               _mm256_zextsi128_si256(_mm_loadu_si128((const void *)(lut + at)))));
+    scan_store(&s[0], more, sums);
+    scan_store(&s[1], more, sums + 16);
 }
+
+/* ---- small whole numbers */
+
+/* 32 of 64 packed numbers of fewer than 8 bits, a byte each. */
+KT_INLINE __m256i unpack(int log_bits, const uint8_t *packed, int half)
+{
+    const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, /* of 4 bytes */
+                                            2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i bits = _mm256_set1_epi64x((long long)0x8040201008040201ULL);
+    if (log_bits == 0) {
+        int32_t word;
+        memcpy(&word, packed + 4 * half, sizeof word);
+        __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(word), spread);
+        return _mm256_min_epu8(_mm256_and_si256(bytes, bits), _mm256_set1_epi8(1));
+    }
+    if (log_bits == 1) {
+        __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)packed));
+        __m256i shifts = half ? _mm256_setr_epi64x(4, 4, 6, 6) : _mm256_setr_epi64x(0, 0, 2, 2);
+        return _mm256_and_si256(_mm256_srlv_epi64(both, shifts), _mm256_set1_epi8(3));
+    }
+    __m256i both = vb_load(packed);
+    return _mm256_and_si256(half ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
+}
+
+/* Whole bytes times 127, twice, would leave 16 bits. */
+KT_INLINE vi add_wide_products(vb x, vb q, vi sum)
+{
+    __m256i even = _mm256_madd_epi16(evens(KITH_U8, x), evens(KITH_I8, q));
+    __m256i odd = _mm256_madd_epi16(odds(KITH_U8, x), odds(KITH_I8, q));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+}
+
+/* Four products of at most 15 x 127 fit 16 bits. */
+KT_INLINE vi packed_step(int log_bits, const uint8_t *q, const uint8_t *packed, vi sum)
+{
+    if (log_bits == 3)
+        return add_wide_products(vb_load(packed + 32), vb_load(q + 32),
+                                 add_wide_products(vb_load(packed), vb_load(q), sum));
+    __m256i first = _mm256_maddubs_epi16(unpack(log_bits, packed, 0), vb_load(q));
+    __m256i second = _mm256_maddubs_epi16(unpack(log_bits, packed, 1), vb_load(q + 32));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(first, second), _mm256_set1_epi16(1)));
+}
+
+/* |q| times x under q's sign: without -128, two products fit 16 bits. */
+KT_INLINE vi dot_step(vb q, vb x, vi sum)
+{
+    __m256i pair = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pair, _mm256_set1_epi16(1)));
+}
+
+KT_INLINE vi dot_start(const uint8_t *q, size_t dim)
+{
+    (void)q;
+    (void)dim;
+    return vi_zero();
+}
+
+#include "kernels/body_codes.h"
+#include "kernels/body_signs_x86.h"
 
 #define KT_ISA_NAME "avx2"
 #define KT_ISA_TABLE kt_kernels_avx2

@@ -29,6 +29,11 @@ KT_INLINE vf vf_zero(void)
     return _mm512_setzero_ps();
 }
 
+KT_INLINE vf vf_all(float value)
+{
+    return _mm512_set1_ps(value);
+}
+
 KT_INLINE vf vf_add(vf a, vf b)
 {
     return _mm512_add_ps(a, b);
@@ -87,6 +92,16 @@ KT_INLINE vf vf_load_u8(const unsigned char *p)
 KT_INLINE vf vf_load_u8_part(const unsigned char *p, size_t count)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first16(count), p)));
+}
+
+KT_INLINE vf vf_counts(const uint32_t *sums)
+{
+    return _mm512_cvtepi32_ps(_mm512_loadu_si512(sums));
+}
+
+KT_INLINE uint32_t vf_at_most(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
 }
 
 KT_INLINE __m256 fold_floats(__m512 v)
@@ -228,6 +243,11 @@ KT_INLINE void vi_sum4(vi a, vi b, vi c, vi d, uint32_t sums[4])
     sum4_integers(fold_integers(a), fold_integers(b), fold_integers(c), fold_integers(d), sums);
 }
 
+KT_INLINE uint32_t vi_sum(vi v)
+{
+    return sum_integers(fold_integers(v));
+}
+
 #include "kernels/body_integer.h"
 
 /* ---- half precision */
@@ -278,29 +298,72 @@ KT_INLINE __m128i fold_parts(__m512i v)
     return _mm_add_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
 }
 
-KT_INLINE void scan_store(const struct scan_sums *s, uint16_t *sums)
+KT_INLINE void scan_store(const struct scan_sums *s, int more, uint32_t *sums)
 {
     __m512i low = _mm512_sub_epi16(s->both, _mm512_slli_epi16(s->high, 8));
-    _mm_storeu_si128((void *)sums, fold_parts(low));
-    _mm_storeu_si128((void *)(sums + 8), fold_parts(s->high));
+    scan_put(fold_parts(low), more, sums);
+    scan_put(fold_parts(s->high), more, sums + 8);
 }
 
-static void fastscan(const uint8_t *codes, size_t stride, size_t blocks, const uint8_t *lut, size_t tables,
-                     uint16_t *sums)
+KT_INLINE void scan_block(const uint8_t *codes, const uint8_t *lut, size_t tables, int more, uint32_t *sums)
 {
-    for (size_t b = 0; b < blocks; b++, codes += stride, sums += KT_BLOCK_ROWS) {
-        struct scan_sums s[2] = { { vi_zero(), vi_zero() }, { vi_zero(), vi_zero() } };
-        size_t at = 0;
-        for (; at + 64 <= tables * 16; at += 64)
-            scan_step(s, _mm512_loadu_si512(codes + at), _mm512_load_si512(lut + at));
-        if (at < tables * 16) { /* one to three more: beside them tables of zeros */
-            __mmask64 left = first64(tables * 16 - at);
-            scan_step(s, _mm512_maskz_loadu_epi8(left, codes + at), _mm512_maskz_loadu_epi8(left, lut + at));
-        }
-        scan_store(&s[0], sums);
-        scan_store(&s[1], sums + 16);
+    struct scan_sums s[2] = { { vi_zero(), vi_zero() }, { vi_zero(), vi_zero() } };
+    size_t at = 0;
+    for (; at + 64 <= tables * 16; at += 64) {
+        scan_ahead(codes + at);
+        scan_step(s, _mm512_loadu_si512(codes + at), _mm512_load_si512(lut + at));
     }
+    if (at < tables * 16) { /* one to three more: beside them tables of zeros */
+        __mmask64 left = first64(tables * 16 - at);
+        scan_step(s, _mm512_maskz_loadu_epi8(left, codes + at), _mm512_maskz_loadu_epi8(left, lut + at));
+    }
+    scan_store(&s[0], more, sums);
+    scan_store(&s[1], more, sums + 16);
 }
+
+/* ---- small whole numbers: VNNI multiplies unsigned bytes by signed ones, exact for all of them */
+
+KT_INLINE __m512i unpack(int log_bits, const uint8_t *packed)
+{
+    if (log_bits == 0) {
+        uint64_t bits;
+        memcpy(&bits, packed, sizeof bits);
+        return _mm512_maskz_set1_epi8(bits, 1);
+    }
+    if (log_bits == 1) {
+        __m512i four = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)packed));
+        __m512i shifts = _mm512_setr_epi64(0, 0, 2, 2, 4, 4, 6, 6);
+        return _mm512_and_si512(_mm512_srlv_epi64(four, shifts), _mm512_set1_epi8(3));
+    }
+    if (log_bits == 2) {
+        __m512i both = _mm512_broadcast_i64x4(_mm256_loadu_si256((const void *)packed));
+        __m512i shifts = _mm512_setr_epi64(0, 0, 0, 0, 4, 4, 4, 4);
+        return _mm512_and_si512(_mm512_srlv_epi64(both, shifts), _mm512_set1_epi8(15));
+    }
+    return vb_load(packed);
+}
+
+KT_INLINE vi packed_step(int log_bits, const uint8_t *q, const uint8_t *packed, vi sum)
+{
+    return _mm512_dpbusd_epi32(sum, unpack(log_bits, packed), vb_load(q));
+}
+
+/* The row becomes unsigned by adding 128, of which dot_start() knows. */
+KT_INLINE vi dot_step(vb q, vb x, vi sum)
+{
+    return _mm512_dpbusd_epi32(sum, _mm512_xor_si512(x, _mm512_set1_epi8(-128)), q);
+}
+
+KT_INLINE vi dot_start(const uint8_t *q, size_t dim)
+{
+    vi sum = vi_zero();
+    for (size_t at = 0; at < dim; at += VB)
+        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), vb_load(q + at));
+    return _mm512_sub_epi32(vi_zero(), sum);
+}
+
+#include "kernels/body_codes.h"
+#include "kernels/body_signs_x86.h"
 
 #define KT_ISA_NAME "avx512"
 #define KT_ISA_TABLE kt_kernels_avx512

@@ -10,7 +10,6 @@
  */
 #include "kernels/kernels_private.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,22 +106,17 @@ static const struct choice {
     { &kt_kernels_scalar, always },
 };
 
-static const struct kt_kernels *chosen;
-static pthread_once_t chosen_once = PTHREAD_ONCE_INIT;
+const struct kt_kernels *_Atomic kt_kernels_chosen;
 
-static void choose(void)
+/* Threads that meet here choose the same one. */
+const struct kt_kernels *kt_kernels_choose(void)
 {
     const char *name = getenv("KITH_ISA");
     const struct kt_kernels *table = name ? kt_kernels_named(name) : NULL;
     for (size_t i = 0; !table; i++)
         if (choices[i].available()) table = choices[i].table;
-    chosen = table;
-}
-
-const struct kt_kernels *kt_kernels(void)
-{
-    pthread_once(&chosen_once, choose);
-    return chosen;
+    atomic_store(&kt_kernels_chosen, table);
+    return table;
 }
 
 const struct kt_kernels *kt_kernels_named(const char *name)

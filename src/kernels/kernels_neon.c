@@ -21,6 +21,11 @@ KT_INLINE vf vf_zero(void)
     return vdupq_n_f32(0);
 }
 
+KT_INLINE vf vf_all(float value)
+{
+    return vdupq_n_f32(value);
+}
+
 KT_INLINE vf vf_add(vf a, vf b)
 {
     return vaddq_f32(a, b);
@@ -103,6 +108,17 @@ KT_INLINE vf vf_load_u8_part(const unsigned char *p, size_t count)
     unsigned char part[16];
     copy_part(p, count, 1, part);
     return vf_load_u8(part);
+}
+
+KT_INLINE vf vf_counts(const uint32_t *sums)
+{
+    return vcvtq_f32_u32(vld1q_u32(sums));
+}
+
+KT_INLINE uint32_t vf_at_most(vf a, vf b)
+{
+    const uint32x4_t bits = { 1, 2, 4, 8 };
+    return vaddvq_u32(vandq_u32(vcleq_f32(a, b), bits));
 }
 
 KT_INLINE void vf_sum4(vf a, vf b, vf c, vf d, float sums[4])
@@ -237,6 +253,11 @@ KT_INLINE void vi_sum4(vi a, vi b, vi c, vi d, uint32_t sums[4])
     vst1q_u32(sums, vpaddq_u32(vpaddq_u32(a, b), vpaddq_u32(c, d)));
 }
 
+KT_INLINE uint32_t vi_sum(vi v)
+{
+    return vaddvq_u32(v);
+}
+
 #include "kernels/body_integer.h"
 
 /* ---- half precision */
@@ -273,26 +294,122 @@ KT_INLINE void scan_add(struct scan_sums *s, uint8x16_t values)
     s->high = vsraq_n_u16(s->high, pairs, 8);
 }
 
-KT_INLINE void scan_store(const struct scan_sums *s, uint16_t *sums)
+/* Eight sums, widened; `more` adds to what stands there. */
+KT_INLINE void scan_put(uint16x8_t eight, int more, uint32_t *sums)
 {
-    vst1q_u16(sums, vsubq_u16(s->both, vshlq_n_u16(s->high, 8)));
-    vst1q_u16(sums + 8, s->high);
+    const uint32x4_t zero = vdupq_n_u32(0);
+    vst1q_u32(sums, vaddw_u16(more ? vld1q_u32(sums) : zero, vget_low_u16(eight)));
+    vst1q_u32(sums + 4, vaddw_high_u16(more ? vld1q_u32(sums + 4) : zero, eight));
 }
 
-static void fastscan(const uint8_t *codes, size_t stride, size_t blocks, const uint8_t *lut, size_t tables,
-                     uint16_t *sums)
+KT_INLINE void scan_store(const struct scan_sums *s, int more, uint32_t *sums)
+{
+    scan_put(vsubq_u16(s->both, vshlq_n_u16(s->high, 8)), more, sums);
+    scan_put(s->high, more, sums + 8);
+}
+
+KT_INLINE void scan_block(const uint8_t *codes, const uint8_t *lut, size_t tables, int more, uint32_t *sums)
 {
     const uint16x8_t zero = vdupq_n_u16(0);
-    for (size_t b = 0; b < blocks; b++, codes += stride, sums += KT_BLOCK_ROWS) {
-        struct scan_sums s[2] = { { zero, zero }, { zero, zero } };
-        for (size_t at = 0; at < tables * 16; at += 16) {
-            uint8x16_t code = vld1q_u8(codes + at), table = vld1q_u8(lut + at);
-            scan_add(&s[0], vqtbl1q_u8(table, vandq_u8(code, vdupq_n_u8(15))));
-            scan_add(&s[1], vqtbl1q_u8(table, vshrq_n_u8(code, 4)));
-        }
-        scan_store(&s[0], sums);
-        scan_store(&s[1], sums + 16);
+    struct scan_sums s[2] = { { zero, zero }, { zero, zero } };
+    for (size_t at = 0; at < tables * 16; at += 16) {
+        uint8x16_t code = vld1q_u8(codes + at), table = vld1q_u8(lut + at);
+        scan_add(&s[0], vqtbl1q_u8(table, vandq_u8(code, vdupq_n_u8(15))));
+        scan_add(&s[1], vqtbl1q_u8(table, vshrq_n_u8(code, 4)));
     }
+    scan_store(&s[0], more, sums);
+    scan_store(&s[1], more, sums + 16);
+}
+
+/* ---- small whole numbers */
+
+/* Products of 16 bytes and 16 of 7 bits, or of two bytes that are not -128: a pair of them fits 16 bits. */
+KT_INLINE vi add_products(vb q, vb x, vi sum)
+{
+    int8x16_t a = vreinterpretq_s8_u8(q), b = vreinterpretq_s8_u8(x);
+    int16x8_t pair = vmlal_s8(vmull_high_s8(a, b), vget_low_s8(a), vget_low_s8(b));
+    return vreinterpretq_u32_s32(vpadalq_s16(vreinterpretq_s32_u32(sum), pair));
+}
+
+/* Numbers 16 i .. of 64 packed numbers of fewer than 8 bits, a byte each. */
+KT_INLINE uint8x16_t unpack(int log_bits, const uint8_t *packed, int i)
+{
+    const uint8x16_t bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201ULL));
+    if (log_bits == 0) {
+        uint8x16_t bytes = vcombine_u8(vdup_n_u8(packed[2 * i]), vdup_n_u8(packed[2 * i + 1]));
+        return vandq_u8(vtstq_u8(bytes, bits), vdupq_n_u8(1));
+    }
+    if (log_bits == 1)
+        return vandq_u8(vshlq_u8(vld1q_u8(packed), vdupq_n_s8((int8_t)(-2 * i))), vdupq_n_u8(3));
+    uint8x16_t both = vld1q_u8(packed + i % 2 * 16);
+    return i < 2 ? vandq_u8(both, vdupq_n_u8(15)) : vshrq_n_u8(both, 4);
+}
+
+/* Whole bytes are halved in two, of which the upper counts 16 times. */
+KT_INLINE vi packed_step(int log_bits, const uint8_t *q, const uint8_t *packed, vi sum)
+{
+    vi high = vi_zero();
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        vb some = vb_load(q + 16 * i);
+        if (log_bits < 3) {
+            sum = add_products(some, unpack(log_bits, packed, i), sum);
+        } else {
+            vb x = vb_load(packed + 16 * i);
+            sum = add_products(some, vandq_u8(x, vdupq_n_u8(15)), sum);
+            high = add_products(some, vshrq_n_u8(x, 4), high);
+        }
+    }
+    return vaddq_u32(sum, vshlq_n_u32(high, 4));
+}
+
+KT_INLINE vi dot_step(vb q, vb x, vi sum)
+{
+    return add_products(q, x, sum);
+}
+
+KT_INLINE vi dot_start(const uint8_t *q, size_t dim)
+{
+    (void)q;
+    (void)dim;
+    return vi_zero();
+}
+
+#include "kernels/body_codes.h"
+
+/* ---- a query's table over sign bits: see body_signs_x86.h */
+
+KT_INLINE uint16x8_t sign_pick(uint16x8_t numbers, int pick)
+{
+    return vreinterpretq_u16_u8(vqtbl1q_u8(vreinterpretq_u8_u16(numbers), vld1q_u8(sign_picks[pick])));
+}
+
+KT_INLINE uint8x16_t sign_entries(float32x4_t numbers)
+{
+    int32x4_t fixed = vcvtnq_s32_f32(numbers);
+    uint16x8_t eight = vcombine_u16(vqmovun_s32(fixed), vqmovun_s32(vnegq_s32(fixed)));
+    uint16x8_t sum = vaddq_u16(sign_pick(eight, 0), sign_pick(eight, 1));
+    sum = vaddq_u16(sum, sign_pick(eight, 2));
+    return vcombine_u8(vrshrn_n_u16(vaddq_u16(sum, sign_pick(eight, 3)), 8),
+                       vrshrn_n_u16(vaddq_u16(sum, sign_pick(eight, 4)), 8));
+}
+
+static void sign_table(const float *q, size_t tables, uint8_t *lut, float *unit, float *bias)
+{
+    float32x4_t least = vf_zero();
+    float widest = 0;
+    for (size_t t = 0; t < tables; t++) {
+        float width = vaddvq_f32(vabsq_f32(vld1q_f32(q + 4 * t)));
+        widest = width > widest ? width : widest;
+    }
+    float scale = widest >= KT_WIDTH_LOW ? 256 * KT_ENTRY_MOST / widest : 0;
+    for (size_t t = 0; t < tables; t++) {
+        float32x4_t numbers = vld1q_f32(q + 4 * t);
+        vst1q_u8(lut + 16 * t, sign_entries(vmulq_n_f32(numbers, scale)));
+        least = vaddq_f32(least, vminq_f32(numbers, vf_zero()));
+    }
+    *unit = widest >= KT_WIDTH_LOW ? widest / KT_ENTRY_MOST : 0;
+    *bias = vaddvq_f32(least);
 }
 
 #define KT_ISA_NAME "neon"

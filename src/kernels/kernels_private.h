@@ -8,6 +8,13 @@
 /* A function that exists to be specialised by constant arguments. */
 #define KT_INLINE static inline __attribute__((always_inline))
 
+/* So many entries of look-up tables add up to what 16 bits hold. */
+#define KT_SHORT_TABLES 1024
+
+/* The numbers of a sign table count as zeros where no four of them have more than this in all: 255 divided by
+ * much less would be infinite. */
+#define KT_WIDTH_LOW 1e-30f
+
 /* The tables; each exists where its processor family does. */
 extern const struct kt_kernels kt_kernels_scalar;
 extern const struct kt_kernels kt_kernels_avx2;

@@ -302,18 +302,91 @@ static size_t row_of_byte(size_t j)
 }
 
 static void fastscan(const uint8_t *codes, size_t stride, size_t blocks, const uint8_t *lut, size_t tables,
-                     uint16_t *sums)
+                     uint32_t *sums)
 {
     for (size_t b = 0; b < blocks; b++, codes += stride, sums += KT_BLOCK_ROWS) {
         memset(sums, 0, KT_BLOCK_ROWS * sizeof *sums);
         for (size_t t = 0; t < tables; t++) {
             for (size_t j = 0; j < 16; j++) {
                 uint8_t code = codes[t * 16 + j];
-                uint16_t *low = sums + row_of_byte(j), *high = low + 16;
-                *low = (uint16_t)(*low + lut[t * 16 + (code & 15)]);
-                *high = (uint16_t)(*high + lut[t * 16 + (code >> 4)]);
+                sums[row_of_byte(j)] += lut[t * 16 + (code & 15)];
+                sums[row_of_byte(j) + 16] += lut[t * 16 + (code >> 4)];
             }
         }
+    }
+}
+
+static void block_bounds(const uint32_t *sums, const void *factors, size_t stride, size_t blocks,
+                         const struct kt_bounds *with, float *estimates, uint32_t *masks)
+{
+    const unsigned char *at = factors;
+    for (size_t b = 0; b < blocks; b++, at += stride, sums += KT_BLOCK_ROWS, estimates += KT_BLOCK_ROWS) {
+        const float *add = (const void *)at, *rescale = add + KT_BLOCK_ROWS, *error = rescale + KT_BLOCK_ROWS;
+        masks[b] = 0;
+        for (int r = 0; r < KT_BLOCK_ROWS; r++) {
+            estimates[r] = with->base + add[r] + rescale[r] * (with->unit * (float)sums[r] + with->bias);
+            float low = estimates[r] + rescale[r] * with->slack - error[r] * with->spread;
+            masks[b] |= (uint32_t)(low <= with->limit) << r;
+        }
+    }
+}
+
+static void sign_table(const float *q, size_t tables, uint8_t *lut, float *unit, float *bias)
+{
+    float widest = 0, least = 0;
+    for (size_t t = 0; t < tables; t++) {
+        float width = 0;
+        for (size_t i = 4 * t; i < 4 * t + 4; i++) {
+            width += fabsf(q[i]);
+            least += q[i] < 0 ? q[i] : 0;
+        }
+        widest = width > widest ? width : widest;
+    }
+    float scale = widest >= KT_WIDTH_LOW ? KT_ENTRY_MOST / widest : 0;
+    for (size_t t = 0; t < tables; t++, q += 4) {
+        float from = 0;
+        for (int i = 0; i < 4; i++) from += q[i] < 0 ? q[i] : 0;
+        for (int j = 0; j < 16; j++) {
+            float sum = 0;
+            for (int i = 0; i < 4; i++) sum += j >> i & 1 ? q[i] : 0;
+            lut[t * 16 + (size_t)j] = (uint8_t)((sum - from) * scale + 0.5f);
+        }
+    }
+    *unit = widest >= KT_WIDTH_LOW ? widest / KT_ENTRY_MOST : 0;
+    *bias = least;
+}
+
+/* One part: numbers of `width` bits. */
+static int32_t part_dot(unsigned width, const int8_t *q, const uint8_t *packed, size_t dim)
+{
+    int32_t sum = 0;
+    for (size_t at = 0; at < dim; at += 64, packed += 8 * width) {
+        for (size_t i = 0; i < 64; i++) {
+            size_t byte = width == 1 ? i / 8 : i % (8 * width),
+                   shift = width == 1 ? i % 8 : i / (8 * width) * width;
+            sum += q[at + i] * (packed[byte] >> shift & ((1 << width) - 1));
+        }
+    }
+    return sum;
+}
+
+KT_INLINE int32_t packed_dot(unsigned bits, const int8_t *q, const uint8_t *packed, size_t dim)
+{
+    int32_t sum = 0;
+    for (unsigned width = 8; width; width /= 2) {
+        if (!(bits & width)) continue;
+        sum += part_dot(width, q, packed, dim) * (1 << (bits & (width - 1)));
+        packed += dim / 8 * width;
+    }
+    return sum;
+}
+
+static void dot_bytes(const int8_t *q, const int8_t *rows, size_t dim, size_t count, int32_t *out)
+{
+    for (size_t r = 0; r < count; r++, rows += dim) {
+        int32_t sum = 0;
+        for (size_t i = 0; i < dim; i++) sum += q[i] * rows[i];
+        out[r] = sum;
     }
 }
 

@@ -663,39 +663,311 @@ static const char *check_tiles(const struct kt_kernels *kernels, uint64_t seed)
 
 /* ---- fast-scan ---- */
 
-static uint16_t scan_formula(const uint8_t *block, const uint8_t *lut, size_t tables, size_t row)
+static uint32_t scan_formula(const uint8_t *block, const uint8_t *lut, size_t tables, size_t row)
 {
     static const size_t order[16] = { 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15 };
-    uint16_t sum = 0;
+    uint32_t sum = 0;
     size_t byte = 0;
     while (order[byte] != row % 16) byte++;
     for (size_t t = 0; t < tables; t++) {
         uint8_t pair = block[t * 16 + byte];
-        sum = (uint16_t)(sum + lut[t * 16 + (row < 16 ? pair & 15 : pair >> 4)]);
+        sum += lut[t * 16 + (row < 16 ? pair & 15 : pair >> 4)];
     }
     return sum;
 }
 
 static const char *check_fastscan(const struct kt_kernels *kernels, uint64_t seed)
 {
-    static const size_t counts[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 32, 96, 97, 192, 254, 255, 256 };
+    enum { MOST = 2100 };
+    static const size_t counts[] = { 0,  1,  2,  3,  4,   5,   6,   7,    8,    9,    12,
+                                     13, 32, 96, 97, 192, 254, 255, 1023, 1024, 1025, MOST };
     struct kt_random random = { seed };
     for (size_t c = 0; c < 6 * sizeof counts / sizeof *counts; c++) {
         size_t tables = counts[c / 6], blocks = c % 6, stride = tables * 16 + 16 * (c % 3);
         uint8_t *codes = lend(0, blocks ? (blocks - 1) * stride + tables * 16 : 0);
-        uint8_t lut_memory[256 * 16 + 64];
+        uint8_t lut_memory[MOST * 16 + 64];
         uint8_t *lut = lut_memory + (64 - (uintptr_t)lut_memory % 64) % 64;
-        uint16_t sums[5 * KT_BLOCK_ROWS + 1];
+        uint32_t sums[5 * KT_BLOCK_ROWS + 1];
         fill(&random, KITH_U8, blocks ? (blocks - 1) * stride + tables * 16 : 0, codes);
         fill(&random, KITH_U8, tables * 16, lut);
-        if (c % 2) fill_bytes(tables * 16, 255, lut);
+        for (size_t i = 0; i < tables * 16; i++) lut[i] &= KT_ENTRY_MOST;
+        if (c % 2) fill_bytes(tables * 16, KT_ENTRY_MOST, lut);
         sums[blocks * KT_BLOCK_ROWS] = 0x7777;
         kernels->fastscan(codes, stride, blocks, lut, tables, sums);
         if (sums[blocks * KT_BLOCK_ROWS] != 0x7777) return wrong("fastscan wrote past %zu blocks", blocks);
         for (size_t i = 0; i < blocks * KT_BLOCK_ROWS; i++) {
-            uint16_t want = scan_formula(codes + i / 32 * stride, lut, tables, i % 32);
+            uint32_t want = scan_formula(codes + i / 32 * stride, lut, tables, i % 32);
             if (sums[i] != want)
                 return wrong("fastscan of %zu tables, row %zu: %u, not %u", tables, i, sums[i], want);
+        }
+    }
+    return NULL;
+}
+
+/* ---- bounds ---- */
+
+static double between(struct kt_random *random, double low, double high)
+{
+    return low + (high - low) * (double)kt_random_float(random);
+}
+
+struct bound {
+    double estimate, low;
+    double slack; /* how far either may be off in single precision */
+};
+
+static struct bound bound_formula(uint32_t sum, const float *factors, size_t row,
+                                  const struct kt_bounds *with)
+{
+    double add = (double)factors[row], rescale = (double)factors[KT_BLOCK_ROWS + row];
+    double error = (double)factors[2 * KT_BLOCK_ROWS + row] * (double)with->spread;
+    double base = (double)with->base, product = (double)with->unit * sum, bias = (double)with->bias;
+    double estimate = base + add + rescale * (product + bias), slack = rescale * (double)with->slack;
+    double size =
+        fabs(base) + fabs(add) + fabs(rescale) * (fabs(product) + fabs(bias)) + fabs(error) + fabs(slack);
+    return (struct bound){ estimate, estimate + slack - error, 4e-7 * size };
+}
+
+static const char *check_bounds_of(const struct kt_kernels *kernels, const uint32_t *sums,
+                                   const float *factors, const struct kt_bounds *with)
+{
+    float *estimates = lend(2, KT_BLOCK_ROWS * sizeof *estimates);
+    uint32_t near = 0;
+    kernels->block_bounds(sums, factors, 0, 1, with, estimates, &near);
+    for (size_t r = 0; r < KT_BLOCK_ROWS; r++) {
+        struct bound want = bound_formula(sums[r], factors, r, with);
+        if (!(fabs((double)estimates[r] - want.estimate) <= want.slack))
+            return wrong("estimate of row %zu: %.9g, not %.9g", r, (double)estimates[r], want.estimate);
+        double above = want.low - (double)with->limit;
+        if (fabs(above) > want.slack && (near >> r & 1) != (above < 0))
+            return wrong("row %zu of low %.9g is %snear by limit %.9g", r, want.low,
+                         near >> r & 1 ? "" : "not ", (double)with->limit);
+        if (isnan(with->limit) && near >> r & 1) return wrong("row %zu is near by limit NaN", r);
+    }
+    return NULL;
+}
+
+static const char *check_bounds(const struct kt_kernels *kernels, uint64_t seed)
+{
+    struct kt_random random = { seed };
+    uint32_t *sums = lend(0, KT_BLOCK_ROWS * sizeof *sums);
+    float *factors = lend(1, 3 * KT_BLOCK_ROWS * sizeof *factors);
+    for (int run = 0; run < 400; run++) {
+        uint64_t most = run % 4 ? 65281 : UINT64_C(1) << 31;
+        struct kt_bounds with = { .base = (float)between(&random, -2, 4),
+                                  .slack = run % 3 ? (float)between(&random, 0, 2) : 0,
+                                  .unit = (float)(between(&random, 0, 8) / (double)most),
+                                  .bias = (float)between(&random, -4, 0),
+                                  .spread = (float)between(&random, 0, 2) };
+        for (size_t r = 0; r < KT_BLOCK_ROWS; r++) {
+            sums[r] = (uint32_t)kt_random_below(&random, most);
+            factors[r] = (float)between(&random, -1, 3);
+            factors[KT_BLOCK_ROWS + r] = (float)between(&random, -2, 1);
+            factors[2 * KT_BLOCK_ROWS + r] = (float)between(&random, 0, 0.5);
+        }
+        if (run % 4 == 0) sums[run / 4 % KT_BLOCK_ROWS] = INT32_MAX;
+        size_t pads = (size_t)run % 7;
+        for (size_t r = KT_BLOCK_ROWS - pads; r < KT_BLOCK_ROWS; r++) factors[r] = 3e38f;
+        double middle = bound_formula(sums[0], factors, 0, &with).low;
+        const float limits[] = {
+            (float)middle, (float)(middle + between(&random, -1, 1)), 1e6f, -1e6f, INFINITY, -INFINITY, NAN
+        };
+        for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
+            with.limit = limits[l];
+            const char *bad = check_bounds_of(kernels, sums, factors, &with);
+            if (bad) return bad;
+        }
+    }
+    return NULL;
+}
+
+/* Numbers that are no numbers are near to nothing. */
+static const char *check_bounds_nan(const struct kt_kernels *kernels, uint64_t seed)
+{
+    uint32_t sums[KT_BLOCK_ROWS] = { 0 };
+    float factors[3 * KT_BLOCK_ROWS] = { 0 }, estimates[KT_BLOCK_ROWS];
+    const struct kt_bounds with = { .unit = 1, .limit = INFINITY };
+    (void)seed;
+    for (size_t r = 0; r < KT_BLOCK_ROWS; r++) {
+        factors[r] = NAN;
+        uint32_t near = 0;
+        kernels->block_bounds(sums, factors, 0, 1, &with, estimates, &near);
+        if (near != ~(UINT32_C(1) << r)) return wrong("with row %zu NaN, rows %08x are near", r, near);
+        factors[r] = 0;
+    }
+    return NULL;
+}
+
+/* ---- sign tables ---- */
+
+static const char *check_signs_of(const struct kt_kernels *kernels, const float *q, size_t tables)
+{
+    uint8_t *lut = lend(1, tables * 16);
+    float unit = NAN, bias = NAN;
+    double widest = 0, least = 0;
+    kernels->sign_table(q, tables, lut, &unit, &bias);
+    for (size_t t = 0; t < tables; t++) {
+        double width = 0, from = 0;
+        for (size_t i = 4 * t; i < 4 * t + 4; i++) {
+            width += fabs((double)q[i]);
+            from += fmin((double)q[i], 0);
+        }
+        for (unsigned j = 0; j < 16; j++) {
+            double sum = 0;
+            for (unsigned i = 0; i < 4; i++) sum += j >> i & 1 ? (double)q[4 * t + i] : 0;
+            double off = lut[t * 16 + j] * (double)unit - (sum - from);
+            if (!(fabs(off) <= fmax(0.51 * (double)unit, 1e-30)) || (unit == 0 && lut[t * 16 + j] != 0))
+                return wrong("entry %u of table %zu of %zu is %u units of %g for %g", j, t, tables,
+                             lut[t * 16 + j], (double)unit, sum - from);
+        }
+        widest = fmax(widest, width);
+        least += from;
+    }
+    if (!(fabs((double)unit * KT_ENTRY_MOST - widest) <= fmax(1e-6 * widest, 1e-30)))
+        return wrong("unit of %zu tables is %g, not %g", tables, (double)unit, widest / KT_ENTRY_MOST);
+    if (!(fabs((double)bias - least) <= 2e-6 * fabs(least)))
+        return wrong("bias of %zu tables is %g, not %g", tables, (double)bias, least);
+    return NULL;
+}
+
+static const char *check_signs(const struct kt_kernels *kernels, uint64_t seed)
+{
+    static const float scales[] = { 1, 0, -1, 1e-28f, 1e-32f, 1e-44f, 1e30f };
+    enum { KINDS = 3 + sizeof scales / sizeof *scales };
+    struct kt_random random = { seed };
+    for (size_t i = 0; i < 42 * KINDS; i++) {
+        size_t tables = i / KINDS < 41 ? i / KINDS : 256, kind = i % KINDS, count = 4 * tables;
+        float *q = lend(0, count * sizeof *q);
+        fill(&random, KITH_F32, count, q);
+        for (size_t n = 0; n < count; n++) {
+            if (kind >= 3) q[n] = kind % 2 ? scales[kind - 3] : scales[kind - 3] * q[n]; /* alike, or not */
+            if (kind == 1) q[n] = fabsf(q[n]);
+            if (kind == 2) q[n] = kt_random_below(&random, 3) ? -fabsf(q[n]) * (n < 4 ? 50 : 1) : 0;
+        }
+        const char *bad = check_signs_of(kernels, q, tables);
+        if (bad) return bad;
+    }
+    return NULL;
+}
+
+/* A fast-scan through it gives the sums of signs that it stands for. */
+static const char *check_signs_scanned(const struct kt_kernels *kernels, uint64_t seed)
+{
+    enum { TABLES = 96 };
+    struct kt_random random = { seed };
+    float q[4 * TABLES], unit, bias;
+    uint8_t memory[2 * TABLES * 16 + 64], *lut = memory + (64 - (uintptr_t)memory % 64) % 64;
+    uint8_t *codes = lut + TABLES * 16; /* of the 32 rows, those 0 and 16 */
+    uint32_t sums[KT_BLOCK_ROWS];
+    fill(&random, KITH_F32, 4 * TABLES, q);
+    fill(&random, KITH_U8, TABLES * 16, codes);
+    kernels->sign_table(q, TABLES, lut, &unit, &bias);
+    kernels->fastscan(codes, TABLES * 16, 1, lut, TABLES, sums);
+    double want[2] = { 0, 0 };
+    for (size_t i = 0; i < 4 * TABLES; i++) {
+        uint8_t code = codes[i / 4 * 16];
+        want[0] += code >> i % 4 & 1 ? (double)q[i] : 0;
+        want[1] += code >> (4 + i % 4) & 1 ? (double)q[i] : 0;
+    }
+    for (size_t r = 0; r < 2; r++) {
+        double got = sums[16 * r] * (double)unit + (double)bias;
+        if (!(fabs(got - want[r]) <= 0.51 * TABLES * (double)unit))
+            return wrong("row %zu by its signs is %g, not %g", 16 * r, got, want[r]);
+    }
+    return NULL;
+}
+
+/* ---- small whole numbers ---- */
+
+/* Number i of `dim` packed in `bits` bits: parts of 8, 4, 2 and 1 bits, the highest bits in the widest; in a
+ * part each group of 64 by itself. */
+static void pack_number(uint8_t *packed, size_t dim, size_t bits, size_t i, unsigned value)
+{
+    for (size_t width = 8; width; width /= 2) {
+        if (!(bits & width)) continue;
+        size_t group_bytes = 8 * width, within = i % 64;
+        size_t byte = width == 1 ? within / 8 : within % group_bytes;
+        size_t shift = width == 1 ? within % 8 : width * (within / group_bytes);
+        unsigned part = value >> (bits & (width - 1)) & ((1u << width) - 1);
+        packed[i / 64 * group_bytes + byte] |= (uint8_t)(part << shift);
+        packed += dim / 8 * width;
+    }
+}
+
+/* Random numbers (0), or the largest (1), or the least (2), or both in turn (3). */
+static void fill_whole(struct kt_random *random, int how, size_t count, int8_t *q)
+{
+    for (size_t i = 0; i < count; i++) {
+        int number = how == 0 ? (int)kt_random_below(random, 255) - 127 : 127;
+        q[i] = (int8_t)(how == 2 || (how == 3 && i % 2) ? -number : number);
+    }
+}
+
+static const char *check_packed_of(const struct kt_kernels *kernels, struct kt_random *random, int how,
+                                   size_t bits, size_t dim)
+{
+    size_t bytes = dim * bits / 8, gap = (size_t)how % 2; /* before the end */
+    int8_t *q = lend(0, dim + gap);
+    uint8_t *packed = lend(1, bytes + gap);
+    int64_t want = 0;
+    fill_whole(random, how / 3, dim, q);
+    fill_bytes(bytes, 0, packed);
+    for (size_t i = 0; i < dim; i++) {
+        unsigned most = (1u << bits) - 1;
+        unsigned x = how % 3 == 0 ? (unsigned)kt_random_below(random, most + 1) : how % 3 == 1 ? most : 0;
+        pack_number(packed, dim, bits, i, x);
+        want += q[i] * (int64_t)x;
+    }
+    int32_t got = kernels->packed_dot[bits](q, packed, dim);
+    if (got != want) return wrong("dot of %zu bits, dim %zu: %d, not %lld", bits, dim, got, (long long)want);
+    return NULL;
+}
+
+static const char *check_packed(const struct kt_kernels *kernels, uint64_t seed)
+{
+    struct kt_random random = { seed };
+    for (size_t dim = 0; dim <= 1088; dim += 64) {
+        for (size_t bits = 1; bits <= 8; bits++) {
+            for (int how = 0; how < 12; how++) {
+                const char *bad = check_packed_of(kernels, &random, how, bits, dim == 0 && how ? 65536 : dim);
+                if (bad) return bad;
+            }
+        }
+    }
+    return NULL;
+}
+
+static const char *check_dots_of(const struct kt_kernels *kernels, struct kt_random *random, int how,
+                                 size_t dim, size_t count)
+{
+    size_t gap = (size_t)how % 2; /* before the end */
+    int8_t *q = lend(0, dim + gap), *rows = lend(1, dim * count + gap);
+    int32_t *got = lend(2, (count + 1) * sizeof *got);
+    fill_whole(random, how / 4, dim, q);
+    fill_whole(random, how % 4, dim * count, rows);
+    got[count] = 777;
+    kernels->dot_bytes(q, rows, dim, count, got);
+    if (got[count] != 777) return wrong("%zu dots of bytes asked, one more written", count);
+    for (size_t r = 0; r < count; r++) {
+        int64_t want = 0;
+        for (size_t i = 0; i < dim; i++) want += q[i] * rows[r * dim + i];
+        if (got[r] != want)
+            return wrong("dot of bytes, dim %zu, row %zu of %zu: %d, not %lld", dim, r, count, got[r],
+                         (long long)want);
+    }
+    return NULL;
+}
+
+static const char *check_dots(const struct kt_kernels *kernels, uint64_t seed)
+{
+    struct kt_random random = { seed };
+    for (size_t d = 0; d < 18; d++) {
+        size_t dim = d < 16 ? 64 * (d + 1) : 65536 * (d - 15);
+        for (int how = 0; how < 16; how++) {
+            for (size_t count = 0; count <= ROWS_MAX; count += d < 16 ? 1 : 3) {
+                const char *bad = check_dots_of(kernels, &random, how, dim, count);
+                if (bad) return bad;
+            }
         }
     }
     return NULL;
@@ -747,6 +1019,12 @@ static const struct kernels_check {
     { "NaN and infinity are found", check_has_bad },
     { "tiles of any shape", check_tiles },
     { "fastscan adds up the tables", check_fastscan },
+    { "bounds of a block are those of the formula", check_bounds },
+    { "a row of NaN is near to nothing", check_bounds_nan },
+    { "sign tables hold the sums, rounded", check_signs },
+    { "fastscan through a sign table adds up numbers by sign", check_signs_scanned },
+    { "dot products of packed numbers are exact", check_packed },
+    { "dot products of bytes are exact", check_dots },
     { "hadamard is the transform", check_hadamard },
 };
 enum { KERNELS_CHECKS = sizeof kernels_checks / sizeof kernels_checks[0] };
