@@ -58,4 +58,17 @@ void kt_square_norms(const float *rows, uint64_t count, uint32_t dim, float *nor
  * `wanted`. */
 uint64_t kt_sample(uint64_t count, uint64_t wanted, uint64_t seed, uint64_t *out);
 
+/* A random rotation (learn_rotate.c), made from a seed. */
+struct kt_rotation {
+    uint32_t dim; /* a multiple of 64 */
+    uint32_t log_power;
+    float *signs;
+};
+/** The number of dimensions that vectors of `dim` have after a rotation: zeros are appended before it. */
+uint32_t kt_rotation_dim(uint32_t dim);
+kith_status kt_rotation_init(uint32_t dim, uint64_t seed, struct kt_rotation *out, kith_error *error);
+void kt_rotation_release(struct kt_rotation *rotation);
+/** Rotates kt_rotation_dim() numbers in place. */
+void kt_rotate(const struct kt_rotation *rotation, float *values);
+
 #endif

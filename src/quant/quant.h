@@ -53,4 +53,45 @@ struct kt_pq_query {
 void kt_pq_prepare(const struct kt_pq *pq, const float *query, float factor, float *entries, uint8_t *lut,
                    struct kt_pq_query *out);
 
+/* RaBitQ (Gao, Long 2024; several bits: Gao et al. 2025): a residual r = x - c, rotated, as the whole numbers
+ * u of `bits` bits nearest to a multiple of it. v = u - (2^bits - 1)/2 points nearly where r does, and with
+ * rho = r.r / v.r   the estimate of r.y for any y is rho v.y, right on the average, and off by a known
+ * spread. |q - x|^2 = |q - c|^2 + (r.r + 2 rho c.v) - 2 rho q.v  +-  error |q - c| The first bit of each
+ * number is its sign and is scanned for all rows of a list; the others (`extra`) are read for the few rows
+ * whose bounds leave room, and the same formula with all bits narrows them. The same three factors serve a
+ * product quantizer, v being the decoded residual. */
+struct kt_factors {
+    float add;     /* r.r + 2 rho c.v */
+    float rescale; /* -2 rho */
+    float error;   /* of one standard deviation, for |q - c| = 1 */
+};
+/** The factors of a code that means v. */
+struct kt_factors kt_factors_of(const float *residual, const float *centroid, const float *v, uint32_t dim);
+
+enum { KT_RABITQ_BITS = 9 };
+/** Bytes of the bits of a row beyond the first of each number. dim is a multiple of 64. */
+uint32_t kt_rabitq_extra_bytes(uint32_t dim, uint32_t bits);
+/** Encodes a residual (dim floats): its signs as dim / 4 codes of 4 bits, a byte each (number 4 t + i is bit
+ * i of code t); the other bits packed into `extra` (packed_dot's form, the widest part first); the factors of
+ * the signs alone and of all bits. `v` is scratch of dim floats. */
+void kt_rabitq_encode(uint32_t dim, uint32_t bits, const float *residual, const float *centroid, float *v,
+                      uint8_t *codes, uint8_t *extra, struct kt_factors *of_signs, struct kt_factors *of_all);
+
+/* What a query knows of itself. */
+struct kt_rabitq_query {
+    const uint8_t *lut; /* dim / 4 tables */
+    const int8_t *bytes;
+    float unit, bias; /* sum of look-ups * unit + bias = q.(signs as 0 and 1) */
+    float byte_unit;  /* bytes * byte_unit = q */
+    float sum;        /* of its numbers */
+};
+/** `lut` has room for 4 * dim bytes and is 64-byte aligned, `bytes` for dim. */
+void kt_rabitq_prepare(uint32_t dim, const float *query, uint8_t *lut, int8_t *bytes,
+                       struct kt_rabitq_query *out);
+/** q.v of all bits from the sum of look-ups of the signs. */
+float kt_rabitq_product(const struct kt_rabitq_query *query, uint32_t dim, uint32_t bits, uint32_t sum,
+                        const uint8_t *extra);
+/** Rounds to -127..127 by one unit, which is returned. */
+float kt_to_bytes(const float *values, uint32_t dim, int8_t *bytes);
+
 #endif

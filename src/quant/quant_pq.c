@@ -24,6 +24,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/random.h"
+#include "kernels/kernels.h"
 
 enum {
     CODES = KT_PQ_CODES,
@@ -389,12 +390,14 @@ void kt_pq_prepare(const struct kt_pq *pq, const float *query, float factor, flo
 {
     float widest;
     float bias = entries_of(pq, query, factor, entries, &widest);
-    float inverse = widest > 0 && isfinite(widest) ? 255.0f / widest : 0.0f;
+    float inverse = widest > 0 && isfinite(widest) ? (float)KT_ENTRY_MOST / widest : 0.0f;
     size_t count = (size_t)pq->tables * CODES;
     for (size_t i = 0; i < count; i++) {
         float scaled = entries[i] * inverse + 0.5f;
-        scaled = scaled < 255.0f ? scaled : 255.0f; /* also where it is NaN */
+        scaled = scaled < (float)KT_ENTRY_MOST ? scaled : (float)KT_ENTRY_MOST; /* also where it is NaN */
         lut[i] = (uint8_t)(int32_t)scaled;
     }
-    *out = (struct kt_pq_query){ .lut = lut, .scale = inverse > 0 ? widest / 255.0f : 0.0f, .bias = bias };
+    *out = (struct kt_pq_query){ .lut = lut,
+                                 .scale = inverse > 0 ? widest / (float)KT_ENTRY_MOST : 0.0f,
+                                 .bias = bias };
 }

@@ -112,7 +112,7 @@ static void scanned_sums_are_the_decoded_products(void **state)
         struct kt_pq_query table;
         uint8_t codes[ROWS * MOST];
         float decoded[ROWS][DIM];
-        uint16_t sums[32];
+        uint32_t sums[32];
         for (uint32_t r = 0; r < ROWS; r++)
             kt_pq_encode(&pq, rows + (size_t)r * DIM, codes + (size_t)r * tables, decoded[r]);
         kt_pq_pack(codes, ROWS, tables, block);
