@@ -108,6 +108,11 @@ void kt_arena_clear(struct kt_arena *arena)
     arena->chunk->used = 0;
 }
 
+size_t kt_arena_room(const struct kt_arena *arena)
+{
+    return arena->chunk ? arena->chunk->size : 0;
+}
+
 void kt_arena_release(struct kt_arena *arena)
 {
     kt_arena_clear(arena);

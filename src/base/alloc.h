@@ -24,5 +24,6 @@ struct kt_arena {
 void *kt_arena_take(struct kt_arena *arena, size_t count, size_t size); /* 64-byte aligned; NULL if out */
 void kt_arena_clear(struct kt_arena *arena); /* keeps the largest chunk for the next query */
 void kt_arena_release(struct kt_arena *arena);
+size_t kt_arena_room(const struct kt_arena *arena); /* bytes that its newest chunk can hold */
 
 #endif

@@ -46,6 +46,11 @@ uint64_t kt_view_length(const struct kt_view_file *file);
 kith_status kt_view(struct kt_view_file *file, uint64_t offset, uint64_t count, const uint8_t **out,
                     kith_error *error);
 
+/** Verifies `count` bytes at an address that lies in what the file lends; false in `*inside` where it does
+ * not. */
+kith_status kt_view_at(struct kt_view_file *file, const void *data, uint64_t count, bool *inside,
+                       kith_error *error);
+
 /** Reads and checks everything. */
 kith_status kt_view_verify(struct kt_view_file *file, kith_error *error);
 

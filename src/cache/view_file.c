@@ -257,6 +257,15 @@ kith_status kt_view(struct kt_view_file *file, uint64_t offset, uint64_t count, 
     return KITH_OK;
 }
 
+kith_status kt_view_at(struct kt_view_file *file, const void *data, uint64_t count, bool *inside,
+                       kith_error *error)
+{
+    const uint8_t *lent;
+    uintptr_t at = (uintptr_t)data - (uintptr_t)file->map;
+    *inside = at <= file->length && count <= file->length - at;
+    return *inside ? kt_view(file, at, count, &lent, error) : KITH_OK;
+}
+
 kith_status kt_view_verify(struct kt_view_file *file, kith_error *error)
 {
     if (!file->verified) return KITH_OK;

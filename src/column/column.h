@@ -235,6 +235,10 @@ uint64_t kt_ipc_batch_begin(const struct kt_ipc_file *file,
  * read and verified. `array` and its children are filled in place: `room` must have kt_ipc_room(file, column)
  * arrays for the children. */
 uint32_t kt_ipc_room(const struct kt_ipc_file *file, uint32_t column);
+/** Verifies bytes beside others that kt_ipc_column() lent; `*inside` is false where they are not the file's
+ * own (a compressed column's are not). */
+kith_status kt_ipc_beside(struct kt_ipc_file *file, const void *data, uint64_t count, bool *inside,
+                          kith_error *error);
 kith_status kt_ipc_column(struct kt_ipc_file *file, uint32_t column, uint64_t row, uint64_t count,
                           struct kt_array *array, struct kt_array *room, kith_error *error);
 /** A whole record batch as a batch of memory that holds the file open. */

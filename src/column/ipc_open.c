@@ -369,6 +369,12 @@ static uint32_t batch_of(const struct kt_ipc_file *file, uint64_t row)
     return low;
 }
 
+kith_status kt_ipc_beside(struct kt_ipc_file *file, const void *data, uint64_t count, bool *inside,
+                          kith_error *error)
+{
+    return kt_view_at(file->view, data, count, inside, error);
+}
+
 kith_status kt_ipc_column(struct kt_ipc_file *file, uint32_t column, uint64_t row, uint64_t count,
                           struct kt_array *array, struct kt_array *room, kith_error *error)
 {

@@ -34,6 +34,11 @@ kith_status kt_io_read(struct kt_io *io, const char *name, size_t limit, struct 
 /** Whether a file or folder of that name is there: no error, one system call. */
 bool kt_io_exists(struct kt_io *io, const char *name);
 
+/** A number for the names in the root itself: another one when a name came or went; 0 when that cannot be
+ * told, as while the folder has changed within the last tenth of a second, whose clock ticks are too coarse.
+ * One system call. */
+uint64_t kt_io_stamp(struct kt_io *io);
+
 kith_status kt_io_open(struct kt_io *io, const char *name, struct kt_io_file **out, kith_error *error);
 void kt_io_file_close(struct kt_io_file *file);
 uint64_t kt_io_file_size(const struct kt_io_file *file);

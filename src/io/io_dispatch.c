@@ -128,6 +128,11 @@ bool kt_io_exists(struct kt_io *io, const char *name)
     return check_name(io, name, true, NULL) == KITH_OK && io->backend->exists(io, name);
 }
 
+uint64_t kt_io_stamp(struct kt_io *io)
+{
+    return io->backend->stamp ? io->backend->stamp(io) : 0;
+}
+
 kith_status kt_io_open(struct kt_io *io, const char *name, struct kt_io_file **out, kith_error *error)
 {
     kith_status status = check_name(io, name, false, error);

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/random.h"
 #include "io/io_private.h"
 
 #ifndef RENAME_NOREPLACE
@@ -327,6 +328,29 @@ static bool posix_exists(struct kt_io *io, const char *name)
     bool there = !*name || kt_posix.stat_name(place.folder, place.leaf, &about, AT_SYMLINK_NOFOLLOW) == 0;
     leave(&place);
     return there;
+}
+
+static int64_t posix_now_us(struct kt_io *io)
+{
+    struct timespec now = { 0 };
+    (void)io;
+    kt_posix.clock(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static uint64_t posix_stamp(struct kt_io *io)
+{
+    enum { QUIET_MS = 100 };
+    struct place place;
+    struct stat about;
+    if (find(posix(io), "", &place)) return 0;
+    bool known = kt_posix.stat(place.folder, &about) == 0;
+    leave(&place);
+    if (!known) return 0;
+    int64_t changed = (int64_t)about.st_ctim.tv_sec * 1000 + about.st_ctim.tv_nsec / 1000000;
+    if (changed > posix_now_us(io) / 1000 - QUIET_MS) return 0;
+    uint64_t stamp = kt_mix(about.st_ino + kt_mix((uint64_t)about.st_ctim.tv_sec));
+    return kt_mix(stamp + (uint64_t)about.st_ctim.tv_nsec) | 1;
 }
 
 static void posix_file_close(struct kt_io_file *base)
@@ -895,14 +919,6 @@ static kith_status posix_rename(struct kt_io *io, const char *from, const char *
 
 /* ---- the rest */
 
-static int64_t posix_now_us(struct kt_io *io)
-{
-    struct timespec now = { 0 };
-    (void)io;
-    kt_posix.clock(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static kith_status posix_entropy(struct kt_io *io, void *to, size_t count, kith_error *error)
 {
     uint8_t *at = to;
@@ -920,6 +936,7 @@ static const struct kt_io_backend posix_backend = {
     .open_sub = posix_open_sub,
     .close = posix_close,
     .exists = posix_exists,
+    .stamp = posix_stamp,
     .open = posix_open,
     .file_close = posix_file_close,
     .file_read = posix_file_read,

@@ -36,11 +36,16 @@ struct worker {
     pthread_t thread;
 };
 
-static int64_t monotonic_us(void)
+double kt_seconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static int64_t monotonic_us(void)
+{
+    return (int64_t)(kt_seconds() * 1e6);
 }
 
 uint32_t kt_work_threads(const struct kt_work *work)

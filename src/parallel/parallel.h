@@ -40,4 +40,7 @@ kith_status kt_parallel_for(struct kt_work *work, const char *stage, uint64_t co
 kith_status kt_work_tick(struct kt_work *work, const char *stage, uint64_t done, uint64_t total,
                          kith_error *error);
 
+/** Monotonic time. */
+double kt_seconds(void);
+
 #endif

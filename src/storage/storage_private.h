@@ -147,8 +147,11 @@ struct kt_store {
     struct kt_io *parent; /* where the folder has its name; lives as long as `io`, which is below it */
     char *name;
     struct kt_lock lock;
-    struct kt_state *newest;               /* the newest state seen, or NULL; guarded by the lock */
-    _Atomic uint64_t checkpoint;           /* commit of the newest checkpoint known of; */
+    struct kt_state *newest;     /* the newest state seen, or NULL; guarded by the lock */
+    _Atomic uint64_t quiet;      /* stamp of the log when its newest commit was last looked for, mixed with
+                                    that commit; */
+    _Atomic int64_t quiet_until; /* so long it is believed, in microseconds */
+    _Atomic uint64_t checkpoint; /* commit of the newest checkpoint known of; */
     _Atomic uint64_t checkpoint_bytes;     /* its size; */
     _Atomic uint64_t checkpoint_log_bytes; /* the log's bytes up to it */
 };

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/random.h"
+#include "parallel/parallel.h"
 #include "storage/storage_private.h"
 
 enum { CHECKPOINT_COMMITS = 64 };
@@ -263,10 +265,35 @@ static bool has_commit(struct kt_store *store, uint64_t commit)
     return kt_io_exists(store->log, name);
 }
 
+/* Whether no name came into the log or left it since `commit` was seen to be its newest. A second after that
+ * the names are looked for again, in case a file system's times are not what they should be. */
+static bool still_quiet(struct kt_store *store, uint64_t commit, uint64_t *stamp)
+{
+    *stamp = kt_io_stamp(store->log);
+    if (!*stamp) return false;
+    *stamp ^= kt_mix(commit);
+    return atomic_load(&store->quiet) == *stamp &&
+           (int64_t)(kt_seconds() * 1e6) < atomic_load(&store->quiet_until);
+}
+
+static void remember_quiet(struct kt_store *store, uint64_t stamp)
+{
+    enum { BELIEVED_US = 1000000 };
+    if (!stamp) return;
+    atomic_store(&store->quiet_until, 0);
+    atomic_store(&store->quiet, stamp);
+    atomic_store(&store->quiet_until, (int64_t)(kt_seconds() * 1e6) + BELIEVED_US);
+}
+
 /* The newest state given an older one, dropped or not. */
 static kith_status follow(struct kt_store *store, struct kt_state *known, struct kt_state **out,
                           kith_error *error)
 {
+    uint64_t stamp;
+    if (still_quiet(store, known->commit, &stamp)) {
+        *out = kt_state_share(known);
+        return KITH_OK;
+    }
     if (!has_commit(store, known->commit + 1)) {
         if (!has_commit(store, known->commit)) {
             struct kt_state *state = NULL;
@@ -276,6 +303,7 @@ static kith_status follow(struct kt_store *store, struct kt_state *known, struct
             *out = state;
             return KITH_OK;
         }
+        remember_quiet(store, stamp);
         *out = kt_state_share(known);
         return KITH_OK;
     }
