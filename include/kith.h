@@ -79,7 +79,7 @@ KITH_API const char *kith_isa(void);
 /* ---- progress and cancelling ----------------------------------------------------------------- */
 
 typedef struct kith_progress {
-    const char *stage; /* "train", "assign", "encode", "write", "rows" */
+    const char *stage; /* "rows", "train", "assign", "encode", "calibrate" */
     uint64_t done;
     uint64_t total; /* 0 when not known */
 } kith_progress;
@@ -140,7 +140,8 @@ typedef struct kith_write {
     kith_write_mode mode; /* KITH_OVERWRITE replaces all rows, keeping the older versions readable */
     kith_bad_vectors bad_vectors;
     float fill_value;
-    kith_progress_fn progress; /* stage "rows" */
+    kith_progress_fn progress; /* stage "rows"; then those of an index that is built unasked, where cancelling
+                                  stops only the build: the rows are stored */
     void *progress_user;
 } kith_write;
 
@@ -151,8 +152,10 @@ typedef struct kith_create {
     bool overwrite;     /* replace the table's rows and schema when it exists */
     const char *metric; /* "l2", "cosine", "dot" or "hamming": the vector column's; NULL leaves it open */
     const char *key;    /* the column that is the primary key; NULL for none. Stored, not yet enforced */
-    bool no_auto_index; /* never make an index unasked. Stored, not yet acted on */
-    int64_t auto_index_threshold; /* rows from which an index is made; 0 is the default of 20,000 */
+    bool no_auto_index; /* never make an index unasked */
+    int64_t auto_index_threshold; /* rows from which a write builds the default index on each vector column
+                                     that has none, before it returns; 0: 20,000; negative: never. Kept with
+                                     the table. Such a build fails no write */
     const struct ArrowSchema
         *schema; /* the table's schema, to which the data is cast; NULL: the data's own. Borrowed */
 } kith_create;
@@ -276,12 +279,13 @@ KITH_API kith_status kith_metric_parse(const char *name, kith_metric *out, kith_
 KITH_API const char *kith_metric_name(kith_metric metric);
 
 typedef enum kith_index_type {
-    KITH_INDEX_DEFAULT = 0, /* IVF_PQ in this version */
+    KITH_INDEX_DEFAULT = 0, /* IVF_RQ; IVF_PQ where num_sub_vectors is given */
     KITH_IVF_FLAT,          /* inverted lists (Sivic, Zisserman 2003) of the rows as they are */
     KITH_IVF_PQ, /* ... of product-quantized residuals (Jegou, Douze, Schmid 2011), scanned as 4-bit codes
                     (Andre, Kermarrec, Le Scouarnec 2015) */
-    KITH_IVF_SQ,
-    KITH_IVF_RQ,
+    KITH_IVF_SQ, /* ... of codes of 8 bits a number: IVF_RQ with num_bits 8 */
+    KITH_IVF_RQ, /* ... of RaBitQ codes (Gao, Long 2024) of rotated residuals, whose error bounds decide which
+                    stored rows are read */
     KITH_HNSW
 } kith_index_type;
 KITH_API kith_status kith_index_type_parse(const char *name, kith_index_type *out, kith_error *error);
@@ -295,22 +299,31 @@ typedef struct kith_index {
     kith_metric metric;
     uint32_t num_partitions;  /* 0: chosen from the number of rows */
     uint32_t num_sub_vectors; /* IVF_PQ; must divide the dimension; 0: chosen */
-    uint32_t num_bits; /* IVF_PQ: 4 or 8 (the default) bits a sub-vector; 8 is stored as two 4-bit halves */
-    uint32_t max_iterations; /* of k-means; 0: 50 at most, stopping when settled */
-    uint32_t sample_rate;    /* training rows a partition; 0: 256 */
+    uint32_t num_bits; /* IVF_PQ: 4 or 8 (the default) bits a sub-vector; 8 is stored as two 4-bit halves.
+                          IVF_RQ: 1 to 9 bits a number, 4 by default */
+    uint32_t max_iterations; /* of k-means; 0: 12 at most, stopping when settled */
+    uint32_t sample_rate;    /* training rows a partition; 0: 64 */
     uint64_t seed;           /* the same seed, rows and parameters give the same index */
     uint32_t threads;        /* 0: KITH_THREADS, else one a core */
-    bool keep; /* fail with KITH_EXISTS where an index of that name exists, instead of replacing it */
+    bool keep; /* fail with KITH_EXISTS where an index of that name exists, instead of replacing it. One that
+                  was built unasked is replaced all the same */
     kith_progress_fn progress;
     void *progress_user;
+    const float *queries; /* vectors of the column's dimension, like those that will be asked, some hundreds
+                             or more: the index is calibrated on them. NULL: on rows of the table. Borrowed */
+    size_t query_count;
+    uint64_t max_memory; /* bytes that the build may hold beside the table: at least 8 a row and 4 MiB; less
+                            is KITH_INVALID. 0: as much as it likes */
 } kith_index;
 
 /** Builds an index over the rows of the newest version. Rows added later are found all the same:
- *  they are scanned exactly beside it.
+ *  they are scanned exactly beside it. It replaces the index of its name, and the one that was built unasked
+ *  on its column.
  *  @param options  may be NULL
  *  @return KITH_OK; KITH_INVALID for parameters that do not fit (the message says what would);
  *          KITH_NOT_FOUND for the column; KITH_CANCELLED; KITH_IO; KITH_READ_ONLY */
 KITH_API kith_status kith_create_index(kith_table *table, const kith_index *options, kith_error *error);
+/** Removes an index. The next write builds one unasked where the table's settings say so (kith_create). */
 KITH_API kith_status kith_drop_index(kith_table *table, const char *name, kith_error *error);
 
 typedef struct kith_index_info {
@@ -325,7 +338,9 @@ typedef struct kith_index_info {
     uint64_t rows_unindexed;
     uint64_t bytes;
     int64_t created_us;
-    const char *note; /* what was done otherwise than asked, "" if nothing */
+    const char *note;        /* what was done otherwise than asked, "" if nothing */
+    const char *calibration; /* JSON: what a wanted recall takes, as learned at the build; "" if nothing was
+                                learned */
 } kith_index_info;
 
 typedef struct kith_indexes {
@@ -345,6 +360,21 @@ typedef enum kith_element { /* the type of the numbers in a vector */
                             KITH_U8
 } kith_element;
 
+/* What a search did, summed over its vectors. */
+typedef struct kith_search_stats {
+    size_t struct_size;
+    uint64_t lists;           /* visited in the index */
+    uint64_t codes;           /* rows whose codes were scanned */
+    uint64_t refined;         /* rows whose further bits were read */
+    uint64_t rows_read;       /* stored vectors: candidates of the index, and rows it does not cover */
+    uint64_t bytes;           /* touched by all of these */
+    float expected_recall;    /* 1: exact; 0: not known, as the index was not calibrated, or nprobes,
+                                 maximum_nprobes or refine_factor bind the search; else the mean over vectors */
+    bool on_queries;          /* calibrated on the user's own queries; else on rows of the table */
+    uint32_t calibrated_with; /* so many of them */
+    double seconds;
+} kith_search_stats;
+
 typedef struct kith_query {
     size_t struct_size;
     const char *column;  /* NULL: the table's vector column; an error when there are several */
@@ -361,7 +391,8 @@ typedef struct kith_query {
     uint32_t maximum_nprobes;
     uint32_t refine_factor; /* re-ranks k * refine_factor candidates by their stored vectors; 0: chosen */
     uint32_t ef;            /* accepted for graph indexes; unused by others */
-    float recall;           /* wanted recall, 0 < r <= 1; 1 is exact; 0: the default */
+    float recall;           /* wanted recall, 0 < r <= 1; 1 is exact; 0: the default, 0.95. An index visits as
+                               many lists as that took when it was calibrated */
     bool exact;             /* scan every row, no index */
     bool fast_search;       /* leave out rows that no index covers */
 
@@ -372,15 +403,19 @@ typedef struct kith_query {
 
     const char *const *columns; /* of the result; NULL for all. "_distance" and "_rowid" may be named */
     size_t column_count;
-    bool no_columns;  /* only _distance, and what else is asked below */
-    bool with_row_id; /* adds a uint64 column "_rowid" */
-    uint32_t threads; /* for many vectors; 0: KITH_THREADS, else one a core */
+    bool no_columns;          /* only _distance, and what else is asked below */
+    bool with_row_id;         /* adds a uint64 column "_rowid" */
+    uint32_t threads;         /* for many vectors; 0: KITH_THREADS, else one a core */
+    kith_search_stats *stats; /* receives what was done; NULL: nobody asks. A searcher ignores it */
 } kith_query;
 
 /** Finds the `k` rows nearest to each vector, nearest first, equal distances by row id.
  *  Sees the rows committed before the call. Rows whose vector is null are never found.
  *  @param out  the rows' columns, then "_distance" (float32), "_rowid" when asked, and "query_index"
- *              (int32) when vector_count > 1. Fewer than k rows come when fewer exist.
+ *              (int32) when vector_count > 1. Fewer than k rows come when fewer exist. The schema's metadata
+ *              "kith.recall" tells the recall to expect, as JSON: {"expected": 0.953, "wanted": 0.95,
+ *              "calibrated_on": "rows", "calibrated_with": 2560, "exact": false}. Where it is
+ *              not known "expected" is null; "calibrated_on" may be "queries" or null, too
  *  @return KITH_OK; KITH_INVALID (dimension, k, NaN in the query, a range that is empty);
  *          KITH_NOT_FOUND (column); KITH_UNSUPPORTED (where); KITH_CORRUPT, KITH_IO */
 KITH_API kith_status kith_search(kith_table *table, const kith_query *query, struct ArrowArrayStream *out,
@@ -391,9 +426,16 @@ KITH_API kith_status kith_search(kith_table *table, const kith_query *query, str
 KITH_API kith_status kith_search_ids(kith_table *table, const kith_query *query, uint64_t *row_ids,
                                      float *distances, kith_error *error);
 
-/** Says in words how the query would be answered: index, lists to visit, rows scanned exactly.
+/** Says in words how the query would be answered: index, lists to visit, the recall to expect and what that
+ *  was calibrated on, rows scanned exactly. `vectors` may be NULL.
  *  @param out  freed with kith_text_free() */
 KITH_API kith_status kith_explain(kith_table *table, const kith_query *query, char **out, kith_error *error);
+/** The same, then runs the query, on one thread, without fetching its rows, and tells what was done: lists,
+ *  codes, rows and bytes read, the recall to expect, the time it took (the median of five runs), and the
+ *  floor: the time that so many bytes and dependent cache misses take at the bandwidth and latency of this
+ *  machine's memory, which are measured at the first call in a process (some 30 ms, 64 MiB).
+ *  @param out  freed with kith_text_free() */
+KITH_API kith_status kith_analyze(kith_table *table, const kith_query *query, char **out, kith_error *error);
 KITH_API void kith_text_free(char *text);
 
 /** A search prepared once: the names resolved, the options checked. It follows new versions of the

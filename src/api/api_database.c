@@ -2,6 +2,7 @@
  *
  * The handle types are the rooms' own structs under their public names: there is nothing to add to them.
  */
+#include "api/api_private.h"
 #include "kernels/kernels.h"
 #include "table/table.h"
 
@@ -83,7 +84,15 @@ kith_status kith_rename_table(kith_database *database, const char *from, const c
 kith_status kith_create_table(kith_database *database, const char *name, struct ArrowArrayStream *data,
                               const kith_create *options, kith_table **out, kith_error *error)
 {
-    return kt_table_create(catalog_of(database), name, data, options, (struct kt_table **)out, error);
+    kith_create create;
+    kith_status status = options ? kt_options_read("kith_create", options, offsetof(kith_create, exist_ok),
+                                                   &create, sizeof create, error)
+                                 : KITH_OK;
+    if (!status)
+        return kt_table_create(catalog_of(database), name, data, options ? &create : NULL,
+                               (struct kt_table **)out, error);
+    if (data->release) data->release(data);
+    return status;
 }
 
 kith_status kith_open_table(kith_database *database, const char *name, kith_table **out, kith_error *error)
@@ -111,7 +120,13 @@ const char *kith_table_name(const kith_table *table)
 kith_status kith_append(kith_table *table, struct ArrowArrayStream *data, const kith_write *options,
                         uint64_t *version, kith_error *error)
 {
-    return kt_table_insert(table_of(table), data, options, version, error);
+    kith_write write;
+    kith_status status = options ? kt_options_read("kith_write", options, offsetof(kith_write, bad_vectors),
+                                                   &write, sizeof write, error)
+                                 : KITH_OK;
+    if (!status) return kt_table_insert(table_of(table), data, options ? &write : NULL, version, error);
+    if (data->release) data->release(data);
+    return status;
 }
 
 kith_status kith_table_checkout(kith_table *table, uint64_t version, kith_error *error)
@@ -126,7 +141,11 @@ kith_status kith_table_checkout_latest(kith_table *table, kith_error *error)
 
 kith_status kith_create_index(kith_table *table, const kith_index *options, kith_error *error)
 {
-    return kt_table_create_index(table_of(table), options, error);
+    kith_index index;
+    kith_status status = options ? kt_options_read("kith_index", options, offsetof(kith_index, type), &index,
+                                                   sizeof index, error)
+                                 : KITH_OK;
+    return status ? status : kt_table_create_index(table_of(table), options ? &index : NULL, error);
 }
 
 kith_status kith_drop_index(kith_table *table, const char *name, kith_error *error)

@@ -104,6 +104,7 @@ void kith_versions_free(kith_versions *versions)
 struct indexes {
     kith_indexes indexes;         /* first */
     struct kt_snapshot *snapshot; /* lends the names */
+    struct kt_buffer texts;       /* the calibrations, each ended by a NUL */
     kith_index_info infos[];
 };
 
@@ -129,8 +130,32 @@ static kith_index_info describe(const struct kt_snapshot *snapshot, const struct
         .bytes = index->piece->file.seal.length,
         .created_us = json_integer_value(json_object_get(index->piece->meta, "created_us")),
         .note = note ? note : "",
+        .calibration = "",
     };
     return info;
+}
+
+static int add_text(const char *bytes, size_t count, void *buffer)
+{
+    return kt_buffer_append(buffer, bytes, count) ? 0 : -1;
+}
+
+/* What each index's calibration says, as text. They are pointed to when all are there: the buffer moves. */
+static kith_status write_calibrations(struct indexes *indexes, kith_error *error)
+{
+    const struct kt_snapshot *snapshot = indexes->snapshot;
+    struct kt_buffer *texts = &indexes->texts;
+    for (uint32_t i = 0; i < snapshot->index_count; i++) {
+        const json_t *calibration = json_object_get(snapshot->indexes[i].piece->meta, "calibration");
+        if (calibration &&
+            json_dump_callback(calibration, add_text, texts, JSON_COMPACT | JSON_REAL_PRECISION(6)))
+            return kt_fail_memory(error, texts->size);
+        if (!kt_buffer_append(texts, "", 1)) return kt_fail_memory(error, texts->size);
+    }
+    const char *text = (const char *)texts->data;
+    for (uint32_t i = 0; i < snapshot->index_count; i++, text += strlen(text) + 1)
+        indexes->infos[i].calibration = text;
+    return KITH_OK;
 }
 
 kith_status kith_list_indexes(kith_table *table, kith_indexes **out, kith_error *error)
@@ -143,19 +168,24 @@ kith_status kith_list_indexes(kith_table *table, kith_indexes **out, kith_error 
         kt_snapshot_release(snapshot);
         return kt_fail_memory(error, sizeof *indexes);
     }
+    *indexes = (struct indexes){ .indexes = { snapshot->index_count, indexes->infos }, .snapshot = snapshot };
     for (uint32_t i = 0; i < snapshot->index_count; i++)
         indexes->infos[i] = describe(snapshot, &snapshot->indexes[i]);
-    indexes->snapshot = snapshot;
-    indexes->indexes = (kith_indexes){ snapshot->index_count, indexes->infos };
-    *out = &indexes->indexes;
-    return KITH_OK;
+    status = write_calibrations(indexes, error);
+    if (status)
+        kith_indexes_free(&indexes->indexes);
+    else
+        *out = &indexes->indexes;
+    return status;
 }
 
 void kith_indexes_free(kith_indexes *indexes)
 {
     if (!indexes) return;
-    kt_snapshot_release(((struct indexes *)indexes)->snapshot);
-    kt_free(indexes);
+    struct indexes *owner = (struct indexes *)indexes;
+    kt_snapshot_release(owner->snapshot);
+    kt_buffer_release(&owner->texts);
+    kt_free(owner);
 }
 
 /* ---- sizes */

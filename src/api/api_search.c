@@ -1,19 +1,20 @@
 /* Searching, reading and the Arrow IPC door. */
 #include <math.h>
 
+#include "api/api_private.h"
 #include "query/query.h"
-
-/* ---- options of any age: a struct of an older header is shorter, and what it lacks is zero */
 
 static kith_status read_query(const kith_query *from, kith_query *to, kith_error *error)
 {
-    if (!from || from->struct_size < offsetof(kith_query, metric) || from->struct_size > 4096)
-        return kt_fail(error, KITH_INVALID,
-                       "kith_query.struct_size is not set; declare it with KITH_INIT(kith_query)");
-    memset(to, 0, sizeof *to);
-    memcpy(to, from, from->struct_size < sizeof *to ? from->struct_size : sizeof *to);
-    if (!to->vector_count) to->vector_count = 1;
-    return KITH_OK;
+    kith_status status =
+        kt_options_read("kith_query", from, offsetof(kith_query, metric), to, sizeof *to, error);
+    if (!status && !to->vector_count) to->vector_count = 1;
+    return status;
+}
+
+static kith_status read_scan(const kith_scan *from, kith_scan *to, kith_error *error)
+{
+    return kt_options_read("kith_scan", from, offsetof(kith_scan, offset), to, sizeof *to, error);
 }
 
 /* ---- one search */
@@ -23,6 +24,7 @@ struct answer {
     struct kt_plan plan;
     struct kt_hit *hits;
     uint32_t *counts;
+    kith_search_stats did;
 };
 
 static void answer_release(struct answer *answer)
@@ -30,6 +32,31 @@ static void answer_release(struct answer *answer)
     kt_plan_release(&answer->plan);
     kt_free(answer->hits);
     kt_free(answer->counts);
+}
+
+/* Runs the plan, counting what it does. */
+static kith_status run(struct answer *answer, const void *vectors, size_t count, kith_error *error)
+{
+    struct kt_index_stats *stats = kt_alloc_zero(count, sizeof *stats);
+    if (!stats) return kt_fail_memory(error, count * sizeof *stats);
+    double begin = kt_seconds();
+    kith_status status =
+        kt_plan_run(&answer->plan, vectors, count, answer->hits, answer->counts, stats, error);
+    if (!status) {
+        kt_plan_sum(&answer->plan, stats, count, &answer->did);
+        answer->did.seconds = kt_seconds() - begin;
+    }
+    kt_free(stats);
+    return status;
+}
+
+/* Tells the caller, whose struct may be of another age. */
+static void give_stats(const kith_search_stats *did, kith_search_stats *to)
+{
+    size_t given = to ? to->struct_size : 0;
+    if (!to) return;
+    memcpy(to, did, given && given < sizeof *did ? given : sizeof *did);
+    to->struct_size = given;
 }
 
 static kith_status search(kith_table *table, const kith_query *query, const void *vectors, size_t count,
@@ -47,14 +74,15 @@ static kith_status search(kith_table *table, const kith_query *query, const void
     if (__builtin_mul_overflow(count, (size_t)answer.plan.k, &rows)) rows = SIZE_MAX / 2;
     answer.hits = kt_alloc_array(rows, sizeof *answer.hits);
     answer.counts = kt_alloc_array(count, sizeof *answer.counts);
-    status = answer.hits && answer.counts
-                 ? kt_plan_run(&answer.plan, vectors, count, answer.hits, answer.counts, error)
-                 : kt_fail_memory(error, rows * sizeof *answer.hits);
-    if (status)
+    status = answer.hits && answer.counts ? run(&answer, vectors, count, error)
+                                          : kt_fail_memory(error, rows * sizeof *answer.hits);
+    if (status) {
         answer_release(&answer);
-    else
-        *out = answer;
-    return status;
+        return status;
+    }
+    give_stats(&answer.did, query->stats);
+    *out = answer;
+    return KITH_OK;
 }
 
 kith_status kith_search(kith_table *table, const kith_query *options, struct ArrowArrayStream *out,
@@ -64,12 +92,16 @@ kith_status kith_search(kith_table *table, const kith_query *options, struct Arr
     struct answer answer;
     struct kt_projection projection = { 0 };
     struct kt_batch *batch = NULL;
+    char recall[KT_RECALL_TEXT];
     kith_status status = read_query(options, &query, error);
     if (!status) status = search(table, &query, query.vectors, query.vector_count, &answer, error);
     if (status) return status;
 
-    struct kt_wanted wanted = { query.columns, query.column_count,    query.no_columns, query.with_row_id,
-                                true,          query.vector_count > 1 };
+    struct kt_wanted wanted = {
+        query.columns, query.column_count, query.no_columns, query.with_row_id, true, query.vector_count > 1,
+        recall
+    };
+    kt_plan_recall_text(&answer.plan, &answer.did, recall);
     status = kt_projection_make(answer.plan.snapshot, &wanted, &projection, error);
     if (!status)
         status = kt_fetch(answer.plan.snapshot, &projection, answer.hits, answer.counts, query.vector_count,
@@ -108,17 +140,36 @@ kith_status kith_search_ids(kith_table *table, const kith_query *options, uint64
     return search_ids(table, &query, query.vectors, query.vector_count, row_ids, distances, error);
 }
 
+/* The query and its plan. */
+static kith_status plan_of(kith_table *table, const kith_query *options, kith_query *query,
+                           struct kt_plan *plan, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = read_query(options, query, error);
+    if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_plan_make(snapshot, query, plan, error);
+    kt_snapshot_release(snapshot);
+    return status;
+}
+
 kith_status kith_explain(kith_table *table, const kith_query *options, char **out, kith_error *error)
 {
     kith_query query;
-    struct kt_snapshot *snapshot = NULL;
     struct kt_plan plan;
-    kith_status status = read_query(options, &query, error);
-    if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_plan_make(snapshot, &query, &plan, error);
-    kt_snapshot_release(snapshot);
+    kith_status status = plan_of(table, options, &query, &plan, error);
     if (status) return status;
     status = kt_plan_explain(&plan, out, error);
+    kt_plan_release(&plan);
+    return status;
+}
+
+kith_status kith_analyze(kith_table *table, const kith_query *options, char **out, kith_error *error)
+{
+    kith_query query;
+    struct kt_plan plan;
+    kith_status status = plan_of(table, options, &query, &plan, error);
+    if (status) return status;
+    status = kt_plan_analyze(&plan, query.vectors, query.vector_count, out, error);
     kt_plan_release(&plan);
     return status;
 }
@@ -151,6 +202,7 @@ kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith
         searcher->query.column = searcher->column;
     }
     searcher->query.vectors = NULL;
+    searcher->query.stats = NULL;
     searcher->query.columns = NULL;
     if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
     if (!status)
@@ -184,9 +236,11 @@ kith_status kith_searcher_run(kith_searcher *searcher, const void *vectors, size
 kith_status kith_table_scan(kith_table *table, const kith_scan *options, struct ArrowArrayStream *out,
                             kith_error *error)
 {
+    kith_scan scan;
     struct kt_snapshot *snapshot = NULL;
-    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_scan_open(snapshot, options, out, error);
+    kith_status status = options ? read_scan(options, &scan, error) : KITH_OK;
+    if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = kt_scan_open(snapshot, options ? &scan : NULL, out, error);
     kt_snapshot_release(snapshot);
     return status;
 }
@@ -199,18 +253,16 @@ kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t c
     struct kt_batch *batch = NULL;
     struct kt_hit *hits = kt_alloc_array(count, sizeof *hits);
     uint32_t one_count = (uint32_t)count;
-    kith_status status = KITH_OK;
-    if (count > UINT32_MAX)
+    kith_scan scan = { 0 };
+    kith_status status = options ? read_scan(options, &scan, error) : KITH_OK;
+    if (!status && count > UINT32_MAX)
         status = kt_fail(error, KITH_INVALID, "at most %u rows can be taken at once", (unsigned)UINT32_MAX);
-    else if (!hits)
-        status = kt_fail_memory(error, count * sizeof *hits);
+    if (!status && !hits) status = kt_fail_memory(error, count * sizeof *hits);
     for (size_t i = 0; i < count && !status; i++) hits[i] = (struct kt_hit){ 0, row_ids[i] };
 
-    struct kt_wanted wanted = { 0 };
-    if (options)
-        wanted = (struct kt_wanted){ .columns = options->columns,
-                                     .column_count = options->column_count,
-                                     .row_id = options->with_row_id };
+    struct kt_wanted wanted = { .columns = scan.columns,
+                                .column_count = scan.column_count,
+                                .row_id = scan.with_row_id };
     if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
     if (!status) status = kt_projection_make(snapshot, &wanted, &projection, error);
     if (!status) status = kt_fetch(snapshot, &projection, hits, &one_count, 1, count, &batch, error);

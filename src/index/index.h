@@ -1,8 +1,8 @@
 /* What every index can do: build into a file, open, search. And what an index sees of a table: runs of
  * vectors by row id, and nothing else. No index opens a file by name, knows a column or a version.
  *
- * An index answers with candidates: rows and distances that may be estimates. The query room re-ranks
- * them by the stored vectors, adds the rows that no piece covers, and merges. */
+ * Whatever codes an index keeps, it answers with the distances of the stored rows. The query room adds the
+ * rows that no piece covers, and merges. */
 #ifndef KT_INDEX_INDEX_H
 #define KT_INDEX_INDEX_H
 
@@ -43,17 +43,32 @@ int64_t kt_vectors_find(const struct kt_vectors *vectors, uint64_t row);
 
 /* ---- asking ---- */
 
+struct kt_scan_query {  /* a query in the form that the column's kernel wants; kt_scan_prepare() */
+    const void *vector; /* float, or double for F64 columns; see kt_kernels */
+    float norm;
+    bool integer; /* the query is of the rows' own integer type */
+    kith_metric metric;
+    float lower, upper; /* keep lower <= distance < upper; -inf and +inf for all */
+};
+
 struct kt_index_query {
-    const float *vector; /* as the user gave it, dim floats */
-    kith_metric metric;  /* the index's own; unit-length vectors are made inside where it needs them */
-    uint32_t candidates; /* how many to return: k * refine_factor */
-    uint32_t nprobes;    /* 0: the index chooses */
+    const float *vector;               /* as the user gave it, dim floats */
+    const struct kt_scan_query *exact; /* the same, for the distances of stored rows */
+    uint32_t k;                        /* rows wanted */
+    float recall;                      /* wanted; 0: KT_DEFAULT_RECALL */
+    uint32_t refine_factor; /* k * refine_factor rows by their estimates are read; 0: as many as bounds say */
+    uint32_t nprobes;       /* 0: as many as the recall takes */
     uint32_t minimum_nprobes, maximum_nprobes;
 };
+#define KT_DEFAULT_RECALL 0.95f
+
 struct kt_index_stats { /* added to, not set */
     uint64_t lists;     /* visited */
-    uint64_t rows;      /* codes or vectors scanned */
+    uint64_t codes;     /* scanned */
+    uint64_t extra;     /* rows whose further bits were read */
+    uint64_t rows;      /* whose stored vectors were read */
     uint64_t bytes;     /* touched */
+    float expected;     /* recall, where a calibration says it (set, not added to); else 0 */
 };
 
 /* ---- building ---- */
@@ -63,6 +78,13 @@ struct kt_index_plan {
     kith_metric metric;
     uint32_t num_partitions, num_sub_vectors, num_bits, max_iterations, sample_rate; /* 0: chosen */
     uint64_t seed;
+    uint64_t max_memory; /* bytes that a build may hold beside the table; 0: no bound */
+};
+
+/* Vectors to calibrate on, of floats. */
+struct kt_samples {
+    const float *vectors;
+    uint64_t count;
 };
 
 struct kt_index; /* an open index: immutable, any number of threads search it */
@@ -77,15 +99,24 @@ struct kt_index_ops {
      * reference). */
     kith_status (*build)(const struct kt_index_plan *plan, const struct kt_vectors *vectors,
                          struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
-    /** Takes over the reference to `file`, on failure too. */
-    kith_status (*open)(struct kt_view_file *file, struct kt_index **out, kith_error *error);
+    /** Takes over the reference to `file`, on failure too. `calibration` (may be NULL) is what calibrate()
+     * gave. */
+    kith_status (*open)(struct kt_view_file *file, const json_t *calibration, struct kt_index **out,
+                        kith_error *error);
     void (*close)(struct kt_index *index);
-    /** Offers the best candidates to `top` (capacity query->candidates). Distances are estimates unless
-     * `exact`. `vectors` lends stored rows to indexes that keep none. */
+    /** Offers the nearest rows within the wanted range to `top` (capacity query->k), with the distances of
+     * the stored rows. */
     kith_status (*search)(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
                           struct kt_index_stats *stats, kith_error *error);
-    bool exact; /* distances are those of the stored rows: nothing to refine */
+    /** Learns from replayed searches how much a wanted recall takes: for rows of the table, each left out of
+     * its own answer, or for `queries` when there are any. The new reference goes into the piece's meta. */
+    kith_status (*calibrate)(const struct kt_index *index, const struct kt_vectors *vectors,
+                             const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
+                             json_t **out, kith_error *error);
+    /** What this recall takes for k rows by the calibration: lists and codes (means over searches), and the
+     * recall to expect. Zeros where nothing was calibrated. */
+    void (*expect)(const struct kt_index *index, uint32_t k, float recall, struct kt_index_stats *out);
 };
 
 /** The operations of a type (KITH_INDEX_DEFAULT: the default one), or NULL when this version has none. */
@@ -93,13 +124,6 @@ const struct kt_index_ops *kt_index_ops(kith_index_type type);
 
 /* ---- the exact scan, which needs no index (flat/) ---- */
 
-struct kt_scan_query {
-    const void *vector; /* float, or double for F64 columns; see kt_kernels */
-    float norm;
-    bool integer; /* the query is of the rows' own integer type */
-    kith_metric metric;
-    float lower, upper; /* keep lower <= distance < upper; -inf and +inf for all */
-};
 static inline bool kt_scan_in_range(const struct kt_scan_query *query, float distance)
 {
     return distance >= query->lower && (distance < query->upper || query->upper == INFINITY);

@@ -4,15 +4,20 @@
 
 #include "index/ivf/ivf_private.h"
 
+#define IVF(type, plan)                                                                                      \
+    {                                                                                                        \
+        type, plan, kt_ivf_build, kt_ivf_open, kt_ivf_close, kt_ivf_search, kt_ivf_calibrate, kt_ivf_expect  \
+    }
 static const struct kt_index_ops types[] = {
-    { KITH_IVF_PQ, kt_ivf_plan_pq, kt_ivf_build, kt_ivf_open, kt_ivf_close, kt_ivf_search, .exact = false },
-    { KITH_IVF_FLAT, kt_ivf_plan_flat, kt_ivf_build, kt_ivf_open, kt_ivf_close, kt_ivf_search,
-      .exact = true },
+    IVF(KITH_IVF_RQ, kt_ivf_plan_rq), /* the default */
+    IVF(KITH_IVF_PQ, kt_ivf_plan_pq),
+    IVF(KITH_IVF_SQ, kt_ivf_plan_sq),
+    IVF(KITH_IVF_FLAT, kt_ivf_plan_flat),
 };
 
 const struct kt_index_ops *kt_index_ops(kith_index_type type)
 {
-    if (type == KITH_INDEX_DEFAULT) type = KITH_IVF_PQ;
+    if (type == KITH_INDEX_DEFAULT) return &types[0];
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].type == type) return &types[i];
     return NULL;

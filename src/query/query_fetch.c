@@ -33,6 +33,15 @@ static struct kt_field made_field(const char *name, enum kt_type type)
     return (struct kt_field){ .name = (char *)name, .id = -1, .type = type, .nullable = type == KT_FLOAT32 };
 }
 
+/* `schema` is still nobody else's. */
+static kith_status tell_recall(struct kt_schema *schema, const char *recall, kith_error *error)
+{
+    if (!schema->metadata) schema->metadata = json_object();
+    if (schema->metadata && !json_object_set_new(schema->metadata, KT_RECALL_KEY, json_string(recall)))
+        return KITH_OK;
+    return kt_fail_memory(error, strlen(recall));
+}
+
 kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct kt_wanted *wanted,
                                struct kt_projection *out, kith_error *error)
 {
@@ -77,6 +86,7 @@ kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct 
         fields[count++] = made_field("query_index", KT_INT32);
     }
     if (!status) status = kt_schema_new(fields, count, schema->metadata, &projection.schema, error);
+    if (!status && wanted->recall) status = tell_recall(projection.schema, wanted->recall, error);
     kt_free(fields);
     if (status)
         kt_projection_release(&projection);

@@ -1,17 +1,11 @@
 /* Which way: the index whose column and metric are the query's, else an exact scan. An answer is never
  * wrong because an index is missing, partial or of another metric; it is only slower.
- *
- * Re-ranking: whatever codes an index keeps, the distances reported are those of the stored rows, so at
- * least k candidates are re-ranked. Without refine_factor ten times as many are, and never fewer than 100:
- * reading one stored vector costs about as much as scanning 30 codes, and recall rises by a third on the
- * data that LanceDB's default leaves at 0.6.
  */
 #include "query/query.h"
 
 #include <math.h>
-#include <stdio.h>
 
-enum { REFINE_FACTOR = 10, CANDIDATES_LEAST = 100, CANDIDATES_MOST = 1 << 20 };
+enum { MOST_ROWS = 1 << 20 };
 
 static kith_status check_query(const struct kt_snapshot *snapshot, const kith_query *query, int column,
                                kith_error *error)
@@ -20,9 +14,9 @@ static kith_status check_query(const struct kt_snapshot *snapshot, const kith_qu
     if (query->where) return kt_fail(error, KITH_UNSUPPORTED, "filters are not in this version of Kith");
     if (query->k == 0)
         return kt_fail(error, KITH_INVALID, "Limit is required for ANN/KNN queries: k must be at least 1");
-    if ((uint64_t)query->k + query->offset > CANDIDATES_MOST)
+    if ((uint64_t)query->k + query->offset > MOST_ROWS)
         return kt_fail(error, KITH_INVALID, "k + offset is %llu; at most %d rows can be asked for at once",
-                       (unsigned long long)query->k + query->offset, CANDIDATES_MOST);
+                       (unsigned long long)query->k + query->offset, MOST_ROWS);
     if ((unsigned)query->metric > KITH_HAMMING)
         return kt_fail(error, KITH_INVALID, "%d is not a metric", (int)query->metric);
     if ((unsigned)query->element > KITH_U8)
@@ -76,12 +70,6 @@ static const char *why_no_index(const struct kt_snapshot *snapshot, int column, 
     return why;
 }
 
-bool kt_plan_refines(const struct kt_plan *plan)
-{
-    return plan->index &&
-           !(plan->index->ops->exact && plan->snapshot->vectors[plan->column].element != KITH_F64);
-}
-
 static void choose_way(struct kt_plan *plan, const kith_query *query)
 {
     plan->why = NULL;
@@ -93,15 +81,6 @@ static void choose_way(struct kt_plan *plan, const kith_query *query)
         plan->why = "a lower bound on the distance";
     else if (!(plan->index = choose_index(plan->snapshot, plan->column, plan->metric)))
         plan->why = why_no_index(plan->snapshot, plan->column, plan->metric);
-    if (plan->why) return;
-
-    uint64_t wanted = (uint64_t)plan->k + plan->offset, candidates = wanted;
-    if (kt_plan_refines(plan)) {
-        candidates = wanted * (query->refine_factor ? query->refine_factor : REFINE_FACTOR);
-        if (!query->refine_factor && candidates < CANDIDATES_LEAST) candidates = CANDIDATES_LEAST;
-    }
-    candidates = kt_min_u64(candidates, kt_max_u64(plan->snapshot->state->rows, 1));
-    plan->candidates = (uint32_t)kt_min_u64(kt_max_u64(candidates, 1), CANDIDATES_MOST);
 }
 
 kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_plan *out,
@@ -123,6 +102,8 @@ kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, 
     plan.nprobes = query->nprobes;
     plan.minimum_nprobes = query->minimum_nprobes;
     plan.maximum_nprobes = query->maximum_nprobes;
+    plan.refine_factor = query->refine_factor;
+    plan.recall = query->exact ? 1 : query->recall > 0 ? query->recall : KT_DEFAULT_RECALL;
     plan.threads = query->threads;
     plan.fast_search = query->fast_search;
     plan.lower = query->has_lower ? query->lower : -INFINITY;
@@ -137,46 +118,4 @@ void kt_plan_release(struct kt_plan *plan)
 {
     kt_snapshot_release(plan->snapshot);
     plan->snapshot = NULL;
-}
-
-kith_status kt_plan_explain(const struct kt_plan *plan, char **out, kith_error *error)
-{
-    const struct kt_snapshot *snapshot = plan->snapshot;
-    const struct kt_field *field = &snapshot->schema->fields[plan->column];
-    struct kt_buffer text = { 0 };
-    char type[120];
-    kt_field_type_text(field, type, sizeof type);
-    unsigned long long rows = snapshot->state->rows;
-
-    kt_buffer_text(&text, "Search: the %u nearest", (unsigned)plan->k);
-    if (plan->offset) kt_buffer_text(&text, " after the first %u", (unsigned)plan->offset);
-    kt_buffer_text(&text, " by %s on \"%s\" %s, version %llu\n", kith_metric_name(plan->metric), field->name,
-                   type, (unsigned long long)snapshot->state->version);
-    if (!plan->index) {
-        kt_buffer_text(&text, "  ExactScan: %llu rows (%s)\n", rows, plan->why);
-    } else {
-        const struct kt_table_index *index = plan->index;
-        json_int_t lists = json_integer_value(json_object_get(index->piece->meta, "partitions"));
-        kt_buffer_text(&text, "  Index \"%s\" %s: %llu rows in %lld partitions, ", index->name,
-                       kith_index_type_name(index->type), (unsigned long long)index->rows_indexed,
-                       (long long)lists);
-        if (plan->nprobes)
-            kt_buffer_text(&text, "nprobes %u", (unsigned)plan->nprobes);
-        else
-            kt_buffer_text(&text, "nprobes chosen by the index");
-        if (plan->minimum_nprobes || plan->maximum_nprobes)
-            kt_buffer_text(&text, " (minimum %u, maximum %u)", (unsigned)plan->minimum_nprobes,
-                           (unsigned)plan->maximum_nprobes);
-        kt_buffer_text(&text, "\n");
-        if (kt_plan_refines(plan))
-            kt_buffer_text(&text, "  Refine: %u candidates by their stored vectors\n",
-                           (unsigned)plan->candidates);
-        if (index->rows_unindexed)
-            kt_buffer_text(&text, "  ExactScan: %llu rows %s\n", (unsigned long long)index->rows_unindexed,
-                           plan->fast_search ? "not in the index, left out (fast_search)"
-                                             : "not in the index");
-    }
-    if (!text.data) return kt_fail_memory(error, 256);
-    *out = (char *)text.data;
-    return KITH_OK;
 }

@@ -1,9 +1,5 @@
-/* The search for one vector or many.
- *
- * With an index: its candidates, then their exact distances, then the rows that no piece covers, scanned
- * exactly into the same heap. A probe count that the user fixed may find fewer rows than were asked for;
- * then it is doubled until enough are found or all lists were visited, because fewer rows than exist is an
- * answer nobody wants.
+/* The search for one vector or many: what the index answers, then the rows that no piece covers, scanned
+ * exactly into the same heap.
  */
 #include "query/query.h"
 
@@ -15,7 +11,8 @@ struct run {
     const uint8_t *vectors;
     struct kt_hit *hits;
     uint32_t *counts;
-    struct kt_arena *scratch; /* one a worker */
+    struct kt_index_stats *stats; /* one a vector, or NULL */
+    struct kt_arena *scratch;     /* one a worker */
 };
 
 static const struct kt_vectors *vectors_of(const struct kt_plan *plan)
@@ -41,71 +38,43 @@ static kith_status widen(const struct kt_plan *plan, const void *vector, struct 
     return KITH_OK;
 }
 
-/* The index's candidates, nearest estimates first. */
-static kith_status ask_index(const struct run *run, const float *vector, struct kt_arena *scratch,
-                             struct kt_top *top, kith_error *error)
+/* What the index finds, with the distances of the stored rows. */
+static kith_status ask_index(const struct run *run, const float *vector, const struct kt_scan_query *scan,
+                             struct kt_arena *scratch, struct kt_top *top, struct kt_index_stats *stats,
+                             kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    const struct kt_vectors *vectors = vectors_of(plan);
     struct kt_index_query query = {
         .vector = vector,
-        .metric = plan->metric,
-        .candidates = plan->candidates,
+        .exact = scan,
+        .k = (uint32_t)top->capacity,
+        .recall = plan->recall,
+        .refine_factor = plan->refine_factor,
         .nprobes = plan->nprobes,
         .minimum_nprobes = plan->minimum_nprobes,
         .maximum_nprobes = plan->maximum_nprobes,
     };
-    uint64_t wanted = kt_min_u64((uint64_t)plan->k + plan->offset, plan->index->rows_indexed);
-    uint32_t lists = (uint32_t)json_integer_value(json_object_get(plan->index->piece->meta, "partitions"));
-    top->hits = kt_arena_take(scratch, plan->candidates, sizeof *top->hits);
-    top->capacity = plan->candidates;
-    if (!top->hits) return kt_fail_memory(error, plan->candidates * sizeof *top->hits);
-    for (;;) {
-        struct kt_index_stats stats = { 0 };
-        top->count = 0;
-        kith_status status =
-            plan->index->ops->search(run->index, vectors, &query, scratch, top, &stats, error);
-        if (status || top->count >= wanted || stats.lists >= lists) return status;
-        if (plan->maximum_nprobes && stats.lists >= plan->maximum_nprobes) return KITH_OK;
-        query.nprobes = kt_max_u32(2 * (uint32_t)stats.lists, 1);
-        query.minimum_nprobes = query.maximum_nprobes = 0;
-    }
-}
-
-static kith_status refine(const struct run *run, const struct kt_scan_query *scan, struct kt_top *candidates,
-                          struct kt_top *top, kith_error *error)
-{
-    const struct kt_plan *plan = run->plan;
-    if (kt_plan_refines(plan)) {
-        kith_status status = kt_scan_hits(vectors_of(plan), scan, candidates->hits, candidates->count, error);
-        if (status) return status;
-    }
-    for (size_t i = 0; i < candidates->count; i++) {
-        struct kt_hit hit = candidates->hits[i];
-        if (kt_scan_in_range(scan, hit.distance)) kt_top_offer(top, hit.distance, hit.row);
-    }
-    return KITH_OK;
+    return plan->index->ops->search(run->index, vectors_of(plan), &query, scratch, top, stats, error);
 }
 
 /* Scans what the index does not cover; everything, without one. */
 static kith_status scan_rest(const struct run *run, const struct kt_scan_query *scan, struct kt_top *top,
-                             kith_error *error)
+                             struct kt_index_stats *stats, kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
     const struct kt_vectors *vectors = vectors_of(plan);
     const struct kt_piece *piece = plan->index ? plan->index->piece : NULL;
     uint64_t begin = 0, end = plan->snapshot->state->next_row;
-    struct kt_index_stats stats = { 0 };
     if (piece && plan->fast_search) return KITH_OK;
     for (uint32_t i = 0; piece && i < piece->cover_count; i++) {
         kith_status status =
             piece->covers[i].begin > begin
-                ? kt_scan_rows(vectors, scan, begin, piece->covers[i].begin, top, &stats, error)
+                ? kt_scan_rows(vectors, scan, begin, piece->covers[i].begin, top, stats, error)
                 : KITH_OK;
         if (status) return status;
         begin = piece->covers[i].end;
     }
-    return begin < end ? kt_scan_rows(vectors, scan, begin, end, top, &stats, error) : KITH_OK;
+    return begin < end ? kt_scan_rows(vectors, scan, begin, end, top, stats, error) : KITH_OK;
 }
 
 static kith_status run_one(const struct run *run, size_t at, struct kt_arena *scratch, kith_error *error)
@@ -115,7 +84,8 @@ static kith_status run_one(const struct run *run, size_t at, struct kt_arena *sc
     const void *vector = run->vectors + at * plan->vector_bytes;
     const float *values = NULL;
     struct kt_scan_query scan;
-    struct kt_top candidates = { 0 }, top = { .capacity = (size_t)plan->k + plan->offset };
+    struct kt_top top = { .capacity = (size_t)plan->k + plan->offset };
+    struct kt_index_stats stats = { 0 };
 
     kt_arena_clear(scratch);
     kith_status status = widen(plan, vector, scratch, &values, error);
@@ -127,12 +97,10 @@ static kith_status run_one(const struct run *run, size_t at, struct kt_arena *sc
     top.hits = kt_arena_take(scratch, top.capacity, sizeof *top.hits);
     if (!top.hits) return kt_fail_memory(error, top.capacity * sizeof *top.hits);
 
-    if (plan->index) {
-        status = ask_index(run, values, scratch, &candidates, error);
-        if (!status) status = refine(run, &scan, &candidates, &top, error);
-    }
-    if (!status) status = scan_rest(run, &scan, &top, error);
+    if (plan->index) status = ask_index(run, values, &scan, scratch, &top, &stats, error);
+    if (!status) status = scan_rest(run, &scan, &top, &stats, error);
     if (status) return status;
+    if (run->stats) run->stats[at] = stats;
     kt_top_sort(&top);
     uint32_t found = top.count > plan->offset ? (uint32_t)(top.count - plan->offset) : 0;
     memcpy(run->hits + at * plan->k, top.hits + plan->offset, found * sizeof *top.hits);
@@ -151,16 +119,16 @@ static kith_status run_chunk(void *context, uint64_t begin, uint64_t end, uint32
 }
 
 kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t count, struct kt_hit *hits,
-                        uint32_t *counts, kith_error *error)
+                        uint32_t *counts, struct kt_index_stats *stats, kith_error *error)
 {
-    struct kt_arena one = { 0 };
-    struct run run = { .plan = plan, .vectors = vectors, .hits = hits, .counts = counts, .scratch = &one };
+    struct run run = { .plan = plan, .vectors = vectors, .hits = hits, .counts = counts, .stats = stats };
     kith_status status =
         plan->index ? kt_snapshot_index(plan->snapshot, plan->index, &run.index, error) : KITH_OK;
     if (status) return status;
     if (count <= 1) {
-        status = count ? run_one(&run, 0, &one, error) : KITH_OK;
-        kt_arena_release(&one);
+        struct kt_arena scratch = kt_snapshot_borrow(plan->snapshot);
+        status = count ? run_one(&run, 0, &scratch, error) : KITH_OK;
+        kt_snapshot_give_back(plan->snapshot, &scratch);
         return status;
     }
     struct kt_work work = { .threads = plan->threads };

@@ -44,6 +44,9 @@ kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);
 kith_status kt_table_drop_index(struct kt_table *table, const char *name, kith_error *error);
 
+/* The metadata of an answer's schema that tells its recall; a table does not keep it. */
+#define KT_RECALL_KEY "kith.recall"
+
 /* ---- snapshots ---- */
 
 /* Rows [fragment->first_row, + rows), its files opened when first used. */
@@ -58,6 +61,8 @@ struct kt_table_index {
     const struct kt_index_ops *ops;
     const struct kt_piece *piece;
     uint64_t rows_indexed, rows_unindexed;
+    const char *calibrated_on;  /* "rows" or "queries"; NULL: not calibrated */
+    uint32_t calibrated_with;   /* so many of them */
     struct kt_index_slot *slot; /* private */
 };
 
@@ -95,6 +100,10 @@ kith_status kt_segment_lend(struct kt_segment *segment, uint32_t number, struct 
 uint32_t kt_segment_batch(const struct kt_segment *segment, uint64_t row, uint64_t *rows);
 uint64_t kt_segment_first_row(const struct kt_segment *segment);
 uint64_t kt_segment_rows(const struct kt_segment *segment);
+
+/** Lends scratch for one search, warm from an earlier one where no other thread has it; and takes it back. */
+struct kt_arena kt_snapshot_borrow(const struct kt_snapshot *snapshot);
+void kt_snapshot_give_back(const struct kt_snapshot *snapshot, struct kt_arena *scratch);
 
 /** The open index; stays the snapshot's. */
 kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct kt_table_index *index,

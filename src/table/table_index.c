@@ -4,23 +4,76 @@
  * are scanned exactly beside the index until a later build. Its one commit is maintenance: the table shows
  * the same rows before and after. It relies on the rows it read still being there, so a table that was
  * overwritten meanwhile makes it a conflict.
+ *
+ * An index that somebody asked for takes the place of the one of its name, and of the automatic one of its
+ * column, whatever that is called. An automatic one (table_auto.c) takes the place of none. Who may go is
+ * asked before the build, to save it, and again in the commit, where it counts.
  */
 #include "table/table_private.h"
 
+#include <math.h>
+
+enum { LEAST_MEMORY_ROW = 8, LEAST_MEMORY = 4 << 20 }; /* bytes of a build: its list and place; buffers */
+
 struct indexing {
-    const char *table;
-    const json_t *schema; /* the build's; another one now makes it a conflict */
+    struct kt_table *table;
+    const kith_index *options;
+    bool automatic;
+    struct kt_snapshot *snapshot; /* what is read */
+    int column;
+    struct kt_index_plan plan;
+    struct kt_samples queries; /* none: the calibration asks for rows */
     struct kt_piece piece;
-    bool keep;
     uint64_t rows; /* that the piece covers */
 };
 
-static const struct kt_table_index *index_named(const struct kt_snapshot *snapshot, const char *name)
+static const struct kt_field *field_of(const struct indexing *indexing)
 {
-    for (uint32_t i = 0; i < snapshot->index_count; i++)
-        if (strcmp(snapshot->indexes[i].name, name) == 0) return &snapshot->indexes[i];
-    return NULL;
+    return &indexing->snapshot->schema->fields[indexing->column];
 }
+
+static const struct kt_vectors *vectors_of(const struct indexing *indexing)
+{
+    return &indexing->snapshot->vectors[indexing->column];
+}
+
+bool kt_piece_covers_field(const struct kt_piece *piece, int32_t field)
+{
+    const json_t *id = json_object_get(piece->meta, "field");
+    return json_is_integer(id) && json_integer_value(id) == field;
+}
+
+/* ---- what stands in the way */
+
+enum meeting { PASSES, REPLACES, REFUSED };
+
+static enum meeting meet(const struct indexing *indexing, const struct kt_piece *other)
+{
+    bool same_name = strcmp(other->index, indexing->piece.index) == 0;
+    bool same_column = kt_piece_covers_field(other, field_of(indexing)->id);
+    if (!same_name && !same_column) return PASSES;
+    if (indexing->automatic) return REFUSED;
+    if (json_is_true(json_object_get(other->meta, "automatic"))) return REPLACES;
+    if (!same_name) return PASSES;
+    return indexing->options->keep ? REFUSED : REPLACES;
+}
+
+/* Removes by `txn`, where there is one, the pieces whose place this one takes. */
+static kith_status make_place(const struct indexing *indexing, const struct kt_state *state,
+                              struct kt_txn *txn, kith_error *error)
+{
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; i < state->piece_count && !status; i++) {
+        enum meeting meeting = meet(indexing, &state->pieces[i]);
+        if (meeting == REFUSED)
+            return kt_fail(error, KITH_EXISTS, "index \"%s\" already exists on table '%s'",
+                           state->pieces[i].index, indexing->table->name);
+        if (meeting == REPLACES && txn) status = kt_txn_remove_piece(txn, state->pieces[i].id, error);
+    }
+    return status;
+}
+
+/* ---- the rows */
 
 /* The row ids of a snapshot as intervals. */
 static kith_status cover_all(const struct kt_snapshot *snapshot, struct kt_piece *piece, kith_error *error)
@@ -51,65 +104,80 @@ static uint64_t rows_covered(const struct kt_state *state, const struct kt_piece
     return rows;
 }
 
+/* ---- building */
+
 static kith_status prepare(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
 {
     const struct indexing *indexing = context;
+    const char *table = indexing->table->name;
     kt_txn_maintenance(txn);
-    if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", indexing->table);
-    if (!json_equal(state->schema, indexing->schema) ||
+    if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", table);
+    if (!json_equal(state->schema, indexing->snapshot->state->schema) ||
         rows_covered(state, &indexing->piece) < indexing->rows)
         return kt_fail(error, KITH_CONFLICT,
-                       "table '%s' was overwritten while index \"%s\" was being built; build it again",
-                       indexing->table, indexing->piece.index);
-    for (uint32_t i = 0; i < state->piece_count; i++) {
-        if (strcmp(state->pieces[i].index, indexing->piece.index) != 0) continue;
-        if (indexing->keep)
-            return kt_fail(error, KITH_EXISTS, "index \"%s\" already exists", indexing->piece.index);
-        kith_status status = kt_txn_remove_piece(txn, state->pieces[i].id, error);
-        if (status) return status;
-    }
-    return kt_txn_add_piece(txn, &indexing->piece, error);
+                       "table '%s' was overwritten while index \"%s\" was being built; build it again", table,
+                       indexing->piece.index);
+    kith_status status = make_place(indexing, state, txn, error);
+    return status ? status : kt_txn_add_piece(txn, &indexing->piece, error);
 }
 
 /* Adds what the snapshot needs to know of the piece to what the index said of itself. */
-static kith_status describe(json_t *meta, const struct kt_field *field, const struct kt_index_plan *plan,
-                            int64_t now_us, kith_error *error)
+static kith_status describe(const struct indexing *indexing, json_t *meta, kith_error *error)
 {
-    bool failed = json_object_set_new(meta, "field", json_integer(field->id)) ||
+    const struct kt_index_plan *plan = &indexing->plan;
+    int64_t now_us = kt_io_now_us(indexing->snapshot->io);
+    bool failed = json_object_set_new(meta, "field", json_integer(field_of(indexing)->id)) ||
                   json_object_set_new(meta, "type", json_string(kith_index_type_name(plan->type))) ||
                   json_object_set_new(meta, "metric", json_string(kith_metric_name(plan->metric))) ||
-                  json_object_set_new(meta, "created_us", json_integer(now_us));
+                  json_object_set_new(meta, "created_us", json_integer(now_us)) ||
+                  (indexing->automatic && json_object_set_new(meta, "automatic", json_true()));
     return failed ? kt_fail_memory(error, 256) : KITH_OK;
 }
 
-static kith_status build(struct kt_table *table, const struct kt_snapshot *snapshot, int column,
-                         const struct kt_index_plan *plan, struct kt_work *work, struct indexing *indexing,
-                         kith_error *error)
+/* Learns what a wanted recall takes on the index that was just written. */
+static kith_status calibrate(struct indexing *indexing, struct kt_work *work, kith_error *error)
 {
+    const struct kt_index_ops *ops = kt_index_ops(indexing->plan.type);
+    struct kt_piece *piece = &indexing->piece;
+    struct kt_view_file *file = NULL;
+    struct kt_index *index = NULL;
+    json_t *calibration = NULL;
+    kith_status status =
+        kt_view_open(indexing->snapshot->io, piece->file.name, &piece->file.seal, &file, error);
+    if (!status) status = ops->open(file, NULL, &index, error);
+    if (status) return status;
+    status = ops->calibrate(index, vectors_of(indexing), &indexing->queries, indexing->plan.seed + 5, work,
+                            &calibration, error);
+    ops->close(index);
+    if (!status && calibration && json_object_set_new(piece->meta, "calibration", calibration))
+        status = kt_fail_memory(error, 4096);
+    return status;
+}
+
+static kith_status build(struct indexing *indexing, struct kt_work *work, kith_error *error)
+{
+    const struct kt_index_plan *plan = &indexing->plan;
+    struct kt_piece *piece = &indexing->piece;
     struct kt_txn *txn = NULL;
     struct kt_sink *sink = NULL;
-    struct kt_piece *piece = &indexing->piece;
     uint8_t id[16];
 
-    kith_status status = cover_all(snapshot, piece, error);
-    if (!status) status = kt_txn_begin(table->home->store, "index", &txn, error);
+    kith_status status = cover_all(indexing->snapshot, piece, error);
+    if (!status) status = kt_txn_begin(indexing->table->home->store, "index", &txn, error);
     if (!status)
         status = kt_txn_create(txn, "index", "kix", KT_BLOCK_VECTORS, &sink, piece->file.name, error);
     if (!status)
-        status = kt_index_ops(plan->type)
-                     ->build(plan, &snapshot->vectors[column], work, sink, &piece->meta, error);
+        status = kt_index_ops(plan->type)->build(plan, vectors_of(indexing), work, sink, &piece->meta, error);
     if (!status) {
         status = kt_sink_finish(sink, &piece->file.seal, error);
         sink = NULL;
     }
-    if (!status)
-        status =
-            describe(piece->meta, &snapshot->schema->fields[column], plan, kt_io_now_us(snapshot->io), error);
-    if (!status) status = kt_io_entropy(snapshot->io, id, sizeof id, error);
+    if (!status) status = calibrate(indexing, work, error);
+    if (!status) status = describe(indexing, piece->meta, error);
+    if (!status) status = kt_io_entropy(indexing->snapshot->io, id, sizeof id, error);
     if (!status) {
         kt_hex(id, sizeof id, piece->id);
-        indexing->rows = rows_covered(snapshot->state, piece);
-        indexing->schema = snapshot->state->schema;
+        indexing->rows = rows_covered(indexing->snapshot->state, piece);
         status = kt_txn_commit(txn, prepare, indexing, NULL, error);
         txn = NULL;
     }
@@ -118,76 +186,135 @@ static kith_status build(struct kt_table *table, const struct kt_snapshot *snaps
     return status;
 }
 
-/* The plan that the options ask for, its metric settled. */
-static struct kt_index_plan plan_of(const kith_index *options, const struct kt_snapshot *snapshot, int column)
+/* ---- what the options ask for */
+
+static kith_status settle_name(struct indexing *indexing, kith_error *error)
 {
-    struct kt_index_plan plan = {
-        .type = options->type,
-        .metric = options->metric ? options->metric : kt_snapshot_metric(snapshot, column),
+    const kith_index *options = indexing->options;
+    struct kt_buffer name = { 0 };
+    if (options->name && !options->name[0])
+        return kt_fail(error, KITH_INVALID, "an index needs a name that is not empty");
+    if (!kt_buffer_text(&name, options->name ? "%s" : "%s_idx",
+                        options->name ? options->name : field_of(indexing)->name))
+        return kt_fail_memory(error, 64);
+    indexing->piece.index = (char *)name.data;
+    return KITH_OK;
+}
+
+static kith_status check_memory(const struct indexing *indexing, kith_error *error)
+{
+    uint64_t given = indexing->options->max_memory, rows = indexing->snapshot->state->rows;
+    uint64_t least = rows * LEAST_MEMORY_ROW + LEAST_MEMORY;
+    if (!given || given >= least) return KITH_OK;
+    return kt_fail(error, KITH_INVALID,
+                   "max_memory is %llu; an index over %llu rows needs at least %llu bytes",
+                   (unsigned long long)given, (unsigned long long)rows, (unsigned long long)least);
+}
+
+/* The plan, its zeros filled. */
+static kith_status settle_plan(struct indexing *indexing, kith_error *error)
+{
+    const kith_index *options = indexing->options;
+    const struct kt_vectors *vectors = vectors_of(indexing);
+    struct kt_index_plan *plan = &indexing->plan;
+    if ((unsigned)options->metric > KITH_HAMMING)
+        return kt_fail(error, KITH_INVALID, "%d is not a metric", (int)options->metric);
+    bool means_pq = options->type == KITH_INDEX_DEFAULT && options->num_sub_vectors;
+    const struct kt_index_ops *ops = kt_index_ops(means_pq ? KITH_IVF_PQ : options->type);
+    if (!ops)
+        return kt_fail(error, KITH_UNSUPPORTED,
+                       "this version of Kith does not build %s indexes; it builds IVF_RQ, IVF_PQ, IVF_SQ and "
+                       "IVF_FLAT",
+                       kith_index_type_name(options->type));
+    kith_metric own = kt_snapshot_metric(indexing->snapshot, indexing->column);
+    *plan = (struct kt_index_plan){
+        .type = ops->type,
+        .metric = options->metric ? options->metric : own,
         .num_partitions = options->num_partitions,
         .num_sub_vectors = options->num_sub_vectors,
         .num_bits = options->num_bits,
         .max_iterations = options->max_iterations,
         .sample_rate = options->sample_rate,
         .seed = options->seed,
+        .max_memory = options->max_memory,
     };
-    return plan;
+    kith_status status = check_memory(indexing, error);
+    if (status) return status;
+    return ops->plan(plan, vectors->dim, vectors->element, indexing->snapshot->state->rows, error);
+}
+
+static kith_status check_sample(const struct indexing *indexing, size_t at, struct kt_arena *scratch,
+                                kith_error *error)
+{
+    const struct kt_vectors *vectors = vectors_of(indexing);
+    const float *numbers = indexing->options->queries + at * vectors->dim;
+    struct kt_scan_query scan;
+    for (uint32_t i = 0; i < vectors->dim; i++)
+        if (!isfinite(numbers[i]))
+            return kt_fail(error, KITH_INVALID,
+                           "query %zu holds %s at position %u; every number must be finite", at,
+                           isnan(numbers[i]) ? "NaN" : "an infinity", (unsigned)i);
+    return kt_scan_prepare(vectors, indexing->plan.metric, numbers, KITH_F32, scratch, &scan, error);
+}
+
+/* The queries to calibrate on: what a search would refuse is refused before anything is built. */
+static kith_status settle_queries(struct indexing *indexing, kith_error *error)
+{
+    const kith_index *options = indexing->options;
+    struct kt_arena scratch = { 0 };
+    size_t count = options->query_count, bytes;
+    kith_status status = KITH_OK;
+    if (!options->queries != !count)
+        return kt_fail(error, KITH_INVALID, "query_count is %zu, but %s", count,
+                       count ? "queries is NULL" : "there are queries");
+    if (__builtin_mul_overflow(count, vectors_of(indexing)->dim * sizeof(float), &bytes))
+        return kt_fail(error, KITH_INVALID, "query_count is %zu, more than any memory holds", count);
+    for (size_t i = 0; i < count && !status; i++) {
+        status = check_sample(indexing, i, &scratch, error);
+        kt_arena_clear(&scratch);
+    }
+    kt_arena_release(&scratch);
+    indexing->queries = (struct kt_samples){ options->queries, count };
+    return status;
+}
+
+static kith_status create(struct indexing *indexing, kith_error *error)
+{
+    const kith_index *options = indexing->options;
+    struct kt_work work = { .progress = options->progress, .user = options->progress_user };
+    kith_status status = kt_table_writable(indexing->table, &indexing->snapshot, error);
+    if (!status)
+        status = kt_snapshot_vector_column(indexing->snapshot, options->column, &indexing->column, error);
+    if (!status) status = settle_name(indexing, error);
+    if (!status) status = make_place(indexing, indexing->snapshot->state, NULL, error);
+    if (!status) status = settle_plan(indexing, error);
+    if (!status) status = settle_queries(indexing, error);
+    if (!status) {
+        work.threads = options->threads;
+        work.threads = kt_work_threads(&work); /* settled once: scratch is made for each worker */
+        status = build(indexing, &work, error);
+    }
+    json_decref(indexing->piece.meta);
+    kt_free(indexing->piece.covers);
+    kt_free(indexing->piece.index);
+    kt_snapshot_release(indexing->snapshot);
+    return status;
 }
 
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error)
 {
     kith_index defaults = KITH_INIT(kith_index);
-    struct kt_snapshot *snapshot = NULL;
-    struct indexing indexing = { .table = table->name };
-    struct kt_buffer name = { 0 };
-    int column;
-    if (!options) options = &defaults;
-
-    kith_status status = kt_table_writable(table, &snapshot, error);
-    if (status) goto out;
-    status = kt_snapshot_vector_column(snapshot, options->column, &column, error);
-    if (status) goto out;
-    if (options->name && !options->name[0])
-        status = kt_fail(error, KITH_INVALID, "an index needs a name that is not empty");
-    else if (!kt_buffer_text(&name, options->name ? "%s" : "%s_idx",
-                             options->name ? options->name : snapshot->schema->fields[column].name))
-        status = kt_fail_memory(error, 64);
-    if (status) goto out;
-    if ((unsigned)options->metric > KITH_HAMMING) {
-        status = kt_fail(error, KITH_INVALID, "%d is not a metric", (int)options->metric);
-        goto out;
-    }
-    indexing.keep = options->keep;
-    indexing.piece.index = (char *)name.data;
-    if (options->keep && index_named(snapshot, indexing.piece.index)) {
-        status = kt_fail(error, KITH_EXISTS, "index \"%s\" already exists on table '%s'",
-                         indexing.piece.index, table->name);
-        goto out;
-    }
-    struct kt_index_plan plan = plan_of(options, snapshot, column);
-    const struct kt_index_ops *ops = kt_index_ops(plan.type);
-    if (!ops) {
-        status = kt_fail(error, KITH_UNSUPPORTED,
-                         "this version of Kith does not build %s indexes; it builds IVF_PQ and IVF_FLAT",
-                         kith_index_type_name(plan.type));
-        goto out;
-    }
-    plan.type = ops->type;
-    const struct kt_vectors *vectors = &snapshot->vectors[column];
-    status = ops->plan(&plan, vectors->dim, vectors->element, snapshot->state->rows, error);
-    if (status) goto out;
-    struct kt_work work = { .progress = options->progress,
-                            .user = options->progress_user,
-                            .threads = options->threads };
-    work.threads = kt_work_threads(&work); /* settled once: scratch is made for each worker */
-    status = build(table, snapshot, column, &plan, &work, &indexing, error);
-out:
-    json_decref(indexing.piece.meta);
-    kt_free(indexing.piece.covers);
-    kt_buffer_release(&name);
-    kt_snapshot_release(snapshot);
-    return status;
+    struct indexing indexing = { .table = table, .options = options ? options : &defaults };
+    return create(&indexing, error);
 }
+
+kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *options, kith_error *error)
+{
+    struct indexing indexing = { .table = table, .options = options, .automatic = true };
+    return create(&indexing, error);
+}
+
+/* ---- removing */
 
 struct dropping {
     const char *table, *name;

@@ -202,10 +202,16 @@ static kith_status wanted_schema(const struct source *source, const kith_create 
                                  struct kt_schema **out, kith_error *error)
 {
     struct kt_schema *given = NULL;
-    if (!options || !options->schema) return kt_schema_normalize(source->schema, source->first, out, error);
-    kith_status status = kt_schema_import(options->schema, &given, error);
-    if (!status) status = kt_schema_normalize(given, NULL, out, error);
-    kt_schema_release(given);
+    kith_status status = KITH_OK;
+    if (!options || !options->schema) {
+        status = kt_schema_normalize(source->schema, source->first, out, error);
+    } else {
+        status = kt_schema_import(options->schema, &given, error);
+        if (!status) status = kt_schema_normalize(given, NULL, out, error);
+        kt_schema_release(given);
+    }
+    if (!status)
+        json_object_del((*out)->metadata, KT_RECALL_KEY); /* rows of an answer are not one any more */
     return status;
 }
 
@@ -239,11 +245,12 @@ static kith_status create(struct kt_catalog *catalog, const char *name, struct s
     status = insert(table->home->store, existing ? "overwrite" : "create", source, &insertion,
                     options ? &options->write : NULL, &state, error);
     if (!status) status = kt_table_adopt(table, state, NULL, &snapshot, error);
-    kt_snapshot_release(snapshot);
     if (status) goto out;
+    kt_table_auto_index(table, snapshot, options ? &options->write : NULL);
     *out = table;
     table = NULL;
 out:
+    kt_snapshot_release(snapshot);
     if (table != existing) kt_table_free(table);
     kt_schema_release(insertion.schema);
     return status;
@@ -307,10 +314,11 @@ kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *dat
         if (version) *version = state->version;
         kith_error ignored; /* the rows are there; a snapshot that cannot be opened tells its reason at the
                                next read */
-        struct kt_state *shown = kt_state_share(state);
-        if (kt_table_adopt(table, shown, base, &after, &ignored) == KITH_OK) kt_snapshot_release(after);
+        kt_table_adopt(table, kt_state_share(state), base, &after, &ignored);
         kt_table_fold(table->home, state);
+        if (after) kt_table_auto_index(table, after, options);
     }
+    kt_snapshot_release(after);
     kt_state_release(state);
     kt_snapshot_release(base);
     source_close(&source);

@@ -9,6 +9,7 @@
 struct kt_table_home {
     _Atomic uint32_t references;
     struct kt_store *store;
+    struct kt_arena_chunk *_Atomic scratch; /* of a search that ended, for the next one; or NULL */
 };
 struct kt_table_home *kt_home_share(struct kt_table_home *home);
 void kt_home_release(struct kt_table_home *home);
@@ -19,6 +20,7 @@ struct kt_table {
     struct kt_lock lock; /* guards `current` and `pinned` */
     struct kt_snapshot *current;
     bool pinned;
+    _Atomic uint64_t auto_from; /* rows from which an automatic index is tried again, once it failed */
 };
 
 struct kt_io *kt_catalog_io(const struct kt_catalog *catalog);
@@ -61,5 +63,13 @@ void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is o
 /** Merges small fragments at the table's end when they have become many. Maintenance: what fails is left for
  * a later write. */
 void kt_table_fold(struct kt_table_home *home, struct kt_state *state);
+
+/** Builds the index that nobody asked for, where `after`, the snapshot with a write's rows, is due for one.
+ * Maintenance; the write's progress callback is told of it and can stop it. */
+void kt_table_auto_index(struct kt_table *table, const struct kt_snapshot *after, const kith_write *options);
+/** kt_table_create_index() for that: KITH_EXISTS where it would take another index's place. */
+kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *options, kith_error *error);
+/** Whether the piece is of an index over the column with this field id. */
+bool kt_piece_covers_field(const struct kt_piece *piece, int32_t field);
 
 #endif

@@ -40,7 +40,10 @@ struct kt_index_slot {
 struct vector_source {
     struct kt_segment *segment;
     uint32_t column;
-    uint64_t row; /* of the segment, where the run begins */
+    uint32_t row_bytes;
+    uint64_t row;                     /* of the segment, where the run begins */
+    struct kt_ipc_file *_Atomic file; /* set before: */
+    const uint8_t *_Atomic first; /* the run's first vector, once one was lent, where none is null; or NULL */
 };
 
 struct kt_table_home *kt_home_share(struct kt_table_home *home)
@@ -52,6 +55,8 @@ struct kt_table_home *kt_home_share(struct kt_table_home *home)
 void kt_home_release(struct kt_table_home *home)
 {
     if (!home || atomic_fetch_sub(&home->references, 1) != 1) return;
+    struct kt_arena scratch = { atomic_load(&home->scratch) };
+    kt_arena_release(&scratch);
     kt_store_close(home->store);
     kt_free(home);
 }
@@ -293,10 +298,32 @@ uint64_t kt_segment_rows(const struct kt_segment *segment)
 
 /* ---- vectors */
 
+/* Remembers where a run lies, so that the next vectors need no look at the file's structure, only at its
+ * checksums. Threads that meet here write the same. */
+static kith_status remember_run(struct vector_source *source, struct kt_ipc_file *file,
+                                const struct kt_vectors_view *view, uint64_t offset, kith_error *error)
+{
+    bool inside;
+    if (view->validity) return KITH_OK;
+    kith_status status = kt_ipc_beside(file, view->data, source->row_bytes, &inside, error);
+    if (status || !inside) return status;
+    atomic_store_explicit(&source->file, file, memory_order_relaxed);
+    atomic_store_explicit(&source->first, (const uint8_t *)view->data - offset * source->row_bytes,
+                          memory_order_release);
+    return KITH_OK;
+}
+
 static kith_status view_vectors(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out,
                                 kith_error *error)
 {
-    const struct vector_source *source = context;
+    struct vector_source *source = context;
+    const uint8_t *first = atomic_load_explicit(&source->first, memory_order_acquire);
+    if (first) {
+        bool inside;
+        *out = (struct kt_vectors_view){ .data = first + offset * source->row_bytes };
+        return kt_ipc_beside(atomic_load_explicit(&source->file, memory_order_relaxed), out->data,
+                             count * source->row_bytes, &inside, error);
+    }
     struct kt_ipc_file *file = NULL;
     uint32_t column = 0;
     kith_status status = kt_segment_column(source->segment, source->column, &file, &column, error);
@@ -314,7 +341,7 @@ static kith_status view_vectors(void *context, uint64_t offset, uint64_t count, 
     out->data = numbers->values + (size_t)numbers->offset * item + (size_t)array.offset * width;
     out->validity = array.validity;
     out->bit_offset = (uint64_t)array.offset;
-    return KITH_OK;
+    return count ? remember_run(source, file, out, offset, error) : KITH_OK;
 }
 
 static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t column,
@@ -335,7 +362,11 @@ static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t col
         for (uint32_t b = 0; b < segment->batch_count; b++) {
             struct vector_source *source = &sources[vectors->run_count];
             uint64_t row = segment->batch_begin[b];
-            *source = (struct vector_source){ segment, column, row };
+            *source = (struct vector_source){ .segment = segment,
+                                              .column = column,
+                                              .row_bytes =
+                                                  vectors->dim * (uint32_t)kt_element_bytes(vectors->element),
+                                              .row = row };
             vectors->runs[vectors->run_count++] =
                 (struct kt_vectors_run){ segment->first_row + row, segment->batch_begin[b + 1] - row, source,
                                          view_vectors };
@@ -396,6 +427,10 @@ static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_pie
     if (kith_metric_parse(meta_text(piece, "metric"), &out->metric, &ignored)) return false;
     out->column = column_by_id(snapshot->schema, json_integer_value(json_object_get(piece->meta, "field")));
     if (out->column < 0 || !kt_field_is_vector(&snapshot->schema->fields[out->column])) return false;
+    const json_t *calibration = json_object_get(piece->meta, "calibration");
+    const char *on = json_string_value(json_object_get(calibration, "on"));
+    if (on) out->calibrated_on = strcmp(on, "queries") == 0 ? "queries" : "rows";
+    out->calibrated_with = (uint32_t)json_integer_value(json_object_get(calibration, "queries"));
     out->ops = kt_index_ops(out->type);
     return out->ops != NULL;
 }
@@ -430,7 +465,8 @@ kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct k
     const struct kt_stored_file *stored = &index->piece->file;
     struct kt_io *io = snapshot->io;
     kith_status status = kt_view_open(io, stored->name, &stored->seal, &file, error);
-    if (!status) status = index->ops->open(file, &open, error);
+    if (!status)
+        status = index->ops->open(file, json_object_get(index->piece->meta, "calibration"), &open, error);
     if (status) return status;
     if (atomic_compare_exchange_strong(&slot->open, &none, open)) {
         *out = open;
@@ -439,6 +475,26 @@ kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct k
         *out = none;
     }
     return KITH_OK;
+}
+
+/* ---- scratch */
+
+struct kt_arena kt_snapshot_borrow(const struct kt_snapshot *snapshot)
+{
+    return (struct kt_arena){ atomic_exchange(&snapshot->home->scratch, NULL) };
+}
+
+void kt_snapshot_give_back(const struct kt_snapshot *snapshot, struct kt_arena *scratch)
+{
+    enum { MOST_KEPT = 1 << 20 };
+    struct kt_arena spare = { NULL };
+    kt_arena_clear(scratch);
+    if (kt_arena_room(scratch) <= MOST_KEPT)
+        spare.chunk = atomic_exchange(&snapshot->home->scratch, scratch->chunk);
+    else
+        spare = *scratch;
+    scratch->chunk = NULL;
+    kt_arena_release(&spare);
 }
 
 /* ---- the snapshot */

@@ -1,18 +1,19 @@
 /* What a plan leaves open is filled here, and what cannot be is refused with what could.
  *
- * Lists of about 512 rows: codes of 8 to 16 KB at common dimensions, where the cost of turning to another
- * list is as small as that of scanning it. A sub-vector of 8 numbers at 8 bits (two 4-bit halves of 4) is one
- * bit a number.
+ * Lists of about LIST_ROWS rows: turning to another list then costs about as much as scanning one. A
+ * sub-vector of 8 numbers at 8 bits (two 4-bit halves of 4) is one bit a number.
  */
 #include "index/ivf/ivf_private.h"
 
 #include "base/bytes.h"
 
 enum {
-    LIST_ROWS = 512,
+    LIST_ROWS = 128,
     MOST_LISTS = 65536, /* chosen by itself */
     MOST_ASKED_LISTS = 1 << 20,
-    ITERATIONS = 50,
+    ITERATIONS = 12,  /* more move few rows */
+    DEFAULT_BITS = 4, /* a number, in all, of IVF_RQ */
+    SQ_BITS = 8,      /* of IVF_SQ */
     LEAST_WIDTH = 4,
     MOST_WIDTH = 16,
     LIKED_WIDTH = 8 /* numbers a sub-vector */
@@ -93,4 +94,45 @@ kith_status kt_ivf_plan_pq(struct kt_index_plan *plan, uint32_t dim, kith_elemen
     if (!plan->num_bits) plan->num_bits = 8;
     if (!plan->num_sub_vectors) plan->num_sub_vectors = choose_sub_vectors(dim);
     return KITH_OK;
+}
+
+/* Signs of the rotated residual and further bits: `bits` a number in all. */
+static kith_status plan_signs(struct kt_index_plan *plan, uint32_t bits, const char *name, uint32_t dim,
+                              kith_element element, uint64_t rows, kith_error *error)
+{
+    (void)dim;
+    kith_status status = check_metric(plan, element, error);
+    if (status) return status;
+    if (plan->metric == KITH_HAMMING) { /* bits already: the lists hold the rows, which are counted exactly */
+        plan->num_bits = 0;
+        return kt_ivf_plan_flat(plan, dim, element, rows, error);
+    }
+    if (plan->num_sub_vectors)
+        return kt_fail(error, KITH_INVALID,
+                       "num_sub_vectors is for IVF_PQ; %s codes every number by itself, in num_bits bits",
+                       name);
+    if (bits < 1 || bits > KT_RABITQ_BITS)
+        return kt_fail(error, KITH_INVALID, "num_bits is %u; %s has 1 to %d bits a number", bits, name,
+                       KT_RABITQ_BITS);
+    status = plan_lists(plan, rows, error);
+    plan->num_bits = bits;
+    return status;
+}
+
+kith_status kt_ivf_plan_rq(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
+                           kith_error *error)
+{
+    plan->type = KITH_IVF_RQ;
+    return plan_signs(plan, plan->num_bits ? plan->num_bits : DEFAULT_BITS, "IVF_RQ", dim, element, rows,
+                      error);
+}
+
+kith_status kt_ivf_plan_sq(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
+                           kith_error *error)
+{
+    if (plan->num_bits && plan->num_bits != SQ_BITS)
+        return kt_fail(error, KITH_INVALID, "num_bits is %u; IVF_SQ has %d bits a number, IVF_RQ 1 to %d",
+                       plan->num_bits, SQ_BITS, KT_RABITQ_BITS);
+    plan->type = KITH_IVF_SQ;
+    return plan_signs(plan, SQ_BITS, "IVF_SQ", dim, element, rows, error);
 }

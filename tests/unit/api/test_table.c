@@ -7,11 +7,14 @@
 
 enum { DIM = 24 };
 
+/* A table without an automatic index, which test_auto_index.c is about. */
 static kith_table *table_of(kith_database *db, const char *name, const struct rows *rows, uint64_t count)
 {
     struct ArrowArrayStream data = rows_stream(rows, 0, count);
+    kith_create options = KITH_INIT(kith_create);
     kith_table *table = NULL;
-    assert_ok(kith_create_table(db, name, &data, NULL, &table, error));
+    options.no_auto_index = true;
+    assert_ok(kith_create_table(db, name, &data, &options, &table, error));
     return table;
 }
 

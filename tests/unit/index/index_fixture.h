@@ -18,6 +18,8 @@
 #include "base/random.h"
 #include "index/index.h"
 
+static uint64_t seed = 5; /* of all that is random here; KITH_SEED gives another to what mutates */
+
 /* A column in memory: up to 4 runs, some rows null. */
 struct column {
     struct kt_vectors vectors;
@@ -82,8 +84,7 @@ static inline void column_release(struct column *c)
 }
 
 /* `rows` rows around `blobs` points. Whole numbers for the integer types. */
-static inline void *random_numbers(uint64_t rows, uint32_t dim, kith_element element, uint32_t blobs,
-                                   uint64_t seed)
+static inline void *random_numbers(uint64_t rows, uint32_t dim, kith_element element, uint32_t blobs)
 {
     struct kt_random random = { seed };
     float *centers = kt_alloc_array((size_t)blobs * dim, sizeof *centers);
@@ -111,7 +112,34 @@ static inline void column_floats(const struct column *c, uint64_t at, float *out
     kt_kernels()->to_float[c->vectors.element](c->data + at * row_bytes, c->vectors.dim, out);
 }
 
+/* `rows` rows around `blobs` points, and `asked` more of the same kind that only ask: these, as floats, are
+ * returned. */
+static inline float *column_and_queries(struct column *c, uint64_t rows, uint64_t asked, uint32_t dim,
+                                        kith_element element, uint32_t blobs)
+{
+    float *queries = kt_alloc_array(asked * dim, sizeof *queries);
+    assert_non_null(queries);
+    column_init(c, random_numbers(rows + asked, dim, element, blobs), rows + asked, dim, element);
+    for (uint64_t q = 0; q < asked; q++) column_floats(c, rows + q, queries + q * dim);
+    c->rows = c->runs[0].rows = rows;
+    return queries;
+}
+
 /* ---- indexes ---- */
+
+static const kith_index_type types[] = { KITH_IVF_RQ, KITH_IVF_PQ, KITH_IVF_SQ, KITH_IVF_FLAT };
+enum { TYPES = sizeof types / sizeof *types };
+
+/* The metric hamming is for bytes, and PQ has no codes for it. */
+static inline bool fits(kith_index_type type, kith_metric metric, kith_element element)
+{
+    return metric != KITH_HAMMING || (element == KITH_U8 && type != KITH_IVF_PQ);
+}
+
+static inline struct kt_index_plan plan_of(kith_index_type type, kith_metric metric, uint32_t lists)
+{
+    return (struct kt_index_plan){ .type = type, .metric = metric, .num_partitions = lists, .seed = seed };
+}
 
 struct built {
     const struct kt_index_ops *ops;
@@ -146,7 +174,7 @@ static inline kith_status build_try(const struct column *c, struct kt_index_plan
     assert_non_null(out->bytes);
     memcpy(out->bytes, buffer.data, buffer.size);
     assert_int_equal(kt_view_from_memory("test index", buffer.data, buffer.size, &file, error), KITH_OK);
-    return out->ops->open(file, &out->index, error);
+    return out->ops->open(file, NULL, &out->index, error);
 }
 
 static inline struct built build(const struct column *c, struct kt_index_plan plan, uint32_t threads)
@@ -156,6 +184,38 @@ static inline struct built build(const struct column *c, struct kt_index_plan pl
     kith_error error = { 0 };
     if (build_try(c, plan, &work, &out, &error)) fail_msg("%s", error.message);
     return out;
+}
+
+/* The same file, opened with a calibration. */
+static inline void reopen(struct built *b, const json_t *calibration)
+{
+    struct kt_view_file *file = NULL;
+    kith_error error = { 0 };
+    uint8_t *copy = kt_alloc_aligned(b->size);
+    assert_non_null(copy);
+    memcpy(copy, b->bytes, b->size);
+    b->ops->close(b->index);
+    b->index = NULL;
+    assert_int_equal(kt_view_from_memory("test index", copy, b->size, &file, &error), KITH_OK);
+    if (b->ops->open(file, calibration, &b->index, &error)) fail_msg("%s", error.message);
+}
+
+/* What calibrating gives (new reference); `count` queries, or 0 for rows of the column. */
+static inline json_t *calibrate(const struct column *c, const struct built *b, const float *queries,
+                                uint64_t count, uint32_t threads)
+{
+    struct kt_work work = { .threads = threads };
+    struct kt_samples samples = { queries, count };
+    json_t *out = NULL;
+    kith_error error = { 0 };
+    if (b->ops->calibrate(b->index, &c->vectors, count ? &samples : NULL, 1, &work, &out, &error))
+        fail_msg("%s", error.message);
+    return out;
+}
+
+static inline json_int_t meta_number(const struct built *b, const char *key)
+{
+    return json_integer_value(json_object_get(b->meta, key));
 }
 
 static inline void built_release(struct built *b)
@@ -183,32 +243,100 @@ static inline size_t exact_hits(const struct column *c, kith_metric metric, cons
     return top.count;
 }
 
-static inline size_t index_hits(const struct built *b, const struct kt_index_query *query,
-                                struct kt_hit *hits, struct kt_index_stats *stats)
+/* Searches; what `query` leaves open, the prepared query and the metric's, is filled here. */
+static inline kith_status index_try(const struct column *c, const struct built *b,
+                                    struct kt_index_query query, struct kt_top *top,
+                                    struct kt_index_stats *stats, kith_error *error)
 {
     struct kt_arena scratch = { 0 };
-    struct kt_top top = { hits, 0, query->candidates };
-    kith_error error = { 0 };
-    if (b->ops->search(b->index, NULL, query, &scratch, &top, stats, &error)) fail_msg("%s", error.message);
-    kt_top_sort(&top);
+    struct kt_scan_query scan;
+    kith_status status =
+        kt_scan_prepare(&c->vectors, b->plan.metric, query.vector, KITH_F32, &scratch, &scan, error);
+    if (!query.exact) query.exact = &scan;
+    if (!status) status = b->ops->search(b->index, &c->vectors, &query, &scratch, top, stats, error);
     kt_arena_release(&scratch);
+    return status;
+}
+
+/* The query.k nearest rows that the index finds; returns how many. */
+static inline size_t index_hits(const struct column *c, const struct built *b, struct kt_index_query query,
+                                struct kt_hit *hits, struct kt_index_stats *stats)
+{
+    struct kt_top top = { hits, 0, query.k };
+    kith_error error = { 0 };
+    if (index_try(c, b, query, &top, stats, &error)) fail_msg("%s", error.message);
+    kt_top_sort(&top);
     return top.count;
 }
 
-/* Share of the 10 nearest of `count` queries among the index's candidates. */
-static inline double recall_of(const struct column *c, const struct built *b, const float *queries,
-                               uint64_t count, struct kt_index_query query)
+/* No row twice, and each with the distance that a scan gives it. */
+static inline void check_distances(const struct column *c, const struct built *b, const float *query,
+                                   const struct kt_hit *hits, size_t count)
 {
-    struct kt_hit truth[10], *hits = kt_alloc_array(query.candidates, sizeof *hits);
+    struct kt_arena scratch = { 0 };
+    struct kt_scan_query scan;
+    struct kt_hit *exact = kt_alloc_array(count, sizeof *exact);
+    assert_non_null(exact);
+    memcpy(exact, hits, count * sizeof *exact);
+    assert_int_equal(kt_scan_prepare(&c->vectors, b->plan.metric, query, KITH_F32, &scratch, &scan, NULL),
+                     KITH_OK);
+    assert_int_equal(kt_scan_hits(&c->vectors, &scan, exact, count, NULL), KITH_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(&exact[i].distance, &hits[i].distance, sizeof(float)) != 0)
+            fail_msg("row %llu: %g, not %g", (unsigned long long)hits[i].row, (double)hits[i].distance,
+                     (double)exact[i].distance);
+        for (size_t j = 0; j < i; j++) assert_true(hits[j].row != hits[i].row);
+    }
+    kt_arena_release(&scratch);
+    kt_free(exact);
+}
+
+/* ---- truth ---- */
+
+/* Queries and their nearest rows by an exact scan. */
+struct truth {
+    const float *queries;
+    uint64_t count;
+    uint32_t k;
+    struct kt_hit *hits; /* count * k */
+    size_t *there;       /* of each query's */
+};
+
+static inline struct truth truth_of(const struct column *c, kith_metric metric, const float *queries,
+                                    uint64_t count, uint32_t k)
+{
+    struct truth t = { queries, count, k, kt_alloc_array(count * k, sizeof *t.hits),
+                       kt_alloc_array(count, sizeof *t.there) };
+    assert_non_null(t.hits);
+    assert_non_null(t.there);
+    for (uint64_t q = 0; q < count; q++)
+        t.there[q] = exact_hits(c, metric, queries + q * c->vectors.dim, k, t.hits + q * k);
+    return t;
+}
+
+static inline void truth_release(struct truth *t)
+{
+    kt_free(t->hits);
+    kt_free(t->there);
+}
+
+/* Share of the query.k nearest rows that the index finds. Of rows at the same distance any will do; so a row
+ * counts that is no farther than the k-th. */
+static inline double recall_of(const struct column *c, const struct built *b, const struct truth *t,
+                               struct kt_index_query query, struct kt_index_stats *stats)
+{
+    struct kt_hit *hits = kt_alloc_array(query.k, sizeof *hits);
     uint64_t found = 0, wanted = 0;
     assert_non_null(hits);
-    for (uint64_t q = 0; q < count; q++) {
-        query.vector = queries + q * c->vectors.dim;
-        size_t there = exact_hits(c, query.metric, query.vector, 10, truth);
-        size_t got = index_hits(b, &query, hits, NULL);
+    assert_true(query.k <= t->k);
+    for (uint64_t q = 0; q < t->count; q++) {
+        const struct kt_hit *truth = t->hits + q * t->k;
+        size_t there = kt_min_u64(t->there[q], query.k);
+        query.vector = t->queries + q * c->vectors.dim;
+        size_t got = index_hits(c, b, query, hits, stats);
+        assert_true(got <= there);
         wanted += there;
-        for (size_t i = 0; i < there; i++)
-            for (size_t j = 0; j < got; j++) found += hits[j].row == truth[i].row;
+        for (size_t i = 0; i < got; i++) found += hits[i].distance <= truth[there - 1].distance;
     }
     kt_free(hits);
     return wanted ? (double)found / (double)wanted : 1.0;

@@ -1,62 +1,84 @@
-/* An index file may hold anything: opening and searching it may fail, in words, and never reads outside of
- * it. The bytes are handed in as a file that was verified, so that no checksum stands before the checks. (Run
- * with a sanitizer.) */
+/* An index file may hold anything: opening, searching and calibrating it may fail, in words, and never reads
+ * outside of it. The bytes are handed in as a file that was verified, so that no checksum stands before the
+ * checks. (Run with a sanitizer.) */
 #include "index_fixture.h"
 
 #include <math.h>
 
-static uint64_t seed = 3; /* KITH_SEED gives another */
+enum { ROWS = 600, DIM = 17, LISTS = 70, FAR = 5 };
 
-/* Opens bytes as an index and asks it a few things. */
-static void use(const struct kt_index_ops *ops, const uint8_t *bytes, size_t size, uint32_t dim,
-                kith_metric metric)
+/* The header's fields, as ivf_store.c draws them. */
+enum { KIND_AT = 8, TABLES_AT = 28, ROWS_AT = 56, OUTLIERS_AT = 64, LIST_BYTES_AT = 88, LONGEST_AT = 104 };
+
+/* ---- using it ---- */
+
+static void search(const struct column *c, const struct built *b, uint32_t nprobes, uint32_t k)
+{
+    float query[64] = { 1.0f, 2.0f };
+    struct kt_hit hits[ROWS];
+    struct kt_top top = { hits, 0, k };
+    struct kt_index_stats stats = { 0 };
+    kith_error error = { 0 };
+    struct kt_index_query ask = { .vector = query, .k = k, .nprobes = nprobes };
+    if (index_try(c, b, ask, &top, &stats, &error)) assert_true(error.message[0] != 0);
+    assert_true(top.count <= k);
+}
+
+static void learn(const struct column *c, const struct built *b)
+{
+    float queries[3 * DIM] = { 1.0f, 2.0f };
+    struct kt_samples samples = { queries, 3 };
+    struct kt_work work = { .threads = 1 };
+    kith_error error = { 0 };
+    json_t *out = NULL;
+    if (b->ops->calibrate(b->index, &c->vectors, &samples, 1, &work, &out, &error))
+        assert_true(error.message[0] != 0);
+    json_decref(out);
+}
+
+/* Opens the bytes of `b` and asks a few things. */
+static void use(const struct column *c, const struct built *b)
 {
     struct kt_view_file *file = NULL;
-    struct kt_index *index = NULL;
+    struct built hostile = *b;
     kith_error error = { 0 };
-    float query[64] = { 1.0f, 2.0f };
-    struct kt_hit hits[400];
-    uint8_t *copy = kt_alloc_aligned(size ? size : 1); /* of its size exactly, for the sanitizer */
-    (void)dim;
+    uint8_t *copy = kt_alloc_aligned(b->size); /* of its size exactly, for the sanitizer */
     assert_non_null(copy);
-    if (size) memcpy(copy, bytes, size);
-    assert_int_equal(kt_view_from_memory("hostile", copy, size, &file, &error), KITH_OK);
-    if (ops->open(file, &index, &error)) {
+    memcpy(copy, b->bytes, b->size);
+    assert_int_equal(kt_view_from_memory("hostile", copy, b->size, &file, &error), KITH_OK);
+    if (b->ops->open(file, NULL, &hostile.index, &error)) {
         assert_true(error.message[0] != 0);
         return;
     }
-    for (uint32_t probes = 0; probes < 3; probes++) {
-        struct kt_arena scratch = { 0 };
-        struct kt_top top = { hits, 0, 400 };
-        struct kt_index_stats stats = { 0 };
-        struct kt_index_query ask = {
-            .vector = query, .metric = metric, .candidates = 400, .nprobes = probes * 3
-        };
-        (void)ops->search(index, NULL, &ask, &scratch, &top, &stats, &error);
-        kt_arena_release(&scratch);
-    }
-    ops->close(index);
+    search(c, &hostile, 0, 10);
+    search(c, &hostile, LISTS, ROWS);
+    learn(c, &hostile);
+    b->ops->close(hostile.index);
 }
 
-static struct built example(kith_index_type type, struct column *c)
+/* A small index of the type, with some outliers. */
+static struct built example(kith_index_type type, kith_metric metric, struct column *c)
 {
-    column_init(c, random_numbers(600, 17, KITH_F32, 30, seed), 600, 17, KITH_F32);
-    return build(
-        c, (struct kt_index_plan){ .type = type, .metric = KITH_L2, .num_partitions = 70, .seed = seed }, 0);
+    column_init(c, random_numbers(ROWS, DIM, KITH_F32, 30), ROWS, DIM, KITH_F32);
+    for (size_t i = 0; i < FAR; i++) ((float *)(void *)c->data)[i * 100 * DIM] = 1e20f;
+    struct built b = build(c, plan_of(type, metric, LISTS), 0);
+    if (metric == KITH_L2) assert_int_equal(kt_get_u64(b.bytes + OUTLIERS_AT), FAR);
+    return b;
 }
+
+/* ---- what is in it ---- */
 
 static void any_change_is_refused_or_harmless(void **state)
 {
-    static const kith_index_type types[] = { KITH_IVF_PQ, KITH_IVF_FLAT };
     static const uint8_t values[] = { 0x00, 0x01, 0x7f, 0x80, 0xff };
     (void)state;
-    for (size_t t = 0; t < 2; t++) {
+    for (size_t t = 0; t < TYPES; t++) {
         struct column c;
-        struct built b = example(types[t], &c);
+        struct built b = example(types[t], t % 2 ? KITH_L2 : KITH_DOT, &c);
         struct kt_random random = { seed };
-        for (int i = 0; i < 3000; i++) {
+        for (int i = 0; i < 1500; i++) {
             /* mostly the header, then the directory's and the tree's numbers, then anywhere */
-            size_t span = i % 3 == 0 ? 128 : i % 3 == 1 ? 4096 : b.size;
+            size_t span = i % 3 == 0 ? 128 : i % 3 == 1 ? 16384 : b.size;
             size_t at = kt_random_below(&random, kt_min_u64(span, b.size)),
                    count = 1 + kt_random_below(&random, 8);
             uint8_t saved[8];
@@ -65,7 +87,7 @@ static void any_change_is_refused_or_harmless(void **state)
             for (size_t j = 0; j < count; j++)
                 b.bytes[at + j] =
                     i % 2 ? values[kt_random_below(&random, sizeof values)] : (uint8_t)kt_random_u64(&random);
-            use(b.ops, b.bytes, b.size, 17, KITH_L2);
+            use(&c, &b);
             memcpy(b.bytes + at, saved, count);
         }
         built_release(&b);
@@ -79,98 +101,157 @@ static void every_field_of_the_header_bears_extremes(void **state)
         0, 1, 2, 31, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_C(1) << 32, UINT64_C(1) << 58, UINT64_MAX
     };
     (void)state;
-    struct column c;
-    struct built b = example(KITH_IVF_PQ, &c);
-    uint8_t saved[128];
-    memcpy(saved, b.bytes, sizeof saved);
-    for (size_t at = 8; at < 96; at += at < 56 ? 4 : 8) {
-        for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
-            if (at < 56)
-                kt_put_u32(b.bytes + at, (uint32_t)extremes[e]);
-            else
-                kt_put_u64(b.bytes + at, extremes[e]);
-            use(b.ops, b.bytes, b.size, 17, KITH_L2);
-            memcpy(b.bytes, saved, sizeof saved);
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct built b = example(types[t], t % 2 ? KITH_L2 : KITH_DOT, &c);
+        uint8_t saved[128];
+        memcpy(saved, b.bytes, sizeof saved);
+        for (size_t at = KIND_AT; at <= LONGEST_AT; at += at < ROWS_AT ? 4 : 8) {
+            for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
+                if (at < ROWS_AT)
+                    kt_put_u32(b.bytes + at, (uint32_t)extremes[e]);
+                else
+                    kt_put_u64(b.bytes + at, extremes[e]);
+                use(&c, &b);
+                memcpy(b.bytes, saved, sizeof saved);
+            }
         }
+        built_release(&b);
+        column_release(&c);
     }
-    built_release(&b);
-    column_release(&c);
+}
+
+/* Every number between the header and the lists may be no number. */
+static void numbers_of_the_tree_bear_extremes(void **state)
+{
+    static const float extremes[] = { NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-45f, -1 };
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct built b = example(types[t], t % 2 ? KITH_L2 : KITH_DOT, &c);
+        uint8_t *whole = kt_alloc(b.size);
+        struct kt_random random = { seed };
+        memcpy(whole, b.bytes, b.size);
+        uint64_t blocks = kt_get_u64(b.bytes + LIST_BYTES_AT);
+        size_t end = b.size > blocks ? b.size - blocks : b.size; /* about where the lists begin */
+        for (int round = 0; round < 100; round++) {
+            for (int i = 0; i < 1 << round % 8; i++) {
+                size_t at = 128 + 4 * kt_random_below(&random, (end - 128) / 4);
+                memcpy(b.bytes + at, &extremes[kt_random_below(&random, 7)], 4);
+            }
+            use(&c, &b);
+            memcpy(b.bytes, whole, b.size);
+        }
+        kt_free(whole);
+        built_release(&b);
+        column_release(&c);
+    }
+}
+
+/* ... and every factor in a list: after the codes of each block, and behind the extra bits. */
+static void numbers_of_the_lists_bear_extremes(void **state)
+{
+    static const float extremes[] = { NAN, INFINITY, -INFINITY, 3e38f, -3e38f };
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct built b = example(types[t], KITH_L2, &c);
+        uint64_t blocks = kt_get_u64(b.bytes + LIST_BYTES_AT);
+        uint8_t *whole = kt_alloc(b.size);
+        memcpy(whole, b.bytes, b.size);
+        for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
+            for (size_t step = 4; step < 4096; step *= 4) {
+                for (size_t at = b.size - blocks; at + 4 <= b.size; at += step)
+                    memcpy(b.bytes + at, &extremes[e], 4);
+                use(&c, &b);
+                memcpy(b.bytes, whole, b.size);
+            }
+        }
+        kt_free(whole);
+        built_release(&b);
+        column_release(&c);
+    }
 }
 
 /* An index with outliers, of which the header says other numbers. */
 static void outliers_bear_extremes(void **state)
 {
-    static const uint64_t extremes[] = { 0, 1, 4, 5, 6, 600, 601, UINT64_C(1) << 32, UINT64_MAX };
-    struct column c;
+    static const uint64_t extremes[] = { 0, 1, 4, 5, 6, ROWS, ROWS + 1, UINT64_C(1) << 32, UINT64_MAX };
+    enum { BLOCK = 4 * 32 + (32 * DIM * 4 + 63) / 64 * 64 };
     (void)state;
-    column_init(&c, random_numbers(600, 17, KITH_F32, 30, seed), 600, 17, KITH_F32);
-    for (size_t i = 0; i < 5; i++) ((float *)(void *)c.data)[i * 100 * 17] = 1e20f;
-    struct built b =
-        build(&c, (struct kt_index_plan){ .type = KITH_IVF_PQ, .num_partitions = 20, .seed = seed }, 0);
-    assert_int_equal(kt_get_u64(b.bytes + 88), 5);
-    for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
-        kt_put_u64(b.bytes + 88, extremes[e]);
-        use(b.ops, b.bytes, b.size, 17, KITH_L2);
-        kt_put_u64(b.bytes + 56, 595 + extremes[e]); /* and rows that go with it */
-        use(b.ops, b.bytes, b.size, 17, KITH_L2);
-        kt_put_u64(b.bytes + 56, 600);
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct built b = example(types[t], KITH_L2, &c);
+        for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
+            kt_put_u64(b.bytes + OUTLIERS_AT, extremes[e]);
+            use(&c, &b);
+            kt_put_u64(b.bytes + ROWS_AT, ROWS - FAR + extremes[e]); /* and rows that go with it */
+            use(&c, &b);
+            kt_put_u64(b.bytes + ROWS_AT, ROWS);
+        }
+        kt_put_u64(b.bytes + OUTLIERS_AT, FAR);
+        for (size_t at = b.size - BLOCK; at < b.size; at += 4) { /* the outliers' own block */
+            uint32_t saved = kt_get_u32(b.bytes + at);
+            kt_put_u32(b.bytes + at, UINT32_MAX);
+            use(&c, &b);
+            kt_put_u32(b.bytes + at, saved);
+        }
+        built_release(&b);
+        column_release(&c);
     }
-    kt_put_u64(b.bytes + 88, 5);
-    for (size_t at = b.size - 3 * 1024; at < b.size; at += 4) { /* the outliers' own block */
-        uint32_t saved = kt_get_u32(b.bytes + at);
-        kt_put_u32(b.bytes + at, UINT32_MAX);
-        use(b.ops, b.bytes, b.size, 17, KITH_L2);
-        kt_put_u32(b.bytes + at, saved);
-    }
-    built_release(&b);
-    column_release(&c);
 }
 
 static void a_file_cut_anywhere_is_refused(void **state)
 {
-    struct column c;
-    struct built b = example(KITH_IVF_PQ, &c);
     (void)state;
-    for (size_t size = 0; size < b.size; size += size < 300 ? 1 : 997) {
-        struct kt_view_file *file = NULL;
-        struct kt_index *index = NULL;
-        kith_error error = { 0 };
-        uint8_t *copy = kt_alloc_aligned(size ? size : 1);
-        if (size) memcpy(copy, b.bytes, size);
-        assert_int_equal(kt_view_from_memory("cut", copy, size, &file, &error), KITH_OK);
-        assert_int_equal(b.ops->open(file, &index, &error), KITH_CORRUPT);
-        assert_non_null(strstr(error.message, "cut"));
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct built b = example(types[t], KITH_L2, &c);
+        for (size_t size = 0; size < b.size; size += size < 300 ? 1 : 997) {
+            struct kt_view_file *file = NULL;
+            struct kt_index *index = NULL;
+            kith_error error = { 0 };
+            uint8_t *copy = kt_alloc_aligned(size ? size : 1);
+            if (size) memcpy(copy, b.bytes, size);
+            assert_int_equal(kt_view_from_memory("cut", copy, size, &file, &error), KITH_OK);
+            assert_int_equal(b.ops->open(file, NULL, &index, &error), KITH_CORRUPT);
+            assert_non_null(strstr(error.message, "cut"));
+        }
+        built_release(&b);
+        column_release(&c);
     }
-    built_release(&b);
-    column_release(&c);
 }
 
 static void a_row_beyond_the_span_is_corrupt_and_named(void **state)
 {
-    struct column c;
-    struct built b = example(KITH_IVF_FLAT, &c);
-    struct kt_view_file *file = NULL;
-    struct kt_index *index = NULL;
-    struct kt_arena scratch = { 0 };
-    struct kt_hit hits[600];
-    struct kt_top top = { hits, 0, 600 };
-    struct kt_index_stats stats = { 0 };
-    kith_error error = { 0 };
-    float query[17] = { 0 };
     (void)state;
-    size_t block = 4 * 32 + (32 * 17 * 4 + 63) / 64 * 64; /* the last block begins that far before the end */
-    uint8_t *copy = kt_alloc_aligned(b.size);
-    memcpy(copy, b.bytes, b.size);
-    kt_put_u32(copy + b.size - block, 600);
-    assert_int_equal(kt_view_from_memory("beyond", copy, b.size, &file, &error), KITH_OK);
-    assert_int_equal(b.ops->open(file, &index, &error), KITH_OK);
-    struct kt_index_query ask = { .vector = query, .metric = KITH_L2, .candidates = 600, .nprobes = 70 };
-    assert_int_equal(b.ops->search(index, NULL, &ask, &scratch, &top, &stats, &error), KITH_CORRUPT);
-    assert_non_null(strstr(error.message, "beyond"));
-    kt_arena_release(&scratch);
-    b.ops->close(index);
-    built_release(&b);
-    column_release(&c);
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct kt_hit hits[ROWS];
+        struct kt_top top = { hits, 0, ROWS };
+        struct kt_view_file *file = NULL;
+        kith_error error = { 0 };
+        float query[DIM] = { 0 };
+        column_init(&c, random_numbers(ROWS, DIM, KITH_F32, 30), ROWS, DIM, KITH_F32);
+        struct built b = build(&c, plan_of(types[t], KITH_L2, 1), 0);
+        uint8_t *copy = kt_alloc_aligned(b.size);
+        memcpy(copy, b.bytes, b.size);
+        /* the only list is the last thing in the file; in a block with codes, factors come before the row
+         * offsets */
+        size_t offsets = b.size - kt_get_u64(b.bytes + LIST_BYTES_AT),
+               tables = kt_get_u32(b.bytes + TABLES_AT);
+        if (tables) offsets += kt_round_up(tables * 16, 64) + 3 * 32 * 4;
+        assert_int_equal(kt_get_u32(copy + offsets), 0);
+        kt_put_u32(copy + offsets, ROWS);
+        assert_int_equal(kt_view_from_memory("beyond", copy, b.size, &file, &error), KITH_OK);
+        b.ops->close(b.index);
+        assert_int_equal(b.ops->open(file, NULL, &b.index, &error), KITH_OK);
+        struct kt_index_query ask = { .vector = query, .k = ROWS };
+        assert_int_equal(index_try(&c, &b, ask, &top, NULL, &error), KITH_CORRUPT);
+        assert_non_null(strstr(error.message, "beyond"));
+        built_release(&b);
+        column_release(&c);
+    }
 }
 
 int main(void)
@@ -178,6 +259,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_change_is_refused_or_harmless),
         cmocka_unit_test(every_field_of_the_header_bears_extremes),
+        cmocka_unit_test(numbers_of_the_tree_bear_extremes),
+        cmocka_unit_test(numbers_of_the_lists_bear_extremes),
         cmocka_unit_test(outliers_bear_extremes),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
         cmocka_unit_test(a_row_beyond_the_span_is_corrupt_and_named),

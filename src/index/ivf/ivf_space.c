@@ -1,6 +1,9 @@
-/* Rows as the tree sees them: floats; of unit length where the metric is cosine (a zero vector stays zero);
- * one number a bit where it is hamming; and, once it is known, less the mean of the sample. Distances between
- * such rows order as the metric orders the rows themselves (dot excepted, see ivf_search.c).
+/* Rows and queries as the tree sees them: floats, in a space where the square of the euclidean distance
+ * orders rows as the metric does. l2       the numbers as they are cosine   of unit length (a zero vector
+ * stays zero) dot      with one number more, which makes all rows as long as the longest: then a larger
+ * product is a smaller distance (Neyshabur, Srebro 2015). A query's is zero. Rows longer than the longest of
+ * the sample are outliers. hamming  one number a bit Then less the mean of the sample, and, where codes are
+ * bits, rotated.
  *
  * The mean goes because every later step loses digits to it: ranking by |c|^2 - 2 x.c, and above all the byte
  * table of a query, whose scale would be spent on the part that is the same for every row.
@@ -9,22 +12,18 @@
  * cosine it is brought near one first, by a power of two, which changes none of its digits; so only zero has
  * no direction.
  *
- * Rows and queries take the same steps in the same order, so that a row asked for as a query falls on itself.
+ * Rows and queries take the same steps in the same order, so that a row asked for as a query falls on itself
+ * (dot excepted).
  */
-#include "index/ivf/ivf_private.h"
-
 #include <math.h>
 
 #include "base/bytes.h"
+#include "index/ivf/ivf_private.h"
 
-uint32_t kt_ivf_tree_dim(uint32_t dim, kith_metric metric)
+uint32_t kt_ivf_tree_dim(uint32_t dim, kith_metric metric, bool rotates)
 {
-    return metric == KITH_HAMMING ? 8 * dim : dim;
-}
-
-static void take_mean(const float *mean, uint32_t tree_dim, float *row)
-{
-    for (uint32_t d = 0; mean && d < tree_dim; d++) row[d] -= mean[d];
+    uint32_t plain = metric == KITH_HAMMING ? 8 * dim : metric == KITH_DOT ? dim + 1 : dim;
+    return rotates ? kt_rotation_dim(plain) : plain;
 }
 
 /* Whether the square of a length lost nothing to the range of float. */
@@ -33,12 +32,12 @@ static bool well_inside(float square)
     return square >= 1e-24f && square <= 1e30f;
 }
 
-double kt_ivf_square(const float *row, uint32_t tree_dim)
+double kt_ivf_square(const float *vector, uint32_t dim)
 {
-    float square = kt_kernels()->norm[KITH_F32](row, tree_dim);
+    float square = kt_kernels()->norm[KITH_F32](vector, dim);
     if (well_inside(square)) return (double)square;
     double sum = 0;
-    for (uint32_t d = 0; d < tree_dim; d++) sum += (double)row[d] * (double)row[d];
+    for (uint32_t d = 0; d < dim; d++) sum += (double)vector[d] * (double)vector[d];
     return sum;
 }
 
@@ -68,26 +67,41 @@ static void spread_bits(uint8_t byte, float *out)
     for (int b = 0; b < 8; b++) out[b] = (float)(byte >> b & 1);
 }
 
-void kt_ivf_to_tree(const float *vector, uint32_t dim, kith_metric metric, const float *mean, float *out)
+/* The number that makes a row as long as the longest. */
+static float missing_length(const struct ivf_space *space, const float *row)
 {
-    if (metric == KITH_HAMMING) {
-        for (uint32_t d = 0; d < dim; d++) {
-            float value = vector[d] > 0 ? fminf(vector[d], 255.0f) : 0.0f;
-            spread_bits((uint8_t)value, out + (size_t)8 * d);
-        }
+    double missing = space->longest - kt_ivf_square(row, space->dim);
+    return space->longest > 0 ? (float)sqrt(missing) : 0; /* NaN for a longer one: so it is an outlier */
+}
+
+void kt_ivf_to_tree(const struct ivf_space *space, const void *numbers, kith_element element, bool is_row,
+                    float *out)
+{
+    uint32_t dim = space->dim, used = kt_ivf_tree_dim(dim, space->metric, false);
+    if (space->metric == KITH_HAMMING) {
+        for (uint32_t d = 0; d < dim; d++) spread_bits(((const uint8_t *)numbers)[d], out + (size_t)8 * d);
     } else {
-        memmove(out, vector, dim * sizeof *out);
-        if (metric == KITH_COSINE) make_unit(out, dim);
+        kt_kernels()->to_float[element](numbers, dim, out);
+        if (space->metric == KITH_COSINE) make_unit(out, dim);
+        if (space->metric == KITH_DOT) out[dim] = is_row ? missing_length(space, out) : 0;
     }
-    take_mean(mean, kt_ivf_tree_dim(dim, metric), out);
+    for (uint32_t d = 0; space->mean && d < used; d++) out[d] -= space->mean[d];
+    if (!space->rotates) return;
+    memset(out + used, 0, (space->tree_dim - used) * sizeof *out);
+    if (space->rotation.signs) kt_rotate(&space->rotation, out);
+}
+
+float kt_ivf_tree_distance(const struct ivf_space *space, float query_square, float distance)
+{
+    if (space->metric == KITH_COSINE) return 2 * distance;
+    if (space->metric != KITH_DOT) return distance;
+    return query_square + (float)space->longest - 2 * (1 - distance);
 }
 
 kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vectors *vectors,
-                               kith_metric metric, kith_error *error)
+                               const struct ivf_space *space, kith_error *error)
 {
-    *source = (struct ivf_source){ .vectors = vectors,
-                                   .metric = metric,
-                                   .tree_dim = kt_ivf_tree_dim(vectors->dim, metric) };
+    *source = (struct ivf_source){ .vectors = vectors, .space = space };
     source->run_begin = kt_alloc_zero((size_t)vectors->run_count + 1, sizeof *source->run_begin);
     if (!source->run_begin)
         return kt_fail_memory(error, ((size_t)vectors->run_count + 1) * sizeof *source->run_begin);
@@ -122,34 +136,34 @@ uint64_t kt_ivf_source_row(const struct ivf_source *source, uint64_t position)
     return source->vectors->runs[run].first_row + (position - source->run_begin[run]);
 }
 
-/* One row of the column's bytes. */
-static void load_row(const struct ivf_source *source, const uint8_t *data, float *out)
+kith_status kt_ivf_source_lend(const struct ivf_source *source, uint64_t position, const void **out,
+                               kith_error *error)
 {
-    uint32_t dim = source->vectors->dim;
-    if (source->metric == KITH_HAMMING) {
-        for (uint32_t d = 0; d < dim; d++) spread_bits(data[d], out + (size_t)8 * d);
-    } else {
-        kt_kernels()->to_float[source->vectors->element](data, dim, out);
-        if (source->metric == KITH_COSINE) make_unit(out, dim);
-    }
-    take_mean(source->mean, source->tree_dim, out);
+    uint32_t run = run_of(source, position);
+    while (source->run_begin[run + 1] <= position) run++;
+    const struct kt_vectors_run *from = &source->vectors->runs[run];
+    struct kt_vectors_view view = { 0 };
+    kith_status status = from->view(from->context, position - source->run_begin[run], 1, &view, error);
+    if (!status) *out = !view.validity || kt_bit(view.validity, view.bit_offset) ? view.data : NULL;
+    return status;
 }
 
 static kith_status load_from_run(const struct ivf_source *source, uint32_t run, uint64_t offset,
                                  uint32_t count, float *out, uint8_t *there, kith_error *error)
 {
     const struct kt_vectors_run *from = &source->vectors->runs[run];
-    size_t row_bytes = source->vectors->dim * kt_element_bytes(source->vectors->element);
+    const struct ivf_space *space = source->space;
+    size_t row_bytes = space->dim * kt_element_bytes(space->element);
     struct kt_vectors_view view = { 0 };
     kith_status status = from->view(from->context, offset, count, &view, error);
     if (status) return status;
     for (uint32_t i = 0; i < count; i++) {
-        float *row = out + (size_t)i * source->tree_dim;
+        float *row = out + (size_t)i * space->tree_dim;
         there[i] = !view.validity || kt_bit(view.validity, view.bit_offset + i);
         if (there[i])
-            load_row(source, (const uint8_t *)view.data + i * row_bytes, row);
+            kt_ivf_to_tree(space, (const uint8_t *)view.data + i * row_bytes, space->element, true, row);
         else
-            memset(row, 0, source->tree_dim * sizeof *row);
+            memset(row, 0, space->tree_dim * sizeof *row);
     }
     return KITH_OK;
 }
@@ -165,7 +179,7 @@ kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, 
             load_from_run(source, run, begin - source->run_begin[run], some, out, there, error);
         if (status) return status;
         begin += some;
-        out += (size_t)some * source->tree_dim;
+        out += (size_t)some * source->space->tree_dim;
         there += some;
         count -= some;
     }

@@ -1,0 +1,467 @@
+/* Calibrating: what a wanted recall takes on this index, from replayed searches of rows held out of their own
+ * answers, or of the user's queries.
+ *
+ * A trace is one search through all lists, in the order in which any search would visit them, with bounds so
+ * wide that nothing is lost: its answer is the truth. One trace tells what every stopping rule would have
+ * done, because what is seen after a list does not depend on stopping later. Traces come in two parts:
+ *   - the first part counts, for lists by how far they are, how many neighbours they hold (their mass), and
+ * how far estimates of true neighbours are off, in standard errors: from that the spreads. A spread for a
+ * recall of R loses half of 1 - R of the neighbours that lie at the edge of the answer, which is a twentieth
+ * to a tenth of that of them all, since most lie well within it;
+ *   - the second part replays the rule that those masses make, for many thresholds at once, and adds up
+ * recall, lists and codes. The recall of a point is a mean over traces; with it is kept what to take off for
+ * a one-sided 95 % bound.
+ *
+ * Everything that traces add up is whole numbers, so that the result does not depend on threads.
+ */
+#include <math.h>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "index/ivf/ivf_private.h"
+
+enum {
+    FIRST_TRACES = 512, /* for masses and spreads */
+    TRACES = 2048,      /* for the curves */
+    LEAST_TRACES = 128,
+    FEW_ROWS = 8, /* not more than one row in so many is a trace: a small index is to be built fast */
+    GRAIN = 4,
+    FINE = 4096,      /* bins that masses are first counted in */
+    FINE_SHARE = 128, /* of the typical distance of a centroid from the mean: the width of a bin */
+    ERRORS = 1024,    /* bins of errors, from -8 to 8 */
+    ERROR_RANGE = 8
+};
+static const double most_codes = 6e9; /* scanned by all traces, about */
+static const float nothing_left = 1e-5f;
+static const float usual = 2.4f;
+static const float wide_pq = 8; /* the errors of trained codes are no random directions */
+static const float wide = 3.5f; /* standard errors that nothing is lost by */
+static const float least_spread = 0.5f;
+
+struct tally { /* of the first part, for one worker or all */
+    uint64_t lists[IVF_CURVES][FINE], hits[IVF_CURVES][FINE];
+    uint64_t sign_errors[ERRORS], errors[ERRORS];
+};
+
+struct point_sum {
+    uint64_t hits, square, lists, codes;
+};
+
+struct calibrating {
+    const struct kt_index *index;
+    const struct kt_vectors *vectors;
+    struct ivf_source source;
+    const struct kt_samples *queries;
+    const uint64_t *picks; /* positions of rows, or numbers of queries */
+    uint64_t first, count; /* traces of the two parts */
+    float unit;            /* of fine bins */
+    struct tally *tallies; /* one a worker */
+    struct point_sum (*sums)[IVF_CURVES][IVF_POINTS];
+    uint64_t (*traces)[IVF_CURVES]; /* that counted, by k */
+    struct kt_arena *arenas;
+    struct ivf_calibration out;
+};
+
+/* One search through all lists, and what it saw. */
+struct full_search {
+    struct ivf_search s;
+    struct kt_index_query query;
+    struct kt_scan_query exact;
+    struct kt_index_stats stats;
+    struct kt_top others[IVF_CURVES - 1];
+    struct kt_top answer;
+    uint32_t lists;            /* visited */
+    float (*left)[IVF_CURVES]; /* after each list, what the rules of the second part say is left */
+    uint64_t *codes;           /* scanned after each list */
+    uint32_t *ranks;           /* of the lists of the answer */
+    struct ivf_trace *errors;  /* of the answer */
+    float *truths;             /* squares in the space */
+};
+
+static float point_left(uint32_t point)
+{
+    return powf(10, -0.1f * (float)point - 0.02f); /* from nearly all to 2e-5 */
+}
+
+/* ---- one trace ---- */
+
+/* The vector of trace `t`: the numbers to ask for, and the row to leave out. */
+static kith_status trace_vector(struct calibrating *c, uint64_t t, struct full_search *f, const void **vector,
+                                kith_element *element)
+{
+    const struct ivf_shape *shape = &c->index->shape;
+    f->s.left_out = UINT64_MAX;
+    if (c->queries) {
+        *vector = c->queries->vectors + c->picks[t] * shape->dim;
+        *element = KITH_F32;
+        return KITH_OK;
+    }
+    *element = shape->element;
+    f->s.left_out = kt_ivf_source_row(&c->source, c->picks[t]) - shape->base_row;
+    return kt_ivf_source_lend(&c->source, c->picks[t], vector, f->s.error);
+}
+
+static kith_status take_tops(struct full_search *f, struct kt_arena *scratch)
+{
+    size_t lists = f->s.index->shape.lists;
+    for (uint32_t i = 0; i + 1 < IVF_CURVES; i++)
+        f->others[i] = (struct kt_top){ .hits = kt_arena_take(scratch, kt_ivf_ks[i], sizeof(struct kt_hit)),
+                                        .capacity = kt_ivf_ks[i] };
+    f->answer = (struct kt_top){ .hits = kt_arena_take(scratch, IVF_MOST_K, sizeof(struct kt_hit)),
+                                 .capacity = IVF_MOST_K };
+    f->left = kt_arena_take(scratch, lists, sizeof *f->left);
+    f->codes = kt_arena_take(scratch, lists, sizeof *f->codes);
+    f->ranks = kt_arena_take(scratch, IVF_MOST_K, sizeof *f->ranks);
+    f->truths = kt_arena_take(scratch, IVF_MOST_K, sizeof *f->truths);
+    f->errors = kt_arena_take(scratch, IVF_MOST_K, sizeof *f->errors);
+    return f->left && f->codes && f->ranks && f->truths && f->errors && f->answer.hits && f->others[0].hits &&
+                   f->others[1].hits
+               ? KITH_OK
+               : kt_fail_memory(f->s.error, lists * sizeof *f->left);
+}
+
+/* The list and the estimates of each row of the answer. */
+static void look_up_answer(struct full_search *f)
+{
+    const struct ivf_search *s = &f->s;
+    for (size_t i = 0; i < f->answer.count; i++) {
+        uint64_t offset = f->answer.hits[i].row - s->index->shape.base_row;
+        f->ranks[i] = 0; /* an outlier is found whatever is visited */
+        f->errors[i] = (struct ivf_trace){ 0 };
+        f->truths[i] = kt_ivf_tree_distance(&s->index->space, s->query_square, f->answer.hits[i].distance);
+        for (size_t j = 0; j < s->candidate_count; j++) {
+            if (kt_get_u32(s->candidates[j].where) != offset) continue;
+            f->ranks[i] = s->candidates[j].rank;
+            f->errors[i] = s->traces[j];
+        }
+    }
+}
+
+/* Visits every list. `curves`, when known, are asked after each what is left (of the lists ranked so far, as
+ * a search would ask); when by the last one next to nothing is, the rest is spared. */
+static kith_status visit_all(struct full_search *f, const struct ivf_curve *curves)
+{
+    struct ivf_search *s = &f->s;
+    struct ivf_stop stop[IVF_CURVES];
+    struct ivf_probe probe;
+    for (uint32_t i = 0; i < IVF_CURVES; i++)
+        stop[i] = (struct ivf_stop){ .curve = curves ? &curves[i] : NULL,
+                                     .bound = INFINITY,
+                                     .tail_bound = INFINITY };
+    for (f->lists = 0; kt_ivf_rank_get(&s->ranking, f->lists, &probe); f->lists++) {
+        kith_status status = kt_ivf_scan(s, &probe, f->lists, UINT32_MAX);
+        if (status) return status;
+        for (uint32_t i = 0; curves && i < IVF_CURVES; i++) {
+            float bound = kt_top_bound(i + 1 < IVF_CURVES ? &f->others[i] : &s->nearest);
+            f->left[f->lists][i] = kt_ivf_stop_left(&stop[i], &s->ranking, f->lists, bound);
+        }
+        f->codes[f->lists] = s->rows;
+        if (curves && f->left[f->lists][IVF_CURVES - 1] < nothing_left) {
+            f->lists++;
+            break;
+        }
+    }
+    return KITH_OK;
+}
+
+/* Runs trace t; `seen` is false where there is no vector to ask for. */
+static kith_status run_trace(struct calibrating *c, uint64_t t, const struct ivf_curve *curves,
+                             struct kt_arena *scratch, struct full_search *f, bool *seen, kith_error *error)
+{
+    static const struct ivf_trace no_trace;
+    const struct ivf_shape *shape = &c->index->shape;
+    const void *vector = NULL;
+    kith_element element;
+    kt_arena_clear(scratch);
+    *f = (struct full_search){ .s = { .index = c->index,
+                                      .vectors = c->vectors,
+                                      .query = &f->query,
+                                      .scratch = scratch,
+                                      .top = &f->answer,
+                                      .stats = &f->stats,
+                                      .error = error,
+                                      .others = f->others,
+                                      .other_count = IVF_CURVES - 1 } };
+    *seen = false;
+    kith_status status = trace_vector(c, t, f, &vector, &element);
+    if (status || !vector) return status;
+    float *values = kt_arena_take(scratch, shape->dim, sizeof *values);
+    if (!values) return kt_fail_memory(error, shape->dim * sizeof *values);
+    kt_kernels()->to_float[element](vector, shape->dim, values);
+    if (kt_kernels()->has_bad[KITH_F32](values, shape->dim)) return KITH_OK;
+    status = kt_scan_prepare(c->vectors, shape->metric, vector, element, scratch, &f->exact, error);
+    f->query = (struct kt_index_query){ .vector = values, .exact = &f->exact, .k = IVF_MOST_K };
+    f->s.traces = (struct ivf_trace *)&no_trace; /* makes room for traces beside candidates */
+    if (!status) status = take_tops(f, scratch);
+    if (!status) status = kt_ivf_search_begin(&f->s);
+    f->s.sign_spread = f->s.spread = shape->kind == IVF_PQ ? wide_pq : wide;
+    f->s.upper =
+        (curves ? shape->kind == IVF_PQ ? c->out.sign_spread[1] : c->out.spread[1] : usual) / f->s.spread;
+    if (!status) status = visit_all(f, curves);
+    if (!status) status = kt_ivf_search_end(&f->s);
+    if (status) return status;
+    kt_top_sort(&f->answer);
+    look_up_answer(f);
+    *seen = f->answer.count > 0 && f->lists > 0;
+    return KITH_OK;
+}
+
+/* ---- the first part ---- */
+
+static void count_error(uint64_t *bins, float estimate, float truth, float error)
+{
+    float off = (estimate - truth) / error;
+    if (!(error > 0) || isnan(off)) return;
+    off = off < -ERROR_RANGE ? -ERROR_RANGE : off > ERROR_RANGE ? ERROR_RANGE : off;
+    int bin = (int)((off + ERROR_RANGE) * ((float)ERRORS / (2 * ERROR_RANGE)));
+    bins[bin < ERRORS ? bin : ERRORS - 1]++;
+}
+
+static uint32_t fine_bin(const struct full_search *f, float unit, uint32_t rank, float bound)
+{
+    const float *near = f->s.ranking.near;
+    float z = (near[rank] - near[0]) / (sqrtf(bound) * unit);
+    return z > 0 ? (z < FINE ? (uint32_t)z : FINE - 1) : 0;
+}
+
+static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                               kith_error *error)
+{
+    struct calibrating *c = context;
+    struct tally *tally = &c->tallies[worker];
+    for (uint64_t t = begin; t < end; t++) {
+        struct full_search f;
+        bool seen;
+        kith_status status = run_trace(c, t, NULL, &c->arenas[worker], &f, &seen, error);
+        if (status) return status;
+        if (!seen) continue;
+        for (uint32_t i = 0; i < IVF_CURVES; i++) {
+            uint32_t k = (uint32_t)kt_min_u64(kt_ivf_ks[i], f.answer.count);
+            float bound = f.truths[k - 1];
+            if (!(bound > 0)) continue;
+            for (uint32_t r = 0; r < f.lists; r++) tally->lists[i][fine_bin(&f, c->unit, r, bound)]++;
+            for (uint32_t j = 0; j < k; j++) tally->hits[i][fine_bin(&f, c->unit, f.ranks[j], bound)]++;
+        }
+        for (uint32_t j = 0; j < f.answer.count && j < 2 * kt_ivf_ks[1]; j++) {
+            count_error(tally->sign_errors, f.errors[j].sign_estimate, f.truths[j], f.errors[j].sign_error);
+            count_error(tally->errors, f.errors[j].estimate, f.truths[j], f.errors[j].error);
+        }
+    }
+    return KITH_OK;
+}
+
+/* By how many standard errors an estimate is above the truth for all but a share of neighbours. */
+static float spread_for(const uint64_t *bins, double share)
+{
+    uint64_t all = 0, above = 0;
+    for (uint32_t i = 0; i < ERRORS; i++) all += bins[i];
+    uint32_t i = ERRORS;
+    while (i > 0 && (double)(above + bins[i - 1]) <= share * (double)all) above += bins[--i];
+    float spread = (float)i * (2.0f * ERROR_RANGE / ERRORS) - ERROR_RANGE;
+    return spread > least_spread ? spread : least_spread;
+}
+
+/* The parabola through the logarithms of masses, each weighted by its neighbours: by least squares, solved
+ * for its slope and bend, neither of which may be negative. Bins are 64, wide enough to hold all but one
+ * neighbour in 2,000, and z is in their width. */
+static void settle_masses(const struct tally *tally, uint32_t curve, float fine_unit, struct ivf_curve *out)
+{
+    enum { BINS = 64 };
+    const uint64_t *hits = tally->hits[curve], *lists = tally->lists[curve];
+    uint64_t all = 0, so_far = 0;
+    uint32_t last = 0;
+    double w = 0, x = 0, xx = 0, xxx = 0, xxxx = 0, y = 0, xy = 0, xxy = 0;
+    for (uint32_t i = 0; i < FINE; i++) all += hits[i];
+    while (last < FINE && (double)so_far < 0.9995 * (double)all) so_far += hits[last++];
+    uint32_t width = kt_max_u32(1, (last + BINS - 1) / BINS);
+    for (uint32_t i = 0; i < BINS; i++) {
+        double h = 0, l = 0, z = i + 0.5;
+        for (uint32_t j = i * width; j < (i + 1) * width && j < FINE; j++) {
+            h += (double)hits[j];
+            l += (double)lists[j];
+        }
+        if (!(h > 0)) continue;
+        double mass = -log2(h / l);
+        w += h, x += h * z, xx += h * z * z, xxx += h * z * z * z, xxxx += h * z * z * z * z;
+        y += h * mass, xy += h * z * mass, xxy += h * z * z * mass;
+    }
+    *out = (struct ivf_curve){ .k = kt_ivf_ks[curve], .unit = fine_unit * (float)width, .linear = 0.1f };
+    if (!(w > 0)) return;
+    double a11 = xx - x * x / w, a12 = xxx - x * xx / w, a22 = xxxx - xx * xx / w;
+    double b1 = xy - x * y / w, b2 = xxy - xx * y / w, det = a11 * a22 - a12 * a12;
+    double linear = det > 0 ? (b1 * a22 - b2 * a12) / det : 0,
+           square = det > 0 ? (a11 * b2 - a12 * b1) / det : 0;
+    if (square < 0 || !(det > 0)) square = 0, linear = a11 > 0 ? b1 / a11 : 0;
+    if (linear < 0) linear = 0, square = a22 > 0 && b2 > 0 ? b2 / a22 : 0;
+    if (linear + square > 0) out->linear = (float)linear, out->square = (float)square;
+}
+
+static void add_tally(struct tally *to, const struct tally *from)
+{
+    uint64_t *a = (uint64_t *)to;
+    const uint64_t *b = (const uint64_t *)from;
+    for (size_t i = 0; i < sizeof *to / sizeof *a; i++) a[i] += b[i];
+}
+
+static void settle_first(struct calibrating *c, uint32_t workers)
+{
+    struct tally *all = &c->tallies[0];
+    for (uint32_t w = 1; w < workers; w++) add_tally(all, &c->tallies[w]);
+    for (uint32_t i = 0; i < IVF_LOSSES; i++) {
+        c->out.sign_spread[i] = spread_for(all->sign_errors, (double)kt_ivf_losses[i]);
+        c->out.spread[i] = spread_for(all->errors, (double)kt_ivf_losses[i]);
+    }
+    for (uint32_t i = 0; i < IVF_CURVES; i++) settle_masses(all, i, c->unit, &c->out.curve[i]);
+}
+
+/* ---- the second part ---- */
+
+static void replay(const struct full_search *f, uint32_t curve, struct point_sum *sums)
+{
+    uint32_t k = (uint32_t)kt_min_u64(kt_ivf_ks[curve], f->answer.count), point = 0;
+    for (uint32_t at = 0; at < f->lists && point < IVF_POINTS; at++) {
+        float left = at + 1 < f->lists ? f->left[at][curve] : 0;
+        if (left > point_left(point)) continue;
+        uint64_t hits = 0;
+        for (uint32_t j = 0; j < k; j++) hits += f->ranks[j] <= at;
+        hits = hits * IVF_MOST_K / k; /* in hundredths, whatever k */
+        for (; point < IVF_POINTS && left <= point_left(point); point++) {
+            sums[point].hits += hits;
+            sums[point].square += hits * hits;
+            sums[point].lists += at + 1;
+            sums[point].codes += f->codes[at];
+        }
+    }
+}
+
+static kith_status second_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                                kith_error *error)
+{
+    struct calibrating *c = context;
+    for (uint64_t t = begin; t < end; t++) {
+        struct full_search f;
+        bool seen;
+        kith_status status = run_trace(c, c->first + t, c->out.curve, &c->arenas[worker], &f, &seen, error);
+        if (status) return status;
+        if (!seen) continue;
+        for (uint32_t i = 0; i < IVF_CURVES; i++) {
+            replay(&f, i, c->sums[worker][i]);
+            c->traces[worker][i]++;
+        }
+    }
+    return KITH_OK;
+}
+
+static void settle_second(struct calibrating *c, uint32_t workers)
+{
+    for (uint32_t i = 0; i < IVF_CURVES; i++) {
+        struct ivf_curve *curve = &c->out.curve[i];
+        uint64_t traces = 0;
+        for (uint32_t w = 0; w < workers; w++) traces += c->traces[w][i];
+        for (uint32_t p = 0; p < IVF_POINTS && traces; p++) {
+            struct point_sum sum = { 0 };
+            for (uint32_t w = 0; w < workers; w++) {
+                const struct point_sum *one = &c->sums[w][i][p];
+                sum.hits += one->hits;
+                sum.square += one->square;
+                sum.lists += one->lists;
+                sum.codes += one->codes;
+            }
+            double n = (double)traces, mean = (double)sum.hits / n;
+            double variance = (double)sum.square / n - mean * mean;
+            curve->point[p] = (struct ivf_point){
+                .left = point_left(p),
+                .recall = (float)(mean / IVF_MOST_K),
+                .error = (float)(1.645 * sqrt((variance > 0 ? variance : 0) / n) / IVF_MOST_K),
+                .lists = (float)((double)sum.lists / n),
+                .codes = (float)((double)sum.codes / n),
+            };
+            curve->points = p + 1;
+        }
+    }
+}
+
+/* ---- all of it ---- */
+
+static kith_status take_memory(struct calibrating *c, uint32_t workers, kith_error *error)
+{
+    c->tallies = kt_alloc_zero(workers, sizeof *c->tallies);
+    c->sums = kt_alloc_zero(workers, sizeof *c->sums);
+    c->traces = kt_alloc_zero(workers, sizeof *c->traces);
+    c->arenas = kt_alloc_zero(workers, sizeof *c->arenas);
+    return c->tallies && c->sums && c->traces && c->arenas
+               ? KITH_OK
+               : kt_fail_memory(error, workers * sizeof *c->tallies);
+}
+
+/* How many traces, and of what. A quarter at most are for the first part. */
+static kith_status pick_traces(struct calibrating *c, uint64_t seed, uint64_t **picks, kith_error *error)
+{
+    uint64_t there = c->queries ? c->queries->count : c->source.rows;
+    double can = most_codes / (double)kt_max_u64(1, c->index->shape.rows);
+    uint64_t wanted = FIRST_TRACES + TRACES;
+    if ((double)wanted > can) wanted = kt_max_u64(LEAST_TRACES, (uint64_t)can);
+    if (!c->queries) wanted = kt_min_u64(wanted, kt_max_u64(2 * LEAST_TRACES, there / FEW_ROWS));
+    wanted = kt_min_u64(wanted, there);
+    *picks = kt_alloc_array(wanted, sizeof **picks);
+    if (!*picks) return kt_fail_memory(error, wanted * sizeof **picks);
+    wanted = kt_sample(there, wanted, seed, *picks);
+    struct kt_random random = { seed };
+    for (uint64_t i = wanted; i > 1; i--) { /* so that both parts are of all */
+        uint64_t j = kt_random_below(&random, i), moved = (*picks)[i - 1];
+        (*picks)[i - 1] = (*picks)[j];
+        (*picks)[j] = moved;
+    }
+    c->picks = *picks;
+    c->first = kt_min_u64(FIRST_TRACES, (wanted + 3) / 4);
+    c->count = wanted - c->first;
+    return KITH_OK;
+}
+
+/* The typical distance of a centroid from the mean. */
+static float typical_distance(const struct kt_index *index)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < index->shape.lists; i++) sum += (double)index->centroids.squares[i];
+    float typical = (float)sqrt(sum / index->shape.lists);
+    return typical > 0 && isfinite(typical) ? typical : 1;
+}
+
+kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vectors *vectors,
+                             const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
+                             json_t **out, kith_error *error)
+{
+    struct calibrating c = { .index = index,
+                             .vectors = vectors,
+                             .queries = queries && queries->count ? queries : NULL };
+    uint32_t workers = kt_work_threads(work);
+    uint64_t *picks = NULL;
+    *out = NULL;
+    if (index->shape.lists < 2) return KITH_OK; /* there is nothing to choose */
+    kith_status status = kt_ivf_source_init(&c.source, vectors, &index->space, error);
+    if (!status) status = take_memory(&c, workers, error);
+    if (!status) status = pick_traces(&c, seed, &picks, error);
+    if (!status) {
+        c.unit = typical_distance(index) / FINE_SHARE;
+        status = kt_parallel_for(work, "calibrate", c.first, GRAIN, first_chunk, &c, error);
+    }
+    if (!status) {
+        settle_first(&c, workers);
+        status = kt_parallel_for(work, "calibrate", c.count, GRAIN, second_chunk, &c, error);
+    }
+    if (!status) {
+        settle_second(&c, workers);
+        c.out.on_queries = c.queries != NULL;
+        c.out.queries = (uint32_t)(c.first + c.count);
+        *out = kt_ivf_calibration_write(&c.out);
+        if (!*out) status = kt_fail_memory(error, sizeof c.out);
+    }
+    for (uint32_t w = 0; c.arenas && w < workers; w++) kt_arena_release(&c.arenas[w]);
+    kt_free(c.arenas);
+    kt_free(c.tallies);
+    kt_free(c.sums);
+    kt_free(c.traces);
+    kt_free(picks);
+    kt_ivf_source_release(&c.source);
+    return status;
+}

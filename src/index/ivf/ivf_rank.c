@@ -1,0 +1,242 @@
+/* Which lists are near a query: the meso clusters first, then the lists of the nearest of those, each by
+ * whole-number products of bytes. No more is sorted than is asked for: a search that stops after ten lists
+ * pays for the order of some thirty.
+ *
+ * The nearest lists are those below a threshold that a sample of the distances gives; so the pass over all of
+ * them has no branch, and the number that passes is about the number wanted, not just it.
+ *
+ * Distances are first those of a query rounded to bytes. For lists that are visited, what the rounding left
+ * over is added in finer bytes; for the first few that also settles their order, so that the list that a row
+ * was given is the first that its own vector finds.
+ */
+#include "index/ivf/ivf_private.h"
+
+#include <math.h>
+
+#include "base/bytes.h"
+
+enum {
+    FINER = 254,            /* low bytes are in 1/254 of the high ones */
+    FIRST_SORT = 32,        /* lists, about; then as many as are sorted already */
+    EXACT_ORDER = 4,        /* of so many lists the order is by exact distances */
+    SAMPLE = 32,            /* distances that a threshold is taken from */
+    RANK_LISTS = 64,        /* lists ranked at least, where there are as many, */
+    RANK_BYTES = 64 * 1024, /* and as many as have so many bytes of centroids, ... */
+    RANK_FACTOR = 4,        /* ... and so many times as many as are sorted */
+    SOME = 64               /* distances computed at a time */
+};
+
+/* ---- order */
+
+/* A list and its distance as a whole number, in their order: the bits of a distance, which is not negative,
+ * above the list. */
+static uint64_t key_of(float distance, uint32_t list)
+{
+    uint32_t bits;
+    memcpy(&bits, &distance, sizeof bits);
+    return (uint64_t)bits << 32 | list;
+}
+
+/* Makes keys the sorted lists from `at` on. */
+static void put_sorted(struct ivf_ranking *r, uint32_t at, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bits = (uint32_t)(r->keys[i] >> 32);
+        memcpy(&r->near[at + i], &bits, sizeof bits);
+        r->order[at + i] = (uint32_t)r->keys[i];
+    }
+}
+
+static void insertion_sort(uint64_t *keys, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        uint64_t key = keys[i];
+        uint32_t at = i;
+        for (; at && keys[at - 1] > key; at--) keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+}
+
+/* Quicksort whose partition has no branch for a processor to guess wrong. Keys are all different, so the
+ * middle one of three is neither the least nor alone. */
+static void sort_keys(uint64_t *keys, uint32_t count)
+{
+    enum { SMALL = 20 };
+    while (count > SMALL) {
+        uint64_t a = keys[0], b = keys[count / 2], c = keys[count - 1];
+        uint64_t pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
+        uint32_t low = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t key = keys[i];
+            keys[i] = keys[low];
+            keys[low] = key;
+            low += key < pivot;
+        }
+        if (low < count - low) {
+            sort_keys(keys, low);
+            keys += low;
+            count -= low;
+        } else {
+            sort_keys(keys + low, count - low);
+            count = low;
+        }
+    }
+    insertion_sort(keys, count);
+}
+
+/* A value that about `wanted` of the distances are not above; IVF_FAR / 2 for all that are not far. */
+static float threshold_for(const float *distances, uint32_t count, uint32_t wanted)
+{
+    float sample[SAMPLE] __attribute__((uninitialized));
+    uint32_t taken = 0, step = count / SAMPLE + 1;
+    for (uint32_t i = 0; i < count; i += step) { /* sorted as they come */
+        float value = distances[i];
+        uint32_t at = taken++;
+        for (; at && sample[at - 1] > value; at--) sample[at] = sample[at - 1];
+        sample[at] = value;
+    }
+    uint64_t rank = (uint64_t)wanted * taken / kt_max_u32(count, 1) + 1;
+    float threshold = rank < taken ? sample[rank] : IVF_FAR;
+    return threshold < IVF_FAR / 2 ? threshold : IVF_FAR / 2;
+}
+
+/* ---- distances */
+
+/* Squares of distances to centroids first .. first + count - 1. */
+static void rank_bytes(const struct ivf_ranking *r, const struct ivf_bytes *of, uint32_t first,
+                       uint32_t count, float *restrict out)
+{
+    int32_t dots[SOME] __attribute__((uninitialized));
+    uint32_t wide = r->index->layout.wide;
+    const float twice = -2 * r->unit, square = r->square;
+    for (uint32_t at = 0; at < count; at += SOME) {
+        uint32_t some = kt_min_u32(SOME, count - at);
+        const float *restrict units = of->units + first + at, *restrict squares = of->squares + first + at;
+        kt_kernels()->dot_bytes(r->high, of->bytes + (size_t)(first + at) * wide, wide, some, dots);
+        for (uint32_t i = 0; i < some; i++) {
+            float distance = square + squares[i] + twice * units[i] * (float)dots[i];
+            out[at + i] = distance > 0 ? distance : 0;
+        }
+    }
+}
+
+/* Adds what the high bytes left over to the distance of sorted list `at`. */
+static void refine(struct ivf_ranking *r, uint32_t at)
+{
+    uint32_t wide = r->index->layout.wide, list = r->order[at];
+    const struct ivf_bytes *of = &r->index->centroids;
+    int32_t dot;
+    kt_kernels()->dot_bytes(r->low, of->bytes + (size_t)list * wide, wide, 1, &dot);
+    float distance = r->near[at] - 2 * r->unit / FINER * of->units[list] * (float)dot;
+    r->near[at] = distance > 0 ? distance : 0;
+}
+
+/* Ranks the lists of the next nearest meso clusters until `wanted` lists are ranked, and of those that
+ * assigning a row looked into. */
+static void rank_more(struct ivf_ranking *r, uint32_t wanted)
+{
+    const uint32_t *begin = r->index->meso_begin;
+    while (r->mesos_ranked < r->meso_count &&
+           (r->ranked < wanted || r->mesos_ranked < r->index->shape.beam)) {
+        uint32_t meso = (uint32_t)r->mesos[r->mesos_ranked++];
+        uint32_t count = begin[meso + 1] - begin[meso];
+        rank_bytes(r, &r->index->centroids, begin[meso], count, r->distances + r->ranked);
+        for (uint32_t i = 0; i < count; i++) r->lists[r->ranked + i] = begin[meso] + i;
+        r->ranked += count;
+    }
+}
+
+/* ---- asking */
+
+/* The query in bytes, and what they leave over in bytes FINER times as fine. */
+static void split_query(const float *vector, uint32_t dim, int8_t *high, int8_t *low, float *unit)
+{
+    *unit = kt_to_bytes(vector, dim, high);
+    float scale = *unit > 0 ? 1 / *unit : 0;
+    for (uint32_t d = 0; d < dim; d++) {
+        float left = (vector[d] * scale - (float)high[d]) * FINER;
+        left = left > 126.5f ? 126.5f : left < -126.5f ? -126.5f : left;
+        low[d] = (int8_t)(int)(left + (left < 0 ? -0.5f : 0.5f));
+    }
+}
+
+kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector, struct kt_arena *scratch,
+                              struct ivf_ranking *out, kith_error *error)
+{
+    uint32_t wide = index->layout.wide, dim = index->shape.tree_dim, lists = index->shape.lists;
+    uint32_t mesos = index->shape.mesos;
+    int8_t *bytes = kt_arena_take(scratch, 2, wide);
+    *out = (struct ivf_ranking){ .index = index,
+                                 .high = bytes,
+                                 .low = bytes + wide,
+                                 .meso_count = mesos,
+                                 .mesos = kt_arena_take(scratch, mesos, sizeof *out->mesos),
+                                 .distances = kt_arena_take(scratch, lists, sizeof *out->distances),
+                                 .lists = kt_arena_take(scratch, lists, sizeof *out->lists),
+                                 .picks = kt_arena_take(scratch, (size_t)lists + 1, sizeof *out->picks),
+                                 .keys = kt_arena_take(scratch, lists, sizeof *out->keys),
+                                 .near = kt_arena_take(scratch, lists, sizeof *out->near),
+                                 .order = kt_arena_take(scratch, lists, sizeof *out->order) };
+    if (!bytes || !out->mesos || !out->distances || !out->lists || !out->picks || !out->keys || !out->near ||
+        !out->order)
+        return kt_fail_memory(error, lists * sizeof *out->keys + 2 * (size_t)wide);
+    memset(bytes + dim, 0, wide - dim);
+    memset(bytes + wide + dim, 0, wide - dim);
+    split_query(vector, dim, bytes, bytes + wide, &out->unit);
+    out->square = kt_kernels()->norm[KITH_F32](vector, dim);
+    rank_bytes(out, &index->meso, 0, mesos, out->distances); /* lists are not yet there */
+    for (uint32_t m = 0; m < mesos; m++) out->mesos[m] = key_of(out->distances[m], m);
+    sort_keys(out->mesos, mesos);
+    return KITH_OK;
+}
+
+/* Sorts about `wanted` of the nearest lists that are not yet sorted behind those that are. */
+static void sort_more(struct ivf_ranking *r, uint32_t wanted)
+{
+    uint32_t picked = 0;
+    float threshold = threshold_for(r->distances, r->ranked, wanted);
+    for (;;) {
+        for (uint32_t i = 0; i < r->ranked; i++) {
+            r->picks[picked] = i;
+            picked += r->distances[i] <= threshold;
+        }
+        if (picked || threshold >= IVF_FAR / 2) break;
+        threshold = IVF_FAR / 2;
+    }
+    for (uint32_t i = 0; i < picked; i++) {
+        uint32_t at = r->picks[i];
+        r->keys[i] = key_of(r->distances[at], r->lists[at]);
+        r->distances[at] = IVF_FAR;
+    }
+    sort_keys(r->keys, picked);
+    put_sorted(r, r->sorted, picked);
+    r->sorted += picked;
+}
+
+/* Puts the first few into the order of their exact distances. */
+static void settle_first(struct ivf_ranking *r)
+{
+    uint32_t few = kt_min_u32(EXACT_ORDER, r->sorted);
+    for (uint32_t i = 0; i < few; i++) {
+        refine(r, i);
+        r->keys[i] = key_of(r->near[i], r->order[i]);
+    }
+    insertion_sort(r->keys, few);
+    put_sorted(r, 0, few);
+    r->refined = few;
+}
+
+bool kt_ivf_rank_get(struct ivf_ranking *r, uint32_t at, struct ivf_probe *out)
+{
+    if (at >= r->sorted) {
+        uint32_t some = kt_max_u32(FIRST_SORT, r->sorted);
+        uint32_t least = kt_max_u32(RANK_LISTS, RANK_BYTES / r->index->layout.wide);
+        rank_more(r, kt_max_u32(least, RANK_FACTOR * (r->sorted + some)));
+        sort_more(r, some);
+        if (at >= r->sorted) return false;
+    }
+    if (!at) settle_first(r);
+    if (at == r->refined) refine(r, r->refined++);
+    *out = (struct ivf_probe){ r->order[at], r->near[at] };
+    return true;
+}

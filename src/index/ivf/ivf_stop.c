@@ -1,0 +1,246 @@
+/* When a search has seen enough. Each list has a mass, the number of neighbours that such a list holds on the
+ * average: a function of how much farther its centroid is than the nearest one, in units of the distance of
+ * the k-th neighbour so far. (Quake's adaptive partition scanning, 2506.03437, derives it from the geometry
+ * of caps, which supposes that rows lie evenly; here it is counted in replayed searches.) After each list the
+ * share of all mass that lies in lists not yet seen is what is left; a curve from replayed searches says what
+ * recall goes with it.
+ *
+ * Masses are summed again when the k-th distance has fallen by a twenty-fifth; in between the list just seen
+ * moves its mass from one sum to the other.
+ *
+ * A calibration is kept as JSON in the log, beside the piece it belongs to, and read when the index is
+ * opened.
+ */
+#include <math.h>
+
+#include "base/bytes.h"
+#include "index/ivf/ivf_private.h"
+
+static const float resum_below = 0.96f, tail_below = 0.8f;
+static const float usual_spread = 3.0f; /* standard errors, where nothing was calibrated */
+
+/* The k that curves are learned for, and the shares of neighbours at the edge of an answer that spreads are.
+ */
+const uint32_t kt_ivf_ks[IVF_CURVES] = { 1, 10, IVF_MOST_K };
+const float kt_ivf_losses[IVF_LOSSES] = { 0.04f, 0.025f, 0.005f, 0.0025f };
+
+/* ---- how much is left */
+
+/* Four at a time, as any machine can. */
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t four_whole __attribute__((vector_size(16)));
+
+/* 2^-e for e in 0..100, to a part in a thousand. */
+static four exp2_minus(four e)
+{
+    four_whole whole = __builtin_convertvector(e, four_whole);
+    four f = __builtin_convertvector(whole, four) - e; /* -1..0 */
+    four power = 1 + f * (0.69315f + f * (0.24023f + f * 0.05550f));
+    four_whole bits;
+    memcpy(&bits, &power, sizeof bits);
+    bits -= whole << 23;
+    memcpy(&power, &bits, sizeof bits);
+    return power;
+}
+
+static four least_of(four a, four b)
+{
+    four_whole below = a < b;
+    return (four)(((four_whole)a & below) | ((four_whole)b & ~below));
+}
+
+static four mass_of(const struct ivf_stop *stop, float nearest, four distances)
+{
+    const four far = { 1e6f, 1e6f, 1e6f, 1e6f }, most = { 100, 100, 100, 100 };
+    four z = (distances - nearest) * stop->scale;
+    z = (four)((four_whole)z & (z > 0.0f));
+    z = least_of(z, far);
+    return exp2_minus(least_of((stop->curve->linear + stop->curve->square * z) * z, most));
+}
+
+/* The masses of lists at such distances from the query. */
+static float masses_of(const struct ivf_stop *stop, float nearest, const float *distances, uint32_t count)
+{
+    four sum = { 0 };
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        four some;
+        memcpy(&some, distances + i, sizeof some);
+        sum += mass_of(stop, nearest, some);
+    }
+    if (i < count) {
+        four last = { IVF_FAR, IVF_FAR, IVF_FAR, IVF_FAR };
+        memcpy(&last, distances + i, (count - i) * sizeof *distances);
+        sum += mass_of(stop, nearest, last);
+    }
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* Lists that are not sorted yet are far away: their mass is little, and is summed less often. */
+static void sum_masses(struct ivf_stop *stop, const struct ivf_ranking *ranking, uint32_t at, float bound)
+{
+    float nearest = ranking->near[0];
+    stop->bound = bound;
+    stop->scale = bound > 0 ? 1 / (sqrtf(bound) * stop->curve->unit) : 1e6f;
+    stop->seen = masses_of(stop, nearest, ranking->near, at + 1);
+    stop->left = masses_of(stop, nearest, ranking->near + at + 1, ranking->sorted - at - 1);
+    if (ranking->sorted == stop->sorted && bound >= stop->tail_bound * tail_below) return;
+    stop->tail = masses_of(stop, nearest, ranking->distances, ranking->ranked);
+    stop->tail_bound = bound;
+    stop->sorted = ranking->sorted;
+}
+
+float kt_ivf_stop_left(struct ivf_stop *stop, const struct ivf_ranking *ranking, uint32_t at, float bound)
+{
+    bool last = at + 1 == ranking->ranked;
+    if (last && ranking->ranked == ranking->index->shape.lists) return 0;
+    if (!isfinite(bound) || last) return 1;
+    if (ranking->sorted != stop->sorted || bound < stop->bound * resum_below) {
+        sum_masses(stop, ranking, at, bound);
+    } else {
+        float mass = masses_of(stop, ranking->near[0], ranking->near + at, 1);
+        stop->seen += mass;
+        stop->left -= mass;
+    }
+    float left = (stop->left > 0 ? stop->left : 0) + stop->tail, all = stop->seen + left;
+    return all > 0 ? left / all : 0;
+}
+
+/* ---- what to ask for */
+
+const struct ivf_curve *kt_ivf_curve_for(const struct ivf_calibration *calibration, uint32_t k)
+{
+    uint32_t i = 0;
+    while (i + 1 < IVF_CURVES && calibration->curve[i].k < k) i++;
+    return &calibration->curve[i];
+}
+
+float kt_ivf_left_for(const struct ivf_curve *curve, float recall, float *expected)
+{
+    const struct ivf_point *point = curve->point;
+    uint32_t i = 0;
+    while (i < curve->points && point[i].recall - point[i].error < recall) i++;
+    if (i == curve->points) { /* more than any rule gave: everything that has mass */
+        *expected = curve->points ? point[i - 1].recall : 0;
+        return 0;
+    }
+    *expected = point[i].recall;
+    if (!i) return point[0].left;
+    float before = point[i - 1].recall - point[i - 1].error, after = point[i].recall - point[i].error;
+    float share = after > before ? (recall - before) / (after - before) : 1;
+    *expected = point[i - 1].recall + share * (point[i].recall - point[i - 1].recall);
+    return expf(logf(point[i - 1].left) * (1 - share) + logf(point[i].left) * share);
+}
+
+void kt_ivf_spreads(const struct ivf_calibration *calibration, float recall, float *signs, float *all)
+{
+    uint32_t i = 0;
+    *signs = *all = usual_spread;
+    if (!calibration->known) return;
+    while (i + 1 < IVF_LOSSES && kt_ivf_losses[i] > 0.5f * (1.001f - recall)) i++;
+    *signs = calibration->sign_spread[i];
+    *all = calibration->spread[i];
+}
+
+/* ---- as JSON */
+
+static json_t *write_curve(const struct ivf_curve *curve)
+{
+    json_t *points = json_array();
+    for (uint32_t i = 0; i < curve->points; i++) {
+        const struct ivf_point *p = &curve->point[i];
+        json_array_append_new(points, json_pack("[f,f,f,f,f]", (double)p->left, (double)p->recall,
+                                                (double)p->error, (double)p->lists, (double)p->codes));
+    }
+    return json_pack("{s:i, s:f, s:f, s:f, s:o}", "k", (int)curve->k, "unit", (double)curve->unit, "linear",
+                     (double)curve->linear, "square", (double)curve->square, "points", points);
+}
+
+json_t *kt_ivf_calibration_write(const struct ivf_calibration *c)
+{
+    json_t *signs = json_array(), *all = json_array(), *curves = json_array();
+    for (uint32_t i = 0; i < IVF_LOSSES; i++) {
+        json_array_append_new(signs, json_real((double)c->sign_spread[i]));
+        json_array_append_new(all, json_real((double)c->spread[i]));
+    }
+    for (uint32_t i = 0; i < IVF_CURVES; i++) json_array_append_new(curves, write_curve(&c->curve[i]));
+    return json_pack("{s:s, s:i, s:o, s:o, s:o}", "on", c->on_queries ? "queries" : "rows", "queries",
+                     (int)c->queries, "sign_spread", signs, "spread", all, "curves", curves);
+}
+
+static bool read_numbers(const json_t *from, float *to, uint32_t count)
+{
+    if (json_array_size(from) != count) return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const json_t *number = json_array_get(from, i);
+        to[i] = (float)json_number_value(number);
+        if (!json_is_number(number) || !isfinite(to[i]) || to[i] < 0) return false;
+    }
+    return true;
+}
+
+static bool read_number(const json_t *from, const char *key, float least, float *to)
+{
+    const json_t *number = json_object_get(from, key);
+    *to = (float)json_number_value(number);
+    return json_is_number(number) && isfinite(*to) && *to >= least;
+}
+
+static bool read_curve(const json_t *from, uint32_t k, struct ivf_curve *to)
+{
+    const json_t *points = json_object_get(from, "points");
+    *to = (struct ivf_curve){ .k = k, .points = (uint32_t)json_array_size(points) };
+    if (!json_is_array(points) || json_array_size(points) > IVF_POINTS ||
+        json_integer_value(json_object_get(from, "k")) != k)
+        return false;
+    if (!read_number(from, "unit", 1e-37f, &to->unit) || !read_number(from, "linear", 0, &to->linear) ||
+        !read_number(from, "square", 0, &to->square))
+        return false;
+    for (uint32_t i = 0; i < to->points; i++) {
+        float p[5];
+        if (!read_numbers(json_array_get(points, i), p, 5) || !(p[0] > 0 && p[0] <= 1 && p[1] <= 1))
+            return false;
+        to->point[i] = (struct ivf_point){ p[0], p[1], p[2], p[3], p[4] };
+    }
+    return true;
+}
+
+kith_status kt_ivf_calibration_read(const json_t *from, struct ivf_calibration *out, kith_error *error)
+{
+    const json_t *curves = json_object_get(from, "curves");
+    *out = (struct ivf_calibration){ 0 };
+    if (!from) return KITH_OK;
+    const char *on = json_string_value(json_object_get(from, "on"));
+    bool good = json_array_size(curves) == IVF_CURVES &&
+                read_numbers(json_object_get(from, "sign_spread"), out->sign_spread, IVF_LOSSES) &&
+                read_numbers(json_object_get(from, "spread"), out->spread, IVF_LOSSES);
+    for (uint32_t i = 0; good && i < IVF_CURVES; i++)
+        good = read_curve(json_array_get(curves, i), kt_ivf_ks[i], &out->curve[i]);
+    if (!good) return kt_fail(error, KITH_CORRUPT, "the calibration of an index is not one that Kith wrote");
+    out->on_queries = on && strcmp(on, "queries") == 0;
+    out->queries = (uint32_t)json_integer_value(json_object_get(from, "queries"));
+    out->known = true;
+    return KITH_OK;
+}
+
+/* ---- what it comes to */
+
+void kt_ivf_expect(const struct kt_index *index, uint32_t k, float recall, struct kt_index_stats *out)
+{
+    *out = (struct kt_index_stats){ 0 };
+    if (!index->calibration->known) return;
+    const struct ivf_curve *curve = kt_ivf_curve_for(index->calibration, k);
+    const struct ivf_point *point = curve->point;
+    float left = kt_ivf_left_for(curve, recall, &out->expected);
+    uint32_t i = 0;
+    while (i < curve->points && point[i].left > left) i++;
+    if (i == curve->points) { /* everything that has mass; at most: */
+        out->lists = index->shape.lists;
+        out->codes = index->shape.rows;
+        return;
+    }
+    struct ivf_point before = point[i ? i - 1 : 0], after = point[i];
+    float share = i ? logf(before.left / left) / logf(before.left / after.left) : 1;
+    out->lists = (uint64_t)lroundf(before.lists + share * (after.lists - before.lists));
+    out->codes = (uint64_t)lroundf(before.codes + share * (after.codes - before.codes));
+}

@@ -1,0 +1,47 @@
+/* The index that nobody asked for: the commit after which a table has enough rows builds the default one,
+ * over each vector column that has none, before it returns.
+ *
+ * It is maintenance. The rows are committed when it begins, so whatever becomes of it (a full disk, a writer
+ * who cancels, another process that was first) fails nobody; rows without an index are scanned exactly. A
+ * build that failed would fail at the next append as well, after the same minutes: so this handle waits until
+ * the table has grown by a quarter.
+ *
+ * What was built is not built again here when more rows come: they are scanned beside it.
+ */
+#include "table/table_private.h"
+
+enum { DEFAULT_ROWS = 20000, TRY_AGAIN = 4 };
+
+/* From how many rows on there is to be an index; UINT64_MAX: never. */
+static uint64_t threshold(const struct kt_state *state)
+{
+    const json_t *set = json_object_get(state->config, "auto_index_threshold");
+    json_int_t rows = json_is_integer(set) ? json_integer_value(set) : DEFAULT_ROWS;
+    return rows < 0 ? UINT64_MAX : kt_max_u64((uint64_t)rows, 1);
+}
+
+static bool has_index(const struct kt_state *state, const struct kt_field *field)
+{
+    for (uint32_t i = 0; i < state->piece_count; i++)
+        if (kt_piece_covers_field(&state->pieces[i], field->id)) return true;
+    return false;
+}
+
+void kt_table_auto_index(struct kt_table *table, const struct kt_snapshot *after, const kith_write *options)
+{
+    const struct kt_state *state = after->state;
+    kith_index index = KITH_INIT(kith_index);
+    kith_error ignored;
+    if (state->rows < threshold(state) || state->rows < atomic_load(&table->auto_from)) return;
+    if (options) {
+        index.progress = options->progress;
+        index.progress_user = options->progress_user;
+    }
+    for (uint32_t c = 0; c < after->schema->count; c++) {
+        const struct kt_field *field = &after->schema->fields[c];
+        if (!kt_field_is_vector(field) || has_index(state, field)) continue;
+        index.column = field->name;
+        if (kt_table_create_automatic(table, &index, &ignored))
+            atomic_store(&table->auto_from, state->rows + state->rows / TRY_AGAIN + 1);
+    }
+}
