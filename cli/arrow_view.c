@@ -43,7 +43,7 @@ static const void *value_at(struct column_view column, int64_t row, size_t bytes
     return (const uint8_t *)column.array->buffers[1] + (size_t)(column.array->offset + row) * bytes;
 }
 
-static float half_to_float(uint16_t half)
+float cli_half_to_float(uint16_t half)
 {
     int exponent = half >> 10 & 0x1f;
     int fraction = half & 0x3ff;
@@ -298,7 +298,7 @@ static void add_float(struct text *to, struct column_view column, int64_t row, c
     switch (column.schema->format[0]) {
     case 'e':
         memcpy(&half, value_at(column, row, sizeof half), sizeof half);
-        cli_text_float(to, half_to_float(half), odd);
+        cli_text_float(to, cli_half_to_float(half), odd);
         return;
     case 'f':
         cli_text_float(to, cli_cell_float(column, row), odd);

@@ -30,6 +30,7 @@ float cli_cell_float(struct column_view column, int64_t row);
 /** Whether a type is a vector's; fills element and dim, which may be NULL. */
 bool cli_is_vector(const struct ArrowSchema *schema, kith_element *element, uint32_t *dim);
 size_t cli_element_bytes(kith_element element);
+float cli_half_to_float(uint16_t half);
 /** The bytes of a vector cell. */
 const uint8_t *cli_cell_vector(struct column_view column, int64_t row);
 

@@ -41,6 +41,8 @@ struct command {
 extern const struct command cli_cmd_import;
 extern const struct command cli_cmd_index;
 extern const struct command cli_cmd_search;
+extern const struct command cli_cmd_explain;
+extern const struct command cli_cmd_bench;
 extern const struct command cli_cmd_info;
 extern const struct command cli_cmd_export;
 extern const struct command cli_cmd_verify;

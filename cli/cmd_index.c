@@ -5,6 +5,7 @@
 #include "index_print.h"
 #include "options.h"
 #include "progress.h"
+#include "query_vectors.h"
 #include "table_print.h"
 
 struct settings {
@@ -21,12 +22,14 @@ struct settings {
     uint32_t sample_rate;
     uint32_t threads;
     uint64_t seed;
+    uint64_t max_memory;
+    const char *queries;
     bool list;
 };
 
 #define FIELD(name) offsetof(struct settings, name)
 static const struct option_spec options[] = {
-    { "type", 't', OPTION_TEXT, FIELD(type), "TYPE", "IVF_PQ (default), IVF_FLAT, ...", NULL },
+    { "type", 't', OPTION_TEXT, FIELD(type), "TYPE", "IVF_RQ (default), IVF_SQ, IVF_PQ or IVF_FLAT", NULL },
     { "metric", 'm', OPTION_TEXT, FIELD(metric), "NAME",
       "how vectors are compared (default: the column's, else l2)", "l2|cosine|dot|hamming" },
     { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "vector column (default: the only one)", NULL },
@@ -34,11 +37,16 @@ static const struct option_spec options[] = {
     { "num-partitions", 0, OPTION_U32, FIELD(num_partitions), "N", "lists (default: from the number of rows)",
       NULL },
     { "num-sub-vectors", 0, OPTION_U32, FIELD(num_sub_vectors), "M",
-      "IVF_PQ: codes a vector; divides its dimension", NULL },
-    { "num-bits", 0, OPTION_U32, FIELD(num_bits), "B", "IVF_PQ: bits a code, 4 or 8 (default: 8)", NULL },
-    { "max-iterations", 0, OPTION_U32, FIELD(max_iterations), "N", "most rounds of k-means (default: 50)",
+      "codes a vector; divides its dimension (makes it IVF_PQ)", NULL },
+    { "num-bits", 0, OPTION_U32, FIELD(num_bits), "B",
+      "IVF_RQ: bits a number, 1 to 9 (default: 4); IVF_PQ: a code, 4 or 8", NULL },
+    { "max-iterations", 0, OPTION_U32, FIELD(max_iterations), "N", "most rounds of k-means (default: 12)",
       NULL },
-    { "sample-rate", 0, OPTION_U32, FIELD(sample_rate), "N", "rows a list to train on (default: 256)", NULL },
+    { "sample-rate", 0, OPTION_U32, FIELD(sample_rate), "N", "rows a list to train on (default: 64)", NULL },
+    { "queries", 0, OPTION_TEXT, FIELD(queries), "FILE",
+      "calibrate recall on these vectors, not on rows of the table", NULL },
+    { "max-memory", 0, OPTION_BYTES, FIELD(max_memory), "SIZE", "memory the build may take, e.g. 512MB",
+      NULL },
     { "seed", 0, OPTION_U64, FIELD(seed), "N", "same seed, rows and options: same index", NULL },
     { "threads", 0, OPTION_U32, FIELD(threads), "N", "default: KITH_THREADS, else one a core", NULL },
     { "list", 'l', OPTION_FLAG, FIELD(list), NULL, "list the indexes instead", NULL },
@@ -48,6 +56,7 @@ static const struct option_spec options[] = {
 
 void cli_index_json(struct json *json, const char *key, const kith_index_info *index)
 {
+    const char *calibration = index->calibration;
     cli_json_open(json, key, '{');
     cli_json_string(json, "name", index->name);
     cli_json_string(json, "column", index->column);
@@ -61,6 +70,8 @@ void cli_index_json(struct json *json, const char *key, const kith_index_info *i
     cli_json_count(json, "bytes", index->bytes);
     cli_json_int(json, "created_us", index->created_us);
     cli_json_string(json, "note", index->note);
+    cli_json_key(json, "calibration");
+    cli_text_puts(&json->text, calibration && *calibration ? calibration : "null"); // JSON already
     cli_json_close(json, '}');
 }
 
@@ -161,14 +172,35 @@ static kith_status report(kith_table *table, const struct settings *set, double 
     return KITH_OK;
 }
 
+/* The vectors of --queries as floats, of the column's dimension: what kith_create_index() cannot check. */
+static kith_status read_queries(kith_table *table, const struct settings *set, struct query_vectors *out,
+                                kith_error *error)
+{
+    struct ArrowSchema schema = { 0 };
+    int64_t at = 0;
+    uint32_t dim = 0;
+    kith_status status = kith_table_schema(table, &schema, error);
+    if (!status) status = cli_vector_column(&schema, set->column, &at, error);
+    if (!status) cli_is_vector(schema.children[at], NULL, &dim);
+    if (!status) status = cli_vectors_read(set->queries, set->column, out, error);
+    if (!status && out->dim != dim)
+        status = cli_fail(error, KITH_INVALID, "the vectors of '%s' have %u numbers, those of column '%s' %u",
+                          set->queries, out->dim, schema.children[at]->name, dim);
+    if (!status) cli_vectors_to_float(out);
+    if (schema.release) schema.release(&schema);
+    return status;
+}
+
 static kith_status build(kith_table *table, const struct settings *set, kith_error *error)
 {
     struct progress progress = { .hidden = set->common.quiet };
+    struct query_vectors queries = { .count = 0 };
     kith_index index = KITH_INIT(kith_index);
     kith_status status = KITH_OK;
     if (set->type) status = kith_index_type_parse(set->type, &index.type, error);
     if (!status && set->metric) status = kith_metric_parse(set->metric, &index.metric, error);
-    if (status) return status;
+    if (!status && set->queries) status = read_queries(table, set, &queries, error);
+    if (status) goto out;
     index.column = set->column;
     index.name = set->name;
     index.num_partitions = set->num_partitions;
@@ -178,6 +210,9 @@ static kith_status build(kith_table *table, const struct settings *set, kith_err
     index.sample_rate = set->sample_rate;
     index.seed = set->seed;
     index.threads = set->threads;
+    index.queries = (const float *)(const void *)queries.data;
+    index.query_count = queries.count;
+    index.max_memory = set->max_memory;
     index.progress = cli_progress;
     index.progress_user = &progress;
 
@@ -185,7 +220,10 @@ static kith_status build(kith_table *table, const struct settings *set, kith_err
     status = kith_create_index(table, &index, error);
     double seconds = cli_now() - start;
     cli_progress_end(&progress);
-    return status ? status : report(table, set, seconds, error);
+    if (!status) status = report(table, set, seconds, error);
+out:
+    cli_vectors_release(&queries);
+    return status;
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -225,7 +263,8 @@ const struct command cli_cmd_index = {
     "Every choice has a default that suits the table. An index of the same name is\n"
     "replaced. Ctrl-C leaves the table as it was.\n"
     "\n"
-    "  kith index films.db/film --type IVF_PQ --metric cosine",
+    "  kith index films.db/film --metric cosine\n"
+    "  kith index films.db/film --queries queries.npy --max-memory 512MB",
     options,
     run,
 };

@@ -4,6 +4,7 @@
  * one had it; recall counts a row at the distance of the k-th as found, since which of two equally near
  * rows comes last is chance. --row asks for one row more than wanted and leaves the row itself out.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct settings {
     uint32_t k;
     uint32_t nprobes;
     uint32_t refine;
+    float recall; // NaN: not given
     bool exact;
     bool explain;
 };
@@ -33,6 +35,8 @@ static const struct option_spec options[] = {
     { "row", 'r', OPTION_TEXT, FIELD(row), "ID", "more like this: the vector of the row with this _rowid",
       NULL },
     { "k", 'k', OPTION_U32, FIELD(k), "N", "rows to find for each vector (default: 10)", NULL },
+    { "recall", 0, OPTION_REAL, FIELD(recall), "R",
+      "wanted recall: 0, the fastest, to 1, exact (default: 0.95)", NULL },
     { "nprobes", 0, OPTION_U32, FIELD(nprobes), "N", "lists of the index to visit (default: chosen)", NULL },
     { "refine", 0, OPTION_U32, FIELD(refine), "N", "re-rank k * N candidates by their stored vectors", NULL },
     { "metric", 'm', OPTION_TEXT, FIELD(metric), "NAME", "how vectors are compared (default: the column's)",
@@ -92,6 +96,7 @@ static kith_status prepare(struct search *search, kith_error *error)
     query->k = set->k + search->leave_out;
     query->nprobes = set->nprobes;
     query->refine_factor = set->refine;
+    query->recall = cli_recall(set->recall);
     query->with_row_id = true;
     if (set->metric) status = kith_metric_parse(set->metric, &query->metric, error);
     if (set->columns) {
@@ -332,7 +337,7 @@ static void search_release(struct search *search)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct search search = { .set = { .k = 10 } };
+    struct search search = { .set = { .k = 10, .recall = NAN } };
     struct operands operands = { .at_least = 1, .at_most = 1 };
     kith_error error = { .status = KITH_OK };
     int code = cli_parse(self, argc, argv, &search.set, &operands);
@@ -341,10 +346,8 @@ static int run(const struct command *self, int argc, char **argv)
     if (!set->vector == !set->row) return cli_usage(self, "expected one of --vector and --row");
     if (set->k < 1 || set->k > 1000000) return cli_usage(self, "-k expects 1 to 1,000,000, given %u", set->k);
     if (set->row) {
-        char *end = NULL;
-        search.row_id = strtoull(set->row, &end, 10);
         search.leave_out = true;
-        if (end == set->row || *end || *set->row == '-')
+        if (!cli_read_row_id(set->row, &search.row_id))
             return cli_usage(self, "--row expects a row id, given '%s'", set->row);
     }
     code = cli_location_table(self, operands.items[0], &search.location);

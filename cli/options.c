@@ -65,6 +65,24 @@ static bool read_u64(const char *text, uint64_t most, uint64_t *out)
     return true;
 }
 
+bool cli_read_bytes(const char *text, uint64_t *out)
+{
+    static const char units[] = "kmgt";
+    char *end = NULL;
+    errno = 0;
+    double value = isdigit((unsigned char)*text) ? strtod(text, &end) : -1;
+    if (!end || errno) return false;
+    while (*end == ' ') end++;
+    const char *unit = *end ? strchr(units, tolower((unsigned char)*end)) : NULL;
+    bool binary = unit && tolower((unsigned char)end[1]) == 'i';
+    for (const char *at = units; unit && at <= unit; at++) value *= binary ? 1024 : 1000;
+    end += unit ? binary ? 2 : 1 : 0;
+    if (tolower((unsigned char)*end) == 'b') end++;
+    if (*end || !(value < 9.2e18)) return false;
+    *out = (uint64_t)value;
+    return true;
+}
+
 static bool is_choice(const char *choices, const char *value)
 {
     size_t size = strlen(value);
@@ -105,9 +123,15 @@ static int option_set(const struct command *command, const struct option_spec *s
         *(float *)(void *)field = real;
         return -1;
     }
+    case OPTION_BYTES:
+        if (!cli_read_bytes(value, &number)) break;
+        *(uint64_t *)(void *)field = number;
+        return -1;
     }
-    return cli_usage(command, "--%s expects a %s, given '%s'", spec->name,
-                     spec->kind == OPTION_REAL ? "number" : "whole number", value);
+    const char *wanted = spec->kind == OPTION_REAL    ? "number"
+                         : spec->kind == OPTION_BYTES ? "size like 512MB"
+                                                      : "whole number";
+    return cli_usage(command, "--%s expects a %s, given '%s'", spec->name, wanted, value);
 }
 
 static const struct option_spec *spec_of(const struct getopt_view *view, int found)

@@ -9,7 +9,8 @@ enum option_kind {
     OPTION_TEXT, /* const char * */
     OPTION_U32,  /* uint32_t */
     OPTION_U64,  /* uint64_t */
-    OPTION_REAL  /* float */
+    OPTION_REAL, /* float */
+    OPTION_BYTES /* uint64_t: "512MB" */
 };
 
 struct option_spec { /* a table ends with a name of NULL */
@@ -38,6 +39,10 @@ struct operands {
  *  the mistake was said) */
 int cli_parse(const struct command *command, int argc, char **argv, void *settings,
               struct operands *operands);
+
+/** Reads a number of bytes: digits, perhaps with a point, then B, kB, MB, GB, TB (powers of ten), KiB, MiB,
+ * GiB, TiB (of two), or nothing. @return whether it is one */
+bool cli_read_bytes(const char *text, uint64_t *out);
 
 void cli_command_help(const struct command *command, FILE *to);
 

@@ -25,7 +25,7 @@ TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import compat, index, pydantic, query, table
+    from . import compat, index, pydantic, query, recall, table
     from .compat import install_as
     from .pydantic import LanceModel, Vector
 
@@ -53,7 +53,7 @@ __all__ = [
 
 # imported when they are first asked for: what they need is not free
 _lazy_names = {"install_as": "compat", "LanceModel": "pydantic", "Vector": "pydantic"}
-_lazy_modules = ("compat", "index", "pydantic")
+_lazy_modules = ("compat", "index", "pydantic", "recall")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from itertools import islice
 
 from . import _core
 from .errors import InvalidError, TypeMismatchError
+from .frames import Streamable
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
@@ -25,6 +26,70 @@ def bad_vectors(name: str) -> int:
     if name not in BAD_VECTORS:
         raise InvalidError(f"on_bad_vectors must be one of {', '.join(BAD_VECTORS)}, not {name!r}")
     return BAD_VECTORS[name]
+
+
+_units = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def byte_count(name: str, value: Any) -> int:
+    """Read a number of bytes: a whole number, or a text like "512MB", "1.5 GiB" or "64k".
+
+    Examples
+    --------
+    >>> byte_count("max_memory", "512MB"), byte_count("max_memory", "1.5 GiB")
+    (512000000, 1610612736)
+    """
+    number, unit = value, ""
+    if isinstance(value, str):
+        text = value.strip().lower().removesuffix("b")
+        digits = text.rstrip("kmgti ")
+        unit = text[len(digits) :].strip()
+        try:
+            number = float(digits)
+        except ValueError:
+            number = -1.0
+    elif not isinstance(value, int) and hasattr(value, "__index__"):
+        number = value.__index__()
+    if not isinstance(number, (int, float)) or unit not in _units or not 0 <= number * _units[unit] < 2**63:
+        raise InvalidError(f"{name} is a number of bytes or a text like '512MB' or '1.5GiB', not {value!r}")
+    if isinstance(value, float) and value != int(value):
+        raise InvalidError(f"{name} is a whole number of bytes, not {value!r}")
+    return int(number * _units[unit])
+
+
+def matrix(name: str, value: Any, dim: int, column: str | None) -> bytearray:
+    """Read vectors, one a row, as float32.
+
+    Parameters
+    ----------
+    value : numpy array, list of lists, Arrow array, tensor, or a frame that has the vectors in a column
+    dim : int
+        Numbers in each.
+    column : str or None
+        Which column of a frame; its only one where it has no such column.
+    """
+    names = _column_names(value)
+    if names is not None:
+        found = column if column in names else names[0] if len(names) == 1 else None
+        if found is None:
+            raise InvalidError(f"{name} has the columns {', '.join(names)}; one called '{column or 'vector'}' is wanted")
+        value = [row[found] for row in value.to_list()] if isinstance(value, Streamable) else value[found]
+    try:
+        return _core.floats(value, dim)
+    except (InvalidError, TypeMismatchError) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def _column_names(value: Any) -> list[str] | None:
+    if isinstance(value, Streamable):
+        from .schema import Schema
+
+        return Schema.from_arrow(_core.stream_schema(value.__arrow_c_stream__())).names
+    if _library(value) == "pyarrow" and hasattr(value, "schema"):
+        return list(value.schema.names)
+    if _library(value) in ("pandas", "polars") and hasattr(value, "columns"):
+        return list(value.columns)
+    return None
 
 
 def is_model(value: Any) -> bool:

@@ -188,9 +188,10 @@ class Database:
         key : str, optional
             The column that is the primary key. Stored; not yet enforced.
         auto_index : bool
-            Whether an index may be made unasked. Stored; this version makes none.
+            Whether a write that brings the table to 20,000 rows builds an index (IVF_RQ) of each vector column that
+            has none, before it returns. Such a build fails no write; an index that you make replaces it.
         index_params : dict, optional
-            ``{"threshold": rows}``: from how many rows on.
+            ``{"threshold": rows}``: from how many rows on, instead.
         progress : bool, callable or tqdm-like, optional
             True shows a bar; a callable gets (stage, done, total) and stops the work by returning False.
 

@@ -1,14 +1,15 @@
 """Descriptions of indexes: ``table.create_index("vector", config=IvfPq(...))``.
 
-The names and fields are LanceDB's. A field left None is chosen from the number of rows and their dimension. Those
-that this version cannot build can be made and read; building one raises UnsupportedError.
+The names and fields are LanceDB's. A field left None is chosen from the number of rows and their dimension. Nothing
+said means `IvfRq`. Those that this version cannot build can be made and read; building one raises UnsupportedError.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 __all__ = [
     "IvfFlat", "IvfPq", "IvfSq", "IvfRq", "HnswFlat", "HnswPq", "HnswSq", "IvfHnswFlat", "IvfHnswPq", "IvfHnswSq",
@@ -21,28 +22,43 @@ Distance = Literal["l2", "cosine", "dot"]
 @dataclass
 class _Ivf:
     kind: ClassVar[str]
-    distance_type: str = "l2"
+    distance_type: str | None = None
     num_partitions: int | None = None
-    max_iterations: int = 50
-    sample_rate: int = 256
+    max_iterations: int | None = None
+    sample_rate: int | None = None
     target_partition_size: int | None = None
 
 
 @dataclass
 class IvfFlat(_Ivf):
-    """Lists of whole vectors: exact distances, no compression.
+    """Lists of the rows as they are (Sivic, Zisserman 2003): exact distances, nothing compressed.
 
     Parameters
     ----------
-    distance_type : {"l2", "cosine", "dot", "hamming"}
+    distance_type : {"l2", "cosine", "dot", "hamming"}, optional
+        How vectors are compared; else the column's own metric, else l2.
     num_partitions : int, optional
         How many lists; chosen from the number of rows.
-    max_iterations : int
-        Of k-means, at most.
-    sample_rate : int
-        Training rows a list.
+    max_iterations : int, optional
+        Rounds of k-means, at most; 12, and fewer where it has settled.
+    sample_rate : int, optional
+        Training rows a list; 64.
     target_partition_size : int, optional
         Rows a list, where `num_partitions` is not given.
+
+    Raises
+    ------
+    InvalidError
+        From ``create_index``, when a number does not fit; the message says what would.
+
+    Examples
+    --------
+    >>> import kith
+    >>> from kith.index import IvfFlat
+    >>> table = kith.connect("memory://").create_table("t", {"vector": [[float(i), 1.0] for i in range(300)]})
+    >>> table.create_index("vector", config=IvfFlat(num_partitions=4))
+    >>> [(index.index_type, index.num_partitions) for index in table.list_indices()]
+    [('IvfFlat', 4)]
     """
 
     kind: ClassVar[str] = "IVF_FLAT"
@@ -50,16 +66,16 @@ class IvfFlat(_Ivf):
 
 @dataclass
 class IvfPq(_Ivf):
-    """Lists of product-quantised vectors: the smallest.
+    """Lists of product-quantised vectors (Jegou, Douze, Schmid 2011), scanned as 4-bit codes (Andre et al. 2015).
 
     Parameters
     ----------
     distance_type, num_partitions, max_iterations, sample_rate, target_partition_size
-        As for `IvfFlat`.
+        As for `IvfFlat`; "hamming" is refused.
     num_sub_vectors : int, optional
-        Pieces a vector is cut into; must divide the dimension.
+        Pieces a vector is cut into; must divide the dimension. About an eighth of it where not given.
     num_bits : {8, 4}
-        Bits of a piece.
+        Bits of a piece; 8 are stored as two halves of 4.
     """
 
     kind: ClassVar[str] = "IVF_PQ"
@@ -69,17 +85,43 @@ class IvfPq(_Ivf):
 
 @dataclass
 class IvfSq(_Ivf):
-    """Lists of vectors of 8-bit numbers. Not built by this version."""
+    """Lists of vectors of 8-bit numbers: what `IvfRq` is with ``num_bits=8``.
+
+    Parameters
+    ----------
+    distance_type, num_partitions, max_iterations, sample_rate, target_partition_size
+        As for `IvfFlat`.
+    """
 
     kind: ClassVar[str] = "IVF_SQ"
 
 
 @dataclass
 class IvfRq(_Ivf):
-    """Lists of vectors of 1 to 9 bits a number (RaBitQ). Not built by this version."""
+    """Lists of RaBitQ codes (Gao, Long 2024): what is built where nothing else is said.
+
+    A code of one bit a number gives an estimate and a bound of its error, further bits narrow it, and only the rows
+    that the bounds leave in doubt are read. So a wanted recall is kept without a factor to guess.
+
+    Parameters
+    ----------
+    distance_type, num_partitions, max_iterations, sample_rate, target_partition_size
+        As for `IvfFlat`; under "hamming" the lists hold the rows themselves.
+    num_bits : int, optional
+        Bits a number in all, 1 to 9; 4 where it is None.
+
+    Examples
+    --------
+    >>> import kith
+    >>> from kith.index import IvfRq
+    >>> table = kith.connect("memory://").create_table("t", {"vector": [[float(i), 1.0] for i in range(300)]})
+    >>> table.create_index("vector", config=IvfRq("cosine"))
+    >>> [(index.index_type, index.num_bits, index.distance_type) for index in table.list_indices()]
+    [('IvfRq', 4, 'cosine')]
+    """
 
     kind: ClassVar[str] = "IVF_RQ"
-    num_bits: int = 1
+    num_bits: int | None = 4
 
 
 @dataclass
@@ -163,7 +205,7 @@ class IndexConfig:
     ----------
     name : str
     index_type : str
-        "IvfPq", "IvfFlat", ...
+        "IvfRq", "IvfPq", "IvfFlat", ...
     columns : list of str
     num_indexed_rows, num_unindexed_rows : int
         Rows in the index; rows added since, which searches scan exactly.
@@ -174,6 +216,10 @@ class IndexConfig:
     created_at : datetime, in UTC
     note : str
         What was done otherwise than asked; empty if nothing.
+    calibration : dict or None
+        What a wanted recall takes, as it was learned when the index was built: ``"on"`` is "rows" or "queries",
+        ``"queries"`` how many of them, ``"curves"`` for some numbers of rows what share of all neighbours is left
+        unseen at which recall. None where nothing was learned.
     """
 
     name: str
@@ -189,6 +235,7 @@ class IndexConfig:
     created_at: datetime
     note: str = ""
     num_segments: int = 1
+    calibration: dict[str, Any] | None = field(default=None, repr=False)
 
     def __getitem__(self, key: str) -> object:
         # LanceDB's is read by attribute and by key
@@ -205,7 +252,7 @@ class IndexStatistics:
     ----------
     num_indexed_rows, num_unindexed_rows : int
     index_type : str
-        "IVF_PQ", "IVF_FLAT", ...
+        "IVF_RQ", "IVF_PQ", "IVF_FLAT", ...
     distance_type : str
     num_indices : int
     loss : float or None
@@ -225,7 +272,7 @@ class IndexStatistics:
         return getattr(self, key)
 
 
-def described(info: dict) -> IndexConfig:
+def described(info: dict[str, Any]) -> IndexConfig:
     """Make the public description of an index from the extension's."""
     words = info["type"].split("_")
     return IndexConfig(
@@ -241,4 +288,5 @@ def described(info: dict) -> IndexConfig:
         num_bits=info["num_bits"],
         created_at=datetime.fromtimestamp(info["created_us"] / 1e6, timezone.utc),
         note=info["note"],
+        calibration=json.loads(info["calibration"]) if info["calibration"] else None,
     )

@@ -47,6 +47,20 @@ def natural(name: str, value: Any, least: int = 0) -> int:
     return value
 
 
+LEAST_RECALL = 1.1754943508222875e-38  # the least float32; 0 is the library's word for "the default"
+
+
+def share(recall: Any) -> float:
+    """Check a wanted recall and make it what the library means by it."""
+    try:
+        value = float(recall)
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InvalidError(f"recall must be from 0 to 1, not {recall!r}")
+    return max(value, LEAST_RECALL)
+
+
 class Query(frames.Streamable):
     """What vector queries and scans share: columns, limits, forms of the answer."""
 
@@ -111,6 +125,14 @@ class Query(frames.Streamable):
         """Say in words how the query is answered."""
         raise NotImplementedError
 
+    def analyze_plan(self) -> str:
+        """Run the query and say what it did and how long that took."""
+        from time import perf_counter
+
+        begin = perf_counter()
+        rows = len(_core.stream_rows(self.__arrow_c_stream__()))
+        return f"{self.explain_plan()}\n  gave {rows} rows in {(perf_counter() - begin) * 1e3:.1f} ms"
+
     def __arrow_c_schema__(self) -> object:
         """Give the answer's columns as an Arrow schema capsule."""
         return _core.stream_schema(self.__arrow_c_stream__())
@@ -120,7 +142,36 @@ class VectorQuery(_core.Options, Query):
     """A search for the rows nearest to one vector or to several.
 
     Made by ``table.search(vector)``; 10 rows are found unless `limit` says otherwise. Several vectors (a matrix)
-    give a column ``query_index`` that tells whose neighbour a row is.
+    give a column ``query_index`` that tells whose neighbour a row is. The schema of an Arrow answer carries the recall
+    to expect: ``to_arrow().schema.metadata[b"kith.recall"]`` is JSON with expected, wanted, calibrated_on,
+    calibrated_with and exact.
+
+    Attributes
+    ----------
+    stats : dict or None
+        What the last run did, summed over its vectors; None before the first.
+
+        ================  ==========================================================================================
+        lists             visited in the index
+        codes             rows whose codes were scanned
+        refined           rows whose further bits were read
+        rows_read         stored vectors that were read: candidates of the index, and rows it does not cover
+        bytes             touched by all of these
+        expected_recall   1.0 for an exact scan; what the calibration says, the mean over vectors; None without one
+        calibrated_on     "rows" of the table, "queries" given to `create_index`, or None
+        calibrated_with   so many of them
+        seconds           that the search took, without making the answer
+        ================  ==========================================================================================
+
+    Examples
+    --------
+    >>> import kith
+    >>> table = kith.connect("memory://").create_table("t", {"vector": [[float(i), 1.0] for i in range(100)]})
+    >>> query = table.search([3.0, 1.0]).limit(2)
+    >>> [row["vector"] for row in query.to_list()]
+    [[3.0, 1.0], [2.0, 1.0]]
+    >>> query.stats["rows_read"], query.stats["expected_recall"]
+    (100, 1.0)
     """
 
     __slots__ = ()
@@ -159,7 +210,7 @@ class VectorQuery(_core.Options, Query):
         return self.metric(distance_type)
 
     def nprobes(self, nprobes: int) -> VectorQuery:
-        """Visit so many lists of an IVF index; 0 leaves the choice to Kith."""
+        """Visit so many lists of an IVF index, whatever recall that gives; 0 leaves the choice to Kith."""
         self._nprobes = natural("nprobes", nprobes)
         return self
 
@@ -180,7 +231,7 @@ class VectorQuery(_core.Options, Query):
         return self
 
     def refine_factor(self, refine_factor: int) -> VectorQuery:
-        """Re-rank ``limit * refine_factor`` candidates by their stored vectors."""
+        """Re-rank ``limit * refine_factor`` candidates by their stored vectors, instead of those in doubt."""
         self._refine_factor = natural("refine_factor", refine_factor, 1)
         return self
 
@@ -190,10 +241,30 @@ class VectorQuery(_core.Options, Query):
         return self
 
     def recall(self, recall: float) -> VectorQuery:
-        """Ask for a share of the true neighbours, above 0 and at most 1; 1 is exact."""
-        if not 0 < recall <= 1:
-            raise InvalidError(f"recall must be above 0 and at most 1, not {recall!r}")
-        self._recall = recall
+        """Say what share of the true nearest rows the answer should hold, on the average over queries.
+
+        An index visits as many lists as that took when it was calibrated, on rows of the table or on the queries
+        given to ``table.create_index(queries=...)``; `stats` and ``explain_plan()`` tell which. Without this call
+        the share is 0.95.
+
+        Parameters
+        ----------
+        recall : float
+            From 0 to 1. 1 is exact: every row is scanned. 0 is the fastest: the list nearest to the vector.
+
+        Raises
+        ------
+        InvalidError
+            When it is anything else.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", {"vector": [[1.0, 2.0], [3.0, 4.0]]})
+        >>> table.search([1.0, 2.0]).recall(0.99).limit(1).to_list()
+        [{'vector': [1.0, 2.0], '_distance': 0.0}]
+        """
+        self._recall = share(recall)
         return self
 
     def distance_range(self, lower_bound: float | None = None, upper_bound: float | None = None) -> VectorQuery:
@@ -228,10 +299,22 @@ class VectorQuery(_core.Options, Query):
         return _core.search_stream(self)
 
     def explain_plan(self, verbose: bool = False) -> str:
-        """Say in words how the query is answered: index, lists to visit, rows scanned exactly."""
+        """Say in words how the query would be answered: index, lists to visit, rows scanned exactly, recall to expect.
+
+        Parameters
+        ----------
+        verbose : bool
+            Accepted for LanceDB's sake; there is one form.
+        """
         return _core.search_explain(self)
 
-    analyze_plan = explain_plan
+    def analyze_plan(self) -> str:
+        """Run the query and say what it did: lists, codes, rows and bytes read, the recall to expect, the time.
+
+        Beside the time stands how long reading so much takes at the bandwidth and latency of this machine's memory,
+        which are measured at the first call (some 20 ms): no search can be faster.
+        """
+        return _core.search_analyze(self)
 
     def __repr__(self) -> str:
         return f"<kith.VectorQuery: {self._k} rows nearest to {'vectors' if self._many else 'a vector'} of {self._dim}>"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .db import Database
     from .index import IndexConfig, IndexStatistics
+    from .recall import RecallReport
 
     BadVectors = Literal["error", "drop", "fill", "null"]
 
@@ -183,6 +184,13 @@ class Table(frames.Streamable):
         Returns
         -------
         VectorQuery or ScanQuery
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", [{"vector": [1.0, 2.0], "item": "one"}])
+        >>> table.search([1.0, 2.5]).select(["item"]).to_list()
+        [{'item': 'one', '_distance': 0.25}]
         """
         if query is None:
             if query_type not in ("auto", "vector"):
@@ -231,9 +239,11 @@ class Table(frames.Streamable):
         ----------
         k : int
             Rows a vector.
-        vector_column_name, metric, recall, nprobes, refine_factor, ef
-            As in a query.
-        where : None
+        vector_column_name : str, optional
+            The column; needed when the table has several of vectors.
+        metric, recall, nprobes, refine_factor, ef
+            As in a query: see `VectorQuery`.
+        where, params : None
             Not in this version.
         threads : int
             For many vectors in one call; 0 takes one a core.
@@ -245,10 +255,23 @@ class Table(frames.Streamable):
             (k,); with a matrix of shape (n, dim), both of shape (n, k). Where fewer than k rows exist, ids are
             2**64 - 1 and distances infinite. numpy arrays, or memoryviews where there is no numpy.
 
+        Raises
+        ------
+        InvalidError
+            When a parameter is out of range, or there are several vector columns and none is named.
+        NotFoundError
+            When there is no such column.
+
         Examples
         --------
-        >>> nearest = table.searcher(k=10)            # doctest: +SKIP
-        >>> row_ids, distances = nearest(vector)      # doctest: +SKIP
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", {"vector": [[float(i), 1.0] for i in range(100)]})
+        >>> nearest = table.searcher(k=2, recall=0.9)
+        >>> row_ids, distances = nearest([3.0, 1.0])
+        >>> row_ids.tolist(), distances.tolist()
+        ([3, 2], [0.0, 1.0])
+        >>> nearest([[3.0, 1.0], [98.0, 1.0]])[0].tolist()
+        [[3, 2], [98, 97]]
         """
         if where is not None or params is not None:
             refuse("a searcher with where=")
@@ -267,7 +290,65 @@ class Table(frames.Streamable):
             import numpy
         except ImportError:
             return _core.searcher(made, None)
-        return _core.searcher(made, numpy.empty)
+        return _core.searcher(made, numpy.empty, numpy.dtype("u8"), numpy.dtype("f4"))
+
+    def measure_recall(
+        self,
+        queries: Any = None,
+        k: int = 10,
+        recalls: Iterable[float] = (0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99),
+        sample: int = 256,
+        seed: int = 0,
+        *,
+        vector_column_name: str | None = None,
+        progress: Any = None,
+    ) -> RecallReport:
+        """Measure how good and how fast the index answers: recall against the exact scan, queries a second.
+
+        Each wanted recall is asked of every query once on all cores for its answer, then on one thread, query by
+        query, for the time; the best round counts.
+
+        Parameters
+        ----------
+        queries : array of numbers of shape (n, dim), or a frame that has them in a column, optional
+            Without them, rows of the table are asked for. Such a row is left out of its own answer, exact and
+            approximate, so that k - 1 rows a query are compared (1 where k is 1).
+        k : int
+            Rows a query.
+        recalls : sequence of float
+            What to ask for, each from 0 (the fastest) to 1 (exact).
+        sample : int
+            How many queries at most, chosen at random.
+        seed : int
+            The same seed chooses the same queries.
+        vector_column_name : str, optional
+            The column; needed when the table has several of vectors.
+        progress : bool, callable or tqdm-like, optional
+            See `kith.Database.create_table`.
+
+        Returns
+        -------
+        kith.recall.RecallReport
+            Prints as a table and a plot; ``rows`` has the numbers, ``plot(path)`` draws them.
+
+        Raises
+        ------
+        InvalidError
+            When the queries are of another dimension, or there is nothing to ask.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", {"vector": [[float(i), 1.0] for i in range(2000)]})
+        >>> table.create_index(num_partitions=16)
+        >>> report = table.measure_recall(recalls=[0.9, 1.0], sample=20)
+        >>> [row["recall"] for row in report.rows], report.rows[1]["measured"]
+        ([0.9, 1.0], 1.0)
+        """
+        from .recall import measure
+
+        with Progress(progress) as callback:
+            return measure(self, queries, k, recalls, sample, seed, vector_column_name, callback)
 
     def _light_schema(self) -> schemas.Schema:
         return schemas.Schema.from_arrow(self._table.schema())
@@ -320,12 +401,15 @@ class Table(frames.Streamable):
         progress: Any = None,
         threads: int | None = None,
         seed: int | None = None,
+        queries: Any = None,
+        max_memory: int | str | None = None,
     ) -> None:
         """Build an index of a vector column. Rows added later are found all the same.
 
-        Two forms are understood: ``create_index("vector", config=IvfPq(...))`` names the column first;
+        Two forms are understood: ``create_index("vector", config=IvfRq(...))`` names the column first;
         ``create_index("cosine", num_partitions=256, num_sub_vectors=96)`` the metric, or nothing. Ctrl-C stops it
-        and leaves the table as it was.
+        and leaves the table as it was. When it is built it is calibrated: searches are replayed to learn how much of
+        it a wanted recall takes (after Quake, 2506.03437).
 
         Parameters
         ----------
@@ -334,27 +418,38 @@ class Table(frames.Streamable):
         num_partitions : int, optional
             Lists; chosen from the number of rows.
         num_sub_vectors : int, optional
-            Pieces that a vector is cut into; must divide the dimension.
+            Of IVF_PQ, which is built where this is given and no type: pieces that a vector is cut into; must divide
+            the dimension.
         vector_column_name : str
             The column, in the old form.
         replace : bool
-            Whether to replace an index of the same name; else that is an error.
-        num_bits : {8, 4}, optional
-            Bits a piece.
+            Whether to replace an index of the same name; else that is an error. One that was built unasked is
+            replaced all the same.
+        num_bits : int, optional
+            Bits a number (IVF_RQ: 1 to 9, else 4) or a piece (IVF_PQ: 4 or 8, else 8).
         index_type : str, optional
-            "IVF_PQ", "IVF_FLAT", ...
+            "IVF_RQ" (RaBitQ: Gao, Long 2024; what is built where nothing is said), "IVF_PQ" (Jegou, Douze, Schmid
+            2011), "IVF_SQ" or "IVF_FLAT".
         max_iterations, sample_rate : int, optional
-            Of the training.
+            Of the training: rounds of k-means at most (12), rows a list (64).
         config : kith.index.IvfPq and others
             All of these in one object: the new form.
         name : str, optional
             ``<column>_idx`` where it is not given.
+        target_partition_size : int, optional
+            Rows a list, where `num_partitions` is not given.
         progress : bool, callable or tqdm-like, optional
             True shows a bar; a callable gets (stage, done, total) and stops the build by returning False.
         threads : int, optional
             One a core.
         seed : int, optional
             The same seed, rows and parameters give the same index.
+        queries : array of numbers of shape (n, dim), or a frame that has them in a column, optional
+            Vectors like those that will be asked, some hundreds or more: the index is calibrated on them, so that a
+            wanted recall is kept for them too. Without them it is calibrated on rows of the table, which is as good
+            only where queries look like rows.
+        max_memory : int or str, optional
+            Bytes that the build may hold beside the table, or a text like "512MB" or "1.5GiB".
         accelerator, index_cache_size, wait_timeout, train
             Accepted for LanceDB's sake: nothing waits, and no accelerator is needed.
 
@@ -366,6 +461,14 @@ class Table(frames.Streamable):
             When there is no such column.
         UnsupportedError
             When this version has no such index.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", {"vector": [[float(i), 1.0] for i in range(2000)]})
+        >>> table.create_index(num_partitions=16, queries=[[i + 0.5, 1.0] for i in range(200)], max_memory="64MB")
+        >>> table.list_indices()[0].calibration["on"]
+        'queries'
         """
         first_is_metric = metric is None or (metric.lower() in _metrics and config is None and column is None)
         old_form = first_is_metric and config is None and column is None
@@ -373,6 +476,7 @@ class Table(frames.Streamable):
             "num_partitions": num_partitions, "num_sub_vectors": num_sub_vectors, "num_bits": num_bits,
             "max_iterations": max_iterations, "sample_rate": sample_rate, "type": index_type,
             "metric": metric if first_is_metric else None, "seed": seed, "threads": threads,
+            "target_partition_size": target_partition_size,
         }  # fmt: skip
         if config is not None:
             options.update(_config_options(config))
@@ -385,9 +489,16 @@ class Table(frames.Streamable):
         if "HNSW" in kind or kind in ("BTREE", "BITMAP", "LABEL_LIST", "FTS", "FM"):
             refuse(f"an index of type {kind}")
         given = {key: value for key, value in options.items() if value is not None}
-        for key in ("num_partitions", "num_sub_vectors", "num_bits", "max_iterations", "sample_rate", "threads", "seed"):
-            if key in given:
-                given[key] = natural(key, given[key], 0 if key in ("threads", "seed") else 1)
+        for key in given.keys() - {"type", "metric"}:
+            given[key] = natural(key, given[key], 0 if key in ("threads", "seed") else 1)
+        size = given.pop("target_partition_size", 0)
+        if size:
+            given.setdefault("num_partitions", max(1, len(self) // size))
+        if max_memory is not None:
+            given["max_memory"] = inputs.byte_count("max_memory", max_memory)
+        if queries is not None:
+            given["dim"] = self._dimension(target)
+            given["queries"] = inputs.matrix("queries", queries, given["dim"], target)
         with Progress(progress) as callback:
             self._table.create_index(column=target, name=name, keep=not replace, progress=callback, **given)
 
@@ -507,7 +618,10 @@ class Table(frames.Streamable):
         refuse("drop_columns()")
 
     def optimize(self, *args: Any, **kwargs: Any) -> None:
-        """Build the indexes again that do not cover all rows. All else is kept up inside the writes."""
+        """Build the indexes again that do not cover all rows. All else is kept up inside the writes.
+
+        They are calibrated on rows of the table then; for queries of your own use `create_index`.
+        """
         for index in self._table.indexes():
             if index["rows_unindexed"]:
                 given = {key: index[key] for key in ("column", "name", "type", "metric", "num_sub_vectors", "num_bits") if index[key]}
@@ -519,7 +633,7 @@ def _config_options(config: Any) -> dict[str, Any]:
     if kind is None:
         raise InvalidError(f"config must be one of kith.index (IvfPq(), IvfFlat(), ...), not {config!r}")
     found: dict[str, Any] = {"type": kind, "metric": getattr(config, "distance_type", None)}
-    for key in ("num_partitions", "num_sub_vectors", "num_bits", "max_iterations", "sample_rate"):
+    for key in ("num_partitions", "num_sub_vectors", "num_bits", "max_iterations", "sample_rate", "target_partition_size"):
         found[key] = getattr(config, key, None)
     return found
 

@@ -1,4 +1,4 @@
-# Ctrl-C: exit 130, and the table is as it was before.
+# Ctrl-C: exit 130, and the table is as it was before, its automatic index too.
 grid 60000 >grid.csv
 kith import db/t grid.csv -q >/dev/null
 stop() { # runs a command and interrupts it shortly after
@@ -13,7 +13,7 @@ stop() { # runs a command and interrupts it shortly after
 set -m # without job control the shell would make its children deaf to SIGINT
 stop kith index db/t --type IVF_FLAT --num-partitions 16384 --max-iterations 10000 --threads 1
 kith info db/t --json | grep -o '"rows":60000,"version":1'
-kith index db/t --list
+kith index db/t --list | sed -E 's/ +[0-9.]+ MB$//; s/ +SIZE$//'
 # while it waits for a pipe that says nothing
 mkfifo silent
 sleep 30 >silent 2>/dev/null &

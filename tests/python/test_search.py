@@ -182,7 +182,7 @@ def test_options_out_of_range_are_refused(db):
     table = vector_table(db, matrix(20, 4, "f4"))
     query = table.search(QUERY)
     calls = [
-        lambda: query.nprobes(-1), lambda: query.refine_factor(0), lambda: query.ef(-1), lambda: query.recall(0), lambda: query.recall(1.1),
+        lambda: query.nprobes(-1), lambda: query.refine_factor(0), lambda: query.ef(-1), lambda: query.recall(-0.1), lambda: query.recall(1.1),
         lambda: query.offset(-1), lambda: query.nprobes("many"), lambda: query.minimum_nprobes(0), lambda: query.nprobes(2**32),
         lambda: table.search(QUERY).minimum_nprobes(5).maximum_nprobes(4), lambda: table.search(QUERY).maximum_nprobes(4).minimum_nprobes(5),
     ]  # fmt: skip
@@ -238,7 +238,7 @@ def test_real_embeddings_are_searched_exactly(db, debian):
 @pytest.fixture
 def indexed(db, debian):
     table = vector_table(db, debian.vectors, metric="cosine")
-    table.create_index(metric="cosine", num_partitions=64, num_sub_vectors=96)
+    table.create_index(metric="cosine", num_partitions=64)
     return table
 
 
@@ -250,16 +250,16 @@ def recall(table, debian, make, queries=50):
 
 
 def test_an_index_answers_well_and_says_so(indexed, debian):
-    assert recall(indexed, debian, lambda query: query) >= 0.85
+    assert recall(indexed, debian, lambda query: query) >= 0.9
     assert recall(indexed, debian, lambda query: query.nprobes(64).refine_factor(20)) >= 0.98
     assert recall(indexed, debian, lambda query: query.bypass_vector_index()) >= 0.995
     assert recall(indexed, debian, lambda query: query.recall(1.0)) >= 0.995
     (index,) = indexed.list_indices()
-    assert (index.name, index.index_type, index.columns) == ("vector_idx", "IvfPq", ["vector"])
+    assert (index.name, index.index_type, index.columns) == ("vector_idx", "IvfRq", ["vector"])
     assert (index.num_indexed_rows, index.num_unindexed_rows) == (10_000, 0)
     assert index.size_bytes > 0 and index.num_partitions == 64 and index.distance_type == "cosine"
     stats = indexed.index_stats("vector_idx")
-    assert stats.num_indexed_rows == 10_000 and stats["index_type"] == "IVF_PQ" and stats.distance_type == "cosine"
+    assert stats.num_indexed_rows == 10_000 and stats["index_type"] == "IVF_RQ" and stats.distance_type == "cosine"
     assert indexed.index_stats("nope") is None
     assert re.search("(?i)ivf", indexed.search(debian.queries[0]).explain_plan())
     assert re.search("(?i)exact|scan", indexed.search(debian.queries[0]).bypass_vector_index().explain_plan())
@@ -294,14 +294,16 @@ def small(db):
 
 
 FORMS = {
-    "nothing": (lambda t: t.create_index(), "l2", "IvfPq"),
-    "old, a metric": (lambda t: t.create_index("L2"), "l2", "IvfPq"),
+    "nothing": (lambda t: t.create_index(), "l2", "IvfRq"),
+    "old, a metric": (lambda t: t.create_index("L2"), "l2", "IvfRq"),
     "old, by place": (lambda t: t.create_index("cosine", 2, 4), "cosine", "IvfPq"),
     "old, by name": (lambda t: t.create_index(metric="dot", num_partitions=2, num_sub_vectors=4, vector_column_name="vector"), "dot", "IvfPq"),
     "old, a type": (lambda t: t.create_index(index_type="IVF_FLAT"), "l2", "IvfFlat"),
-    "new, a column": (lambda t: t.create_index("vector"), "l2", "IvfPq"),
+    "new, a column": (lambda t: t.create_index("vector"), "l2", "IvfRq"),
     "new, all of it": (lambda t: t.create_index("vector", config=IvfPq("cosine", num_partitions=2, num_sub_vectors=4, num_bits=4)), "cosine", "IvfPq"),
     "new, flat": (lambda t: t.create_index("vector", config=IvfFlat(num_partitions=4)), "l2", "IvfFlat"),
+    "new, SQ": (lambda t: t.create_index("vector", config=IvfSq("dot", num_partitions=4)), "dot", "IvfSq"),
+    "new, RQ": (lambda t: t.create_index("vector", config=IvfRq("cosine", num_partitions=4)), "cosine", "IvfRq"),
 }  # fmt: skip
 
 
@@ -311,6 +313,28 @@ def test_both_forms_of_create_index(small, form):
     call(small)
     (index,) = small.list_indices()
     assert (index.distance_type, index.index_type, index.name) == (metric, kind, "vector_idx")
+
+
+@pytest.mark.parametrize("config,bits", [(IvfRq(), 4), (IvfRq(num_bits=None), 4), (IvfRq(num_bits=1), 1), (IvfRq(num_bits=9), 9), (IvfSq(), 8)])
+def test_bits_are_those_asked_for(small, config, bits):
+    small.create_index("vector", config=config)
+    assert small.list_indices()[0].num_bits == bits
+    assert [row["id"] for row in small.search(np.ones(16)).recall(0.99).limit(3).to_list()] == [
+        row["id"] for row in small.search(np.ones(16)).recall(1).limit(3).to_list()
+    ]
+
+
+def test_lists_may_be_chosen_by_their_size(small):
+    small.create_index("vector", config=IvfRq(target_partition_size=100))
+    assert small.list_indices()[0].num_partitions == 6
+    small.create_index(target_partition_size=50)
+    assert small.list_indices()[0].num_partitions == 12
+
+
+def test_a_configs_metric_is_the_columns_where_it_names_none(db):
+    table = vector_table(db, matrix(300, 8, "f4"), metric="cosine")
+    table.create_index("vector", config=IvfRq())
+    assert table.list_indices()[0].distance_type == "cosine"
 
 
 def test_an_index_may_have_a_name(small):
@@ -326,7 +350,7 @@ def test_an_index_is_kept_when_it_must_not_be_replaced(small):
 
 def test_parameters_that_do_not_fit_are_refused(small):
     for call in (
-        lambda: small.create_index(num_sub_vectors=5), lambda: small.create_index(num_partitions=0), lambda: small.create_index(num_bits=6),
+        lambda: small.create_index(num_sub_vectors=5), lambda: small.create_index(num_partitions=0), lambda: small.create_index(num_bits=10),
         lambda: small.create_index(metric="hamming"), lambda: small.create_index("nope"), lambda: small.create_index(index_type="MAGIC"),
         lambda: small.create_index(vector_column_name="nope"), lambda: small.create_index("vector", config=3), lambda: small.create_index(num_partitions=-1),
     ):  # fmt: skip
@@ -335,7 +359,7 @@ def test_parameters_that_do_not_fit_are_refused(small):
     assert small.list_indices() == []
 
 
-@pytest.mark.parametrize("config", [HnswSq(), HnswPq(), BTree(), Bitmap(), LabelList(), FTS(), IvfSq(), IvfRq()])
+@pytest.mark.parametrize("config", [HnswSq(), HnswPq(), BTree(), Bitmap(), LabelList(), FTS()])
 def test_indexes_of_later_versions_are_refused_in_words(small, config):
     with pytest.raises(NotImplementedError):
         small.create_index("vector", config=config)
@@ -410,4 +434,4 @@ def test_a_builders_own_cost_is_small(db):
         return min(times)
 
     builder = best(lambda: table.search(query).limit(10).select([]).to_list())
-    assert builder - best(lambda: nearest(query)) < 60e-6  # 7 us on a quiet machine
+    assert builder - best(lambda: nearest(query)) < 60e-6  # 5 us on a quiet machine

@@ -146,7 +146,10 @@ static PyObject *database_create_table(struct kpy_database *self, PyObject *args
     kith_status status = kith_create_table(self->handle, name, &data, &options, &table, &error);
     PyEval_RestoreThread(progress.saved);
     if (status) return kpy_raise_after(state, &error);
-    return kpy_table_wrap(state, (PyObject *)self, table);
+    PyObject *made = kpy_table_wrap(state, (PyObject *)self, table);
+    if (PyErr_Occurred())
+        Py_CLEAR(made); // Ctrl-C in an index build that nobody asked for: the table is there
+    return made;
 }
 
 static PyMethodDef methods[] = {

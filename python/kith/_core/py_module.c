@@ -157,7 +157,10 @@ static PyMethodDef functions[] = {
     { "search_rows", kpy_search_rows, METH_O, "Runs a search; a list of dicts." },
     { "search_stream", kpy_search_stream, METH_O, "Runs a search; a stream capsule." },
     { "search_explain", kpy_search_explain, METH_O, "Says how a search would be answered." },
-    { "searcher", kpy_searcher_new, METH_VARARGS, "searcher(options, empty or None) -> Searcher" },
+    { "search_analyze", kpy_search_analyze, METH_O, "Runs a search, and says how it was answered." },
+    { "searcher", kpy_searcher_new, METH_VARARGS,
+      "searcher(options, numpy.empty=None, dtype of ids=None, dtype of distances=None) -> Searcher" },
+    { "floats", kpy_floats, METH_VARARGS, "floats(matrix, dim) -> a bytearray of float32, row by row" },
     { NULL, NULL, 0, NULL },
 };
 

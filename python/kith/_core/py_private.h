@@ -210,12 +210,17 @@ struct kpy_options {
     kith_element element;
     unsigned int dim;
     size_t vector_count;
+    /* what the last search did */
+    kith_search_stats stats;
+    char ran;
 };
 
-/* A kith_query made from options, with the column names it points to. */
+/* A kith_query made from options, with the column names it points to, and where its search says what it did.
+ */
 struct kpy_query {
     kith_query query;
     const char **names;
+    kith_search_stats stats;
 };
 int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out);
 void kpy_query_release(struct kpy_query *query);
@@ -234,6 +239,7 @@ struct kpy_vectors {
 };
 int kpy_vectors_init(struct kpy_state *state, PyObject *value, struct kpy_vectors *out);
 void kpy_vectors_release(struct kpy_vectors *vectors);
+PyObject *kpy_floats(PyObject *module, PyObject *args);
 
 extern PyType_Spec kpy_database_spec;
 extern PyType_Spec kpy_table_spec;
@@ -247,6 +253,7 @@ PyObject *kpy_open(PyObject *module, PyObject *uri);
 PyObject *kpy_search_rows(PyObject *module, PyObject *options);
 PyObject *kpy_search_stream(PyObject *module, PyObject *options);
 PyObject *kpy_search_explain(PyObject *module, PyObject *options);
+PyObject *kpy_search_analyze(PyObject *module, PyObject *options);
 PyObject *kpy_searcher_new(PyObject *module, PyObject *args);
 
 /* Freeing an object of a heap type: its memory, then the reference it holds on the type. */

@@ -4,7 +4,8 @@
  * struct that the builder's class inherits: setting one is a store, and the search is one call that needs no
  * arguments parsed. kith.query checks what users give; here the fields are trusted to be in range.
  *
- * A search reads all its batches without the interpreter, so the only Python work is making the result.
+ * A search reads all its batches without the interpreter, so the only Python work is making the result. What
+ * it did is always counted: that costs less than asking whether it should.
  */
 #include <stddef.h>
 #include <string.h>
@@ -116,6 +117,32 @@ static PyMethodDef methods[] = {
     { NULL, NULL, 0, NULL },
 };
 
+static PyObject *none_or_real(bool known, double value)
+{
+    return known ? PyFloat_FromDouble(value) : Py_NewRef(Py_None);
+}
+
+/* Where nothing was calibrated the library says 0, which is no recall to expect: None says so. */
+static PyObject *options_stats(struct kpy_options *self, void *unused)
+{
+    (void)unused;
+    if (!self->ran) Py_RETURN_NONE;
+    const kith_search_stats *stats = &self->stats;
+    bool calibrated = stats->calibrated_with > 0;
+    return Py_BuildValue("{sKsKsKsKsKsNszsIsd}", "lists", (unsigned long long)stats->lists, "codes",
+                         (unsigned long long)stats->codes, "refined", (unsigned long long)stats->refined,
+                         "rows_read", (unsigned long long)stats->rows_read, "bytes",
+                         (unsigned long long)stats->bytes, "expected_recall",
+                         none_or_real(stats->expected_recall > 0, (double)stats->expected_recall),
+                         "calibrated_on", calibrated ? stats->on_queries ? "queries" : "rows" : NULL,
+                         "calibrated_with", (unsigned int)stats->calibrated_with, "seconds", stats->seconds);
+}
+
+static PyGetSetDef properties[] = {
+    { "stats", (getter)(void (*)(void))options_stats, NULL, NULL, NULL },
+    { NULL, NULL, NULL, NULL, NULL },
+};
+
 static PyType_Slot slots[] = {
     { Py_tp_new, (void *)options_new },
     { Py_tp_dealloc, (void *)options_dealloc },
@@ -123,6 +150,7 @@ static PyType_Slot slots[] = {
     { Py_tp_clear, (void *)options_clear },
     { Py_tp_members, members },
     { Py_tp_methods, methods },
+    { Py_tp_getset, properties },
     { Py_tp_doc, "What a search is run with." },
     { 0, NULL },
 };
@@ -162,6 +190,7 @@ static int query_columns(struct kpy_options *options, struct kpy_query *out)
 int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
 {
     out->names = NULL;
+    out->stats = KITH_INIT(kith_search_stats);
     if (!options->table || Py_TYPE(options->table) != state->table_type) {
         kpy_fail(state, KITH_INVALID, "the search has no table");
         return -1;
@@ -190,6 +219,7 @@ int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct 
         .upper = options->upper,
         .with_row_id = options->with_row_id,
         .threads = options->threads,
+        .stats = &out->stats,
     };
     if (PyErr_Occurred() || query_columns(options, out)) {
         kpy_query_release(out);
@@ -203,6 +233,13 @@ static struct kpy_options *checked(struct kpy_state *state, PyObject *object)
     if (PyObject_TypeCheck(object, state->options_type)) return (struct kpy_options *)object;
     PyErr_SetString(PyExc_TypeError, "a kith._core.Options is wanted");
     return NULL;
+}
+
+/* Two threads may run one builder: what a search did is kept when it is over and the interpreter is ours. */
+static void keep_stats(struct kpy_options *options, const struct kpy_query *query)
+{
+    options->stats = query->stats;
+    options->ran = 1;
 }
 
 static kith_table *handle_of(const struct kpy_options *options)
@@ -225,8 +262,8 @@ PyObject *kpy_search_rows(PyObject *module, PyObject *object)
     kith_table *table = handle_of(options);
     Py_BEGIN_ALLOW_THREADS status = kith_search(table, &query.query, &stream, &error);
     if (!status) status = kpy_batches_read(&stream, &batches, &error);
-    Py_END_ALLOW_THREADS PyObject *rows =
-        status ? kpy_raise_after(state, &error) : kpy_batches_rows(state, &batches);
+    Py_END_ALLOW_THREADS if (!status) keep_stats(options, &query);
+    PyObject *rows = status ? kpy_raise_after(state, &error) : kpy_batches_rows(state, &batches);
     kpy_batches_release(&batches);
     kpy_query_release(&query);
     return rows;
@@ -245,10 +282,14 @@ PyObject *kpy_search_stream(PyObject *module, PyObject *object)
     Py_BEGIN_ALLOW_THREADS status = kith_search(table, &query.query, &stream, &error);
     Py_END_ALLOW_THREADS kpy_query_release(&query);
     if (status) return kpy_raise_after(state, &error);
+    keep_stats(options, &query);
     return kpy_stream_own(&stream, options->table) ? NULL : kpy_stream_capsule(&stream);
 }
 
-PyObject *kpy_search_explain(PyObject *module, PyObject *object)
+/* kith_explain() or kith_analyze(), which also runs the search. */
+typedef kith_status (*teller)(kith_table *table, const kith_query *query, char **out, kith_error *error);
+
+static PyObject *tell(PyObject *module, PyObject *object, teller call)
 {
     struct kpy_state *state = kpy_module_state(module);
     struct kpy_options *options = checked(state, object);
@@ -258,10 +299,20 @@ PyObject *kpy_search_explain(PyObject *module, PyObject *object)
     kith_status status;
     if (!options || kpy_query_init(state, options, &query)) return NULL;
     kith_table *table = handle_of(options);
-    Py_BEGIN_ALLOW_THREADS status = kith_explain(table, &query.query, &text, &error);
+    Py_BEGIN_ALLOW_THREADS status = call(table, &query.query, &text, &error);
     Py_END_ALLOW_THREADS kpy_query_release(&query);
     if (status) return kpy_raise_after(state, &error);
     PyObject *result = PyUnicode_FromString(text);
     kith_text_free(text);
     return result;
+}
+
+PyObject *kpy_search_explain(PyObject *module, PyObject *object)
+{
+    return tell(module, object, kith_explain);
+}
+
+PyObject *kpy_search_analyze(PyObject *module, PyObject *object)
+{
+    return tell(module, object, kith_analyze);
 }

@@ -146,7 +146,9 @@ static PyObject *table_append(struct kpy_table *self, PyObject *args, PyObject *
     progress.saved = PyEval_SaveThread();
     kith_status status = kith_append(self->handle, &data, &options, &version, &error);
     PyEval_RestoreThread(progress.saved);
-    return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(version);
+    if (status) return table_raise(self, &error);
+    // Ctrl-C in an index build that nobody asked for: the rows are stored, and the exception goes on its way.
+    return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(version);
 }
 
 /* ---- rows out ---- */
@@ -237,34 +239,61 @@ out:
 
 /* ---- indexes ---- */
 
+/* The vectors to calibrate on, as floats() gives them: `dim` numbers each. */
+static int borrow_queries(struct kpy_table *self, const Py_buffer *view, unsigned int dim,
+                          kith_index *options)
+{
+    size_t row_bytes = dim * sizeof(float);
+    if (!view->buf) return 0;
+    if (!row_bytes || !view->len || (size_t)view->len % row_bytes) {
+        kpy_fail(kpy_object_state(self), KITH_INVALID, "%zd bytes are no vectors of %u numbers", view->len,
+                 dim);
+        return -1;
+    }
+    options->queries = view->buf;
+    options->query_count = (size_t)view->len / row_bytes;
+    return 0;
+}
+
 static PyObject *table_create_index(struct kpy_table *self, PyObject *args, PyObject *keywords)
 {
     static char *names[] = { "column",          "name",     "type",           "metric",      "num_partitions",
                              "num_sub_vectors", "num_bits", "max_iterations", "sample_rate", "seed",
-                             "threads",         "keep",     "progress",       NULL };
+                             "threads",         "keep",     "progress",       "queries",     "dim",
+                             "max_memory",      NULL };
     kith_index options = KITH_INIT(kith_index);
     struct kpy_progress progress = { 0 };
     const char *type = NULL, *metric = NULL;
     int keep = 0;
-    unsigned long long seed = 0;
+    unsigned int dim = 0;
+    unsigned long long seed = 0, max_memory = 0;
+    Py_buffer queries = { 0 };
     kith_error error = { 0 };
     kith_status status = KITH_OK;
 
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzIIIIIKIpO", names, &options.column, &options.name,
-                                     &type, &metric, &options.num_partitions, &options.num_sub_vectors,
-                                     &options.num_bits, &options.max_iterations, &options.sample_rate, &seed,
-                                     &options.threads, &keep, &progress.callback))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzIIIIIKIpOz*IK", names, &options.column,
+                                     &options.name, &type, &metric, &options.num_partitions,
+                                     &options.num_sub_vectors, &options.num_bits, &options.max_iterations,
+                                     &options.sample_rate, &seed, &options.threads, &keep, &progress.callback,
+                                     &queries, &dim, &max_memory))
         return NULL;
+    if (borrow_queries(self, &queries, dim, &options)) {
+        PyBuffer_Release(&queries);
+        return NULL;
+    }
     options.keep = keep;
     options.seed = seed;
+    options.max_memory = max_memory;
     if (type) status = kith_index_type_parse(type, &options.type, &error);
     if (!status && metric) status = kith_metric_parse(metric, &options.metric, &error);
-    if (status) return table_raise(self, &error);
-    options.progress = kpy_progress;
-    options.progress_user = &progress;
-    progress.saved = PyEval_SaveThread();
-    status = kith_create_index(self->handle, &options, &error);
-    PyEval_RestoreThread(progress.saved);
+    if (!status) {
+        options.progress = kpy_progress;
+        options.progress_user = &progress;
+        progress.saved = PyEval_SaveThread();
+        status = kith_create_index(self->handle, &options, &error);
+        PyEval_RestoreThread(progress.saved);
+    }
+    if (queries.buf) PyBuffer_Release(&queries);
     if (status) return table_raise(self, &error);
     Py_RETURN_NONE;
 }
@@ -282,13 +311,14 @@ static PyObject *table_drop_index(struct kpy_table *self, PyObject *name)
 
 static PyObject *index_dict(const kith_index_info *info)
 {
-    return Py_BuildValue("{sssssssssssIsIsIsKsKsKsL}", "name", info->name, "column", info->column, "type",
-                         kith_index_type_name(info->type), "metric", kith_metric_name(info->metric), "note",
-                         info->note ? info->note : "", "num_partitions", (unsigned int)info->num_partitions,
-                         "num_sub_vectors", (unsigned int)info->num_sub_vectors, "num_bits",
-                         (unsigned int)info->num_bits, "rows_indexed", (unsigned long long)info->rows_indexed,
-                         "rows_unindexed", (unsigned long long)info->rows_unindexed, "bytes",
-                         (unsigned long long)info->bytes, "created_us", (long long)info->created_us);
+    return Py_BuildValue(
+        "{sssssssssssssIsIsIsKsKsKsL}", "name", info->name, "column", info->column, "type",
+        kith_index_type_name(info->type), "metric", kith_metric_name(info->metric), "note",
+        info->note ? info->note : "", "calibration", info->calibration ? info->calibration : "",
+        "num_partitions", (unsigned int)info->num_partitions, "num_sub_vectors",
+        (unsigned int)info->num_sub_vectors, "num_bits", (unsigned int)info->num_bits, "rows_indexed",
+        (unsigned long long)info->rows_indexed, "rows_unindexed", (unsigned long long)info->rows_unindexed,
+        "bytes", (unsigned long long)info->bytes, "created_us", (long long)info->created_us);
 }
 
 static PyObject *table_indexes(struct kpy_table *self, PyObject *unused)

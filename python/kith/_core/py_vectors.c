@@ -172,3 +172,39 @@ int kpy_vectors_init(struct kpy_state *state, PyObject *value, struct kpy_vector
     if (status) kpy_vectors_release(out);
     return status;
 }
+
+/* ---- many vectors at once, as float32 ---- */
+
+static int check_matrix(struct kpy_state *state, const struct kpy_vectors *vectors, unsigned int dim)
+{
+    if (!vectors->many)
+        kpy_fail(state, KITH_INVALID,
+                 "a matrix is wanted, one vector a row; this is one vector of %u numbers", vectors->dim);
+    else if (vectors->dim != dim)
+        kpy_fail(state, KITH_INVALID, "the queries have %u numbers, the column's vectors have %u",
+                 vectors->dim, dim);
+    else
+        return 0;
+    return -1;
+}
+
+PyObject *kpy_floats(PyObject *module, PyObject *args)
+{
+    static const char formats[] = {
+        [KITH_F32] = 'f', [KITH_F16] = 'e', [KITH_F64] = 'g', [KITH_I8] = 'c', [KITH_U8] = 'C'
+    };
+    struct kpy_state *state = kpy_module_state(module);
+    struct kpy_vectors vectors;
+    PyObject *value, *result = NULL;
+    unsigned int dim;
+    if (!PyArg_ParseTuple(args, "OI", &value, &dim) || kpy_vectors_init(state, value, &vectors)) return NULL;
+    if (!check_matrix(state, &vectors, dim)) {
+        Py_ssize_t numbers = (Py_ssize_t)(vectors.count * dim);
+        result = PyByteArray_FromStringAndSize(NULL, numbers * (Py_ssize_t)sizeof(float));
+        float *floats = result ? (float *)(void *)PyByteArray_AsString(result) : NULL;
+        if (floats && kpy_numbers_copy(floats, 'f', vectors.data, formats[vectors.element], numbers))
+            Py_CLEAR(result);
+    }
+    kpy_vectors_release(&vectors);
+    return result;
+}

@@ -1,0 +1,20 @@
+# How a search is answered, before and after it ran.
+grid 2000 >grid.csv
+kith import db/t grid.csv --metric l2 -q >/dev/null
+kith explain db/t
+kith index db/t --num-partitions 8 --seed 1 -q >/dev/null
+kith explain db/t --recall 0.9 | sed -E 's/[0-9.]+ expected from about [0-9]+ lists, [0-9]+ codes/SO MUCH/; s/on [0-9]+ rows/on SOME rows/'
+kith explain db/t --row 5 --nprobes 3 -k 4 --refine 2 | grep -o 'the 4 nearest\|nprobes 3\|Refine: 8 rows'
+kith explain db/t --vector '[1, 2, 0, 0]' --metric cosine | sed -n 2p
+kith explain db/t --recall 1 | sed -n 2p
+kith explain db/t --exact --json
+kith explain db/t --analyze --recall 0.9 | grep -o '^  [a-z /]*[a-z]'
+kith explain db/t --analyze --exact --json | grep -o 'rows read *[0-9]*'
+kith search db/t --row 5 --recall 1 -k 2 --columns id -q
+kith search db/t --row 5 --recall 0 -k 1 --columns id -q --explain | grep -c 'IVF_RQ'
+fails kith explain db/t --recall 2
+fails kith explain db/t --recall half
+fails kith explain db/t --vector '[1]' --row 2
+fails kith explain db/t --vector '[1]'
+fails kith explain db/t --row x
+fails kith explain db/none
