@@ -17,7 +17,7 @@ both. Rows and queries are brought into an engine's form (unit length, padding) 
 
 Peers are set up alike: graphs of degree 32 on the lowest layer and a construction beam of 200; lists by the square root
 of the rows, four times that for faiss, twice for ScaNN, once for LanceDB. Glass ranks "cosine" by L2 of unit vectors:
-its 8-bit inner product is a plain loop without VNNI. SVS stores float16: its compression runs on one vendor's processors.
+its 8-bit inner product is slow without VNNI. SVS stores float16: its compression runs on one vendor's processors.
 """
 
 import argparse
