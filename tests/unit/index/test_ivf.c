@@ -472,7 +472,7 @@ static void real_rows_are_found(void **state)
         struct built b = build(&c, plan_of(KITH_INDEX_DEFAULT, sets[i].metric, 0), 0);
         json_t *calibration = calibrate(&c, &b, NULL, 0, 0);
         reopen(&b, calibration);
-        for (double wanted = 0.8; wanted < 1; wanted += 0.1) {
+        for (double wanted = 0.9; wanted < 1; wanted += 0.045) {
             struct kt_index_stats stats = { 0 };
             struct kt_index_query ask = { .k = 10, .recall = (float)wanted };
             double recall = recall_of(&c, &b, &truth, ask, &stats);
