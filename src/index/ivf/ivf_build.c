@@ -330,7 +330,7 @@ static kith_status write_lists(struct build *b, struct kt_sink *sink, kith_error
             if (!batch.bytes) return kt_fail_memory(error, room);
         }
         batch.first = first;
-        memset(batch.bytes, 0, bytes);
+        if (bytes) memset(batch.bytes, 0, bytes);
         status = kt_parallel_for(b->work, NULL, count, 1, fill_list, &batch, error);
         if (!status && bytes) status = kt_sink_write(sink, batch.bytes, bytes, error);
         if (!status)
