@@ -109,6 +109,10 @@ struct kt_index_ops {
     kith_status (*search)(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
                           struct kt_index_stats *stats, kith_error *error);
+    /** Where the search for `query` begins: of queries with the same place, most of what they read is the
+     * same, and with near ones much. */
+    kith_status (*place)(const struct kt_index *index, const struct kt_index_query *query,
+                         struct kt_arena *scratch, uint32_t *out, kith_error *error);
     /** Learns from replayed searches how much a wanted recall takes: for rows of the table, each left out of
      * its own answer, or for `queries` when there are any. The new reference goes into the piece's meta. */
     kith_status (*calibrate)(const struct kt_index *index, const struct kt_vectors *vectors,

@@ -1,9 +1,23 @@
 /* The search for one vector or many: what the index answers, then the rows that no piece covers, scanned
  * exactly into the same heap.
+ *
+ * Many vectors are grouped: sorted by the place where the index begins, so that those which read the same
+ * lists come one after another, and find them in the cache. Each is searched as it would be alone, and finds
+ * the same rows. The work is cut between them; that of one vector, where more than one thread is asked for,
+ * between the rows of an exact scan, which are many. (A search of lists takes less time than starting a
+ * thread.)
  */
 #include "query/query.h"
 
 #include <math.h>
+
+enum {
+    GROUP_QUERIES = 16,     /* from so many vectors on they are grouped */
+    CHUNK_QUERIES = 32,     /* at most; neighbours should be one worker's, */
+    CHUNKS = 8,             /* and the workers done at about the same time */
+    SHARED_BYTES = 4 << 20, /* an exact scan of so much is worth a thread */
+    SHARED_CHUNKS = 16      /* of an exact scan, a thread */
+};
 
 struct run {
     const struct kt_plan *plan;
@@ -13,6 +27,8 @@ struct run {
     uint32_t *counts;
     struct kt_index_stats *stats; /* one a vector, or NULL */
     struct kt_arena *scratch;     /* one a worker */
+    uint64_t *order;              /* of the vectors: place << 32 | number; NULL: as they come */
+    uint32_t scan_threads;        /* for the exact scan of one vector */
 };
 
 static const struct kt_vectors *vectors_of(const struct kt_plan *plan)
@@ -38,67 +54,133 @@ static kith_status widen(const struct kt_plan *plan, const void *vector, struct 
     return KITH_OK;
 }
 
-/* What the index finds, with the distances of the stored rows. */
-static kith_status ask_index(const struct run *run, const float *vector, const struct kt_scan_query *scan,
-                             struct kt_arena *scratch, struct kt_top *top, struct kt_index_stats *stats,
-                             kith_error *error)
+/* A vector of the run in the forms that searching it takes. */
+struct asked {
+    const float *values;
+    struct kt_scan_query scan;
+};
+
+static kith_status prepare(const struct run *run, size_t at, struct kt_arena *scratch, struct asked *out,
+                           kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    struct kt_index_query query = {
-        .vector = vector,
-        .exact = scan,
-        .k = (uint32_t)top->capacity,
+    const void *vector = run->vectors + at * plan->vector_bytes;
+    kt_arena_clear(scratch);
+    kith_status status = widen(plan, vector, scratch, &out->values, error);
+    if (!status)
+        status = kt_scan_prepare(vectors_of(plan), plan->metric, vector, plan->element, scratch, &out->scan,
+                                 error);
+    out->scan.lower = plan->lower;
+    out->scan.upper = plan->upper;
+    return status;
+}
+
+static struct kt_index_query index_query(const struct kt_plan *plan, const struct asked *asked, size_t k)
+{
+    return (struct kt_index_query){
+        .vector = asked->values,
+        .exact = &asked->scan,
+        .k = (uint32_t)k,
         .recall = plan->recall,
         .refine_factor = plan->refine_factor,
         .nprobes = plan->nprobes,
         .minimum_nprobes = plan->minimum_nprobes,
         .maximum_nprobes = plan->maximum_nprobes,
     };
-    return plan->index->ops->search(run->index, vectors_of(plan), &query, scratch, top, stats, error);
+}
+
+/* ---- what no index covers ---- */
+
+/* An exact scan that several threads share, each with a heap of its own. */
+struct shared_scan {
+    const struct kt_vectors *vectors;
+    const struct kt_scan_query *query;
+    uint64_t begin;
+    struct kt_top *tops;
+    struct kt_index_stats *stats;
+};
+
+static kith_status scan_share(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+{
+    const struct shared_scan *shared = context;
+    return kt_scan_rows(shared->vectors, shared->query, shared->begin + begin, shared->begin + end,
+                        &shared->tops[worker], &shared->stats[worker], error);
+}
+
+static kith_status scan_on_threads(const struct shared_scan *shared, uint64_t rows, uint32_t threads,
+                                   struct kt_arena *scratch, struct kt_top *top, struct kt_index_stats *stats,
+                                   kith_error *error)
+{
+    struct shared_scan scan = *shared;
+    struct kt_work work = { .threads = threads };
+    size_t k = top->capacity;
+    scan.tops = kt_arena_take(scratch, threads, sizeof *scan.tops);
+    scan.stats = kt_arena_take(scratch, threads, sizeof *scan.stats);
+    struct kt_hit *hits = kt_arena_take(scratch, k * threads, sizeof *hits);
+    if (!scan.tops || !scan.stats || !hits) return kt_fail_memory(error, k * threads * sizeof *hits);
+    memset(scan.stats, 0, threads * sizeof *scan.stats);
+    for (uint32_t i = 0; i < threads; i++)
+        scan.tops[i] = (struct kt_top){ .hits = hits + i * k, .capacity = k };
+    kith_status status =
+        kt_parallel_for(&work, NULL, rows, rows / (SHARED_CHUNKS * threads) + 1, scan_share, &scan, error);
+    for (uint32_t i = 0; i < threads && !status; i++) {
+        for (size_t j = 0; j < scan.tops[i].count; j++)
+            kt_top_offer(top, scan.tops[i].hits[j].distance, scan.tops[i].hits[j].row);
+        stats->rows += scan.stats[i].rows;
+        stats->bytes += scan.stats[i].bytes;
+    }
+    return status;
+}
+
+static kith_status scan_span(const struct run *run, const struct kt_scan_query *scan, uint64_t begin,
+                             uint64_t end, struct kt_arena *scratch, struct kt_top *top,
+                             struct kt_index_stats *stats, kith_error *error)
+{
+    const struct kt_vectors *vectors = vectors_of(run->plan);
+    uint64_t row_bytes = vectors->dim * kt_element_bytes(vectors->element);
+    if (begin >= end) return KITH_OK;
+    uint64_t worth = (end - begin) * row_bytes / SHARED_BYTES;
+    uint32_t threads = (uint32_t)kt_min_u64(run->scan_threads, worth);
+    if (threads < 2) return kt_scan_rows(vectors, scan, begin, end, top, stats, error);
+    struct shared_scan shared = { .vectors = vectors, .query = scan, .begin = begin };
+    return scan_on_threads(&shared, end - begin, threads, scratch, top, stats, error);
 }
 
 /* Scans what the index does not cover; everything, without one. */
-static kith_status scan_rest(const struct run *run, const struct kt_scan_query *scan, struct kt_top *top,
-                             struct kt_index_stats *stats, kith_error *error)
+static kith_status scan_rest(const struct run *run, const struct kt_scan_query *scan,
+                             struct kt_arena *scratch, struct kt_top *top, struct kt_index_stats *stats,
+                             kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    const struct kt_vectors *vectors = vectors_of(plan);
     const struct kt_piece *piece = plan->index ? plan->index->piece : NULL;
     uint64_t begin = 0, end = plan->snapshot->state->next_row;
     if (piece && plan->fast_search) return KITH_OK;
     for (uint32_t i = 0; piece && i < piece->cover_count; i++) {
-        kith_status status =
-            piece->covers[i].begin > begin
-                ? kt_scan_rows(vectors, scan, begin, piece->covers[i].begin, top, stats, error)
-                : KITH_OK;
+        kith_status status = scan_span(run, scan, begin, piece->covers[i].begin, scratch, top, stats, error);
         if (status) return status;
         begin = piece->covers[i].end;
     }
-    return begin < end ? kt_scan_rows(vectors, scan, begin, end, top, stats, error) : KITH_OK;
+    return scan_span(run, scan, begin, end, scratch, top, stats, error);
 }
+
+/* ---- one vector, or many ---- */
 
 static kith_status run_one(const struct run *run, size_t at, struct kt_arena *scratch, kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    const struct kt_vectors *vectors = vectors_of(plan);
-    const void *vector = run->vectors + at * plan->vector_bytes;
-    const float *values = NULL;
-    struct kt_scan_query scan;
+    struct asked asked;
     struct kt_top top = { .capacity = (size_t)plan->k + plan->offset };
     struct kt_index_stats stats = { 0 };
-
-    kt_arena_clear(scratch);
-    kith_status status = widen(plan, vector, scratch, &values, error);
-    if (!status)
-        status = kt_scan_prepare(vectors, plan->metric, vector, plan->element, scratch, &scan, error);
+    kith_status status = prepare(run, at, scratch, &asked, error);
     if (status) return status;
-    scan.lower = plan->lower;
-    scan.upper = plan->upper;
     top.hits = kt_arena_take(scratch, top.capacity, sizeof *top.hits);
     if (!top.hits) return kt_fail_memory(error, top.capacity * sizeof *top.hits);
 
-    if (plan->index) status = ask_index(run, values, &scan, scratch, &top, &stats, error);
-    if (!status) status = scan_rest(run, &scan, &top, &stats, error);
+    if (plan->index) {
+        struct kt_index_query query = index_query(plan, &asked, top.capacity);
+        status = plan->index->ops->search(run->index, vectors_of(plan), &query, scratch, &top, &stats, error);
+    }
+    if (!status) status = scan_rest(run, &asked.scan, scratch, &top, &stats, error);
     if (status) return status;
     if (run->stats) run->stats[at] = stats;
     kt_top_sort(&top);
@@ -111,11 +193,64 @@ static kith_status run_one(const struct run *run, size_t at, struct kt_arena *sc
 static kith_status run_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
 {
     const struct run *run = context;
-    for (uint64_t at = begin; at < end; at++) {
+    for (uint64_t i = begin; i < end; i++) {
+        size_t at = run->order ? (uint32_t)run->order[i] : i;
         kith_status status = run_one(run, at, &run->scratch[worker], error);
         if (status) return status;
     }
     return KITH_OK;
+}
+
+/* Where the search for each vector of the chunk begins. */
+static kith_status place_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                               kith_error *error)
+{
+    const struct run *run = context;
+    struct kt_arena *scratch = &run->scratch[worker];
+    for (uint64_t at = begin; at < end; at++) {
+        struct asked asked;
+        uint32_t place = 0;
+        kith_status status = prepare(run, at, scratch, &asked, error);
+        if (status) return status;
+        struct kt_index_query query = index_query(run->plan, &asked, run->plan->k);
+        status = run->plan->index->ops->place(run->index, &query, scratch, &place, error);
+        if (status) return status;
+        run->order[at] = (uint64_t)place << 32 | at;
+    }
+    return KITH_OK;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static kith_status group(struct run *run, struct kt_work *work, size_t count, uint64_t grain,
+                         kith_error *error)
+{
+    if (!run->index || count < GROUP_QUERIES || count > UINT32_MAX) return KITH_OK;
+    run->order = kt_alloc_array(count, sizeof *run->order);
+    if (!run->order) return kt_fail_memory(error, count * sizeof *run->order);
+    kith_status status = kt_parallel_for(work, NULL, count, grain, place_chunk, run, error);
+    if (!status) qsort(run->order, count, sizeof *run->order, compare_places);
+    return status;
+}
+
+static kith_status run_many(struct run *run, size_t count, kith_error *error)
+{
+    struct kt_work work = { .threads = run->plan->threads };
+    uint32_t threads = work.threads =
+        kt_work_threads(&work); /* settled once: there is one scratch a worker */
+    uint64_t grain = kt_max_u64(1, kt_min_u64(CHUNK_QUERIES, count / (CHUNKS * threads)));
+    run->scratch = kt_alloc_zero(threads, sizeof *run->scratch);
+    if (!run->scratch) return kt_fail_memory(error, threads * sizeof *run->scratch);
+    kith_status status = group(run, &work, count, grain, error);
+    if (!status) status = kt_parallel_for(&work, NULL, count, grain, run_chunk, run, error);
+    for (uint32_t i = 0; i < threads; i++) kt_arena_release(&run->scratch[i]);
+    kt_free(run->scratch);
+    kt_free(run->order);
+    return status;
 }
 
 kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t count, struct kt_hit *hits,
@@ -124,20 +259,11 @@ kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t 
     struct run run = { .plan = plan, .vectors = vectors, .hits = hits, .counts = counts, .stats = stats };
     kith_status status =
         plan->index ? kt_snapshot_index(plan->snapshot, plan->index, &run.index, error) : KITH_OK;
-    if (status) return status;
-    if (count <= 1) {
-        struct kt_arena scratch = kt_snapshot_borrow(plan->snapshot);
-        status = count ? run_one(&run, 0, &scratch, error) : KITH_OK;
-        kt_snapshot_give_back(plan->snapshot, &scratch);
-        return status;
-    }
-    struct kt_work work = { .threads = plan->threads };
-    uint32_t threads = work.threads =
-        kt_work_threads(&work); /* settled once: there is one scratch a worker */
-    run.scratch = kt_alloc_zero(threads, sizeof *run.scratch);
-    if (!run.scratch) return kt_fail_memory(error, threads * sizeof *run.scratch);
-    status = kt_parallel_for(&work, NULL, count, 4, run_chunk, &run, error);
-    for (uint32_t i = 0; i < threads; i++) kt_arena_release(&run.scratch[i]);
-    kt_free(run.scratch);
+    if (status || !count) return status;
+    if (count > 1) return run_many(&run, count, error);
+    struct kt_arena scratch = kt_snapshot_borrow(plan->snapshot);
+    run.scan_threads = plan->threads;
+    status = run_one(&run, 0, &scratch, error);
+    kt_snapshot_give_back(plan->snapshot, &scratch);
     return status;
 }

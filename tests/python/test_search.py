@@ -113,6 +113,35 @@ def test_several_vectors_give_a_query_index(db, kind):
     assert len(table.search(queries[:1]).limit(3).to_list()) == 3
 
 
+@pytest.mark.parametrize("kind,metric", [("IVF_RQ", "cosine"), ("IVF_PQ", "l2"), ("IVF_FLAT", "hamming"), (None, "dot")])
+def test_many_vectors_find_what_each_finds_alone(db, kind, metric):
+    numbers = "u1" if metric == "hamming" else "f4"
+    vectors, queries = matrix(6000, 24, numbers), matrix(300, 24, numbers, SEED + 3)
+    table = vector_table(db, vectors, metric=metric)
+    if kind:
+        table.create_index(metric=metric, index_type=kind)
+    alone = table.searcher(k=7, recall=0.9)
+    for threads in (1, 2, 5):
+        ids, far = table.searcher(k=7, recall=0.9, threads=threads)(queries)
+        for i, query in enumerate(queries):
+            id, distance = alone(query)
+            assert ids[i].tolist() == id.tolist() and far[i].tolist() == distance.tolist()
+
+
+def test_threads_that_share_an_exact_scan_find_the_same(db):
+    vectors, queries = matrix(40_000, 100, "f4"), matrix(3, 100, "f4", SEED + 4)
+    table = vector_table(db, vectors[:30_000])
+    table.create_index()
+    table.add({"id": np.arange(30_000, 40_000), "vector": vectors[30_000:]})
+    for recall in (1.0, 0.9):
+        alone, shared = table.searcher(k=20, recall=recall), table.searcher(k=20, recall=recall, threads=3)
+        for query in queries:
+            assert alone(query)[0].tolist() == shared(query)[0].tolist()
+            assert alone(query)[1].tolist() == shared(query)[1].tolist()
+    true = np.argsort(distances(vectors, queries[0], "l2"), kind="stable")[:20]
+    assert table.searcher(k=20, recall=1.0, threads=3)(queries[0])[0].tolist() == true.tolist()
+
+
 @pytest.mark.parametrize(
     "query,kind",
     [([], ValueError), ([1.0], ValueError), (np.ones(5), ValueError), ([1.0, None, 1.0, 1.0], ValueError), (["a"] * 4, ValueError),

@@ -198,6 +198,10 @@ kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector,
  * no more lists. Asked for in order. */
 bool kt_ivf_rank_get(struct ivf_ranking *ranking, uint32_t at, struct ivf_probe *out);
 
+/** The nearest list, as far as bytes tell; lists of one meso cluster have neighbouring numbers. Instead of
+ * asking for probes. */
+uint32_t kt_ivf_rank_nearest(struct ivf_ranking *ranking);
+
 /* A row whose bounds left room when it was scanned. */
 struct ivf_candidate {
     float low;            /* bound of its distance's square in the space */
@@ -317,6 +321,8 @@ kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vecto
 kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
                           struct kt_index_stats *stats, kith_error *error);
+kith_status kt_ivf_place(const struct kt_index *index, const struct kt_index_query *query,
+                         struct kt_arena *scratch, uint32_t *out, kith_error *error);
 kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vectors *vectors,
                              const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
                              json_t **out, kith_error *error);

@@ -110,12 +110,13 @@ static void rank_bytes(const struct ivf_ranking *r, const struct ivf_bytes *of, 
     uint32_t wide = r->index->layout.wide;
     const float twice = -2 * r->unit, square = r->square;
     for (uint32_t at = 0; at < count; at += SOME) {
-        uint32_t some = kt_min_u32(SOME, count - at);
+        size_t some = kt_min_u32(SOME, count - at);
         const float *restrict units = of->units + first + at, *restrict squares = of->squares + first + at;
-        kt_kernels()->dot_bytes(r->high, of->bytes + (size_t)(first + at) * wide, wide, some, dots);
-        for (uint32_t i = 0; i < some; i++) {
+        float *restrict to = out + at;
+        kt_kernels()->dot_bytes(r->high, of->bytes + (size_t)(first + at) * wide, wide, (uint32_t)some, dots);
+        for (size_t i = 0; i < some; i++) {
             float distance = square + squares[i] + twice * units[i] * (float)dots[i];
-            out[at + i] = distance > 0 ? distance : 0;
+            to[i] = distance > 0 ? distance : 0;
         }
     }
 }
@@ -239,4 +240,13 @@ bool kt_ivf_rank_get(struct ivf_ranking *r, uint32_t at, struct ivf_probe *out)
     if (at == r->refined) refine(r, r->refined++);
     *out = (struct ivf_probe){ r->order[at], r->near[at] };
     return true;
+}
+
+uint32_t kt_ivf_rank_nearest(struct ivf_ranking *r)
+{
+    uint32_t nearest = 0;
+    rank_more(r, 1);
+    for (uint32_t i = 1; i < r->ranked; i++)
+        if (r->distances[i] < r->distances[nearest]) nearest = i;
+    return r->lists[nearest];
 }

@@ -60,6 +60,18 @@ static float query_square(const struct ivf_search *s)
                                            : 0;
 }
 
+/* The query in the space of the tree; NULL without memory. */
+static const float *to_tree(const struct kt_index *index, const struct kt_index_query *query,
+                            struct kt_arena *scratch)
+{
+    bool hamming = index->shape.metric == KITH_HAMMING;
+    float *vector = kt_arena_take(scratch, index->shape.tree_dim, sizeof *vector);
+    if (vector)
+        kt_ivf_to_tree(&index->space, hamming ? query->exact->vector : query->vector, KITH_F32, false,
+                       vector);
+    return vector;
+}
+
 kith_status kt_ivf_search_begin(struct ivf_search *s)
 {
     const struct ivf_shape *shape = &s->index->shape;
@@ -71,17 +83,15 @@ kith_status kt_ivf_search_begin(struct ivf_search *s)
         return kt_fail(s->error, KITH_CORRUPT,
                        "%s is an index of vectors of %u numbers of another type or dimension",
                        kt_view_name(s->index->file), (unsigned)shape->dim);
-    float *vector = kt_arena_take(s->scratch, shape->tree_dim, sizeof *vector);
     uint64_t wanted = (uint64_t)query->k * kt_max_u32(1, query->refine_factor);
     s->nearest.capacity = kt_max_u64(1, kt_min_u64(wanted, shape->rows));
     s->nearest.hits = kt_arena_take(s->scratch, s->nearest.capacity, sizeof *s->nearest.hits);
-    if (!vector || !s->nearest.hits) return kt_fail_memory(s->error, shape->tree_dim * sizeof *vector);
-    kt_ivf_to_tree(&s->index->space, hamming ? query->exact->vector : query->vector, KITH_F32, false, vector);
-    s->vector = vector;
+    s->vector = to_tree(s->index, query, s->scratch);
+    if (!s->vector || !s->nearest.hits) return kt_fail_memory(s->error, shape->tree_dim * sizeof(float));
     s->query_square = query_square(s);
     s->exact_distance =
         (integer ? kt_kernels()->integer_distance : kt_kernels()->distance)[shape->metric][shape->element];
-    kith_status status = kt_ivf_rank_begin(s->index, vector, s->scratch, &s->ranking, s->error);
+    kith_status status = kt_ivf_rank_begin(s->index, s->vector, s->scratch, &s->ranking, s->error);
     if (!status) status = kt_ivf_scan_begin(s);
     if (!status && shape->kind == IVF_SIGNS) status = prepare_signs(s);
     if (!status && shape->kind == IVF_PQ) status = prepare_pq(s);
@@ -175,4 +185,17 @@ kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors 
     if (!query->refine_factor) kt_ivf_spreads(index->calibration, recall, &s.sign_spread, &s.spread);
     status = visit_lists(&s, recall);
     return status ? status : kt_ivf_search_end(&s);
+}
+
+kith_status kt_ivf_place(const struct kt_index *index, const struct kt_index_query *query,
+                         struct kt_arena *scratch, uint32_t *out, kith_error *error)
+{
+    struct ivf_ranking ranking;
+    *out = 0;
+    if (!index->shape.lists) return KITH_OK;
+    const float *vector = to_tree(index, query, scratch);
+    if (!vector) return kt_fail_memory(error, index->shape.tree_dim * sizeof *vector);
+    kith_status status = kt_ivf_rank_begin(index, vector, scratch, &ranking, error);
+    if (!status) *out = kt_ivf_rank_nearest(&ranking);
+    return status;
 }
