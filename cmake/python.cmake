@@ -16,7 +16,7 @@ target_compile_definitions(_core PRIVATE Py_LIMITED_API=0x030B0000)
 # The slots of a type are pointers to functions kept in a void *, which ISO C alone does not promise. (Set on the
 # files, so that it comes after the warnings of kith_flags.)
 set_source_files_properties(${KITH_PYTHON_SOURCES} PROPERTIES COMPILE_OPTIONS -Wno-pedantic)
-target_link_libraries(_core PRIVATE kith_flags Threads::Threads PkgConfig::JANSSON PkgConfig::ZSTD m)
+target_link_libraries(_core PRIVATE kith_flags Threads::Threads PkgConfig::JANSSON PkgConfig::ZSTD PkgConfig::UTF8PROC m)
 set_target_properties(_core PROPERTIES PREFIX "" SUFFIX ".abi3.so")
 if(NOT APPLE)
   # Nothing but PyInit__core is seen from outside: two libraries in one process never mix their symbols.

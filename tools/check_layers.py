@@ -13,10 +13,10 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONTRACT = {"kith.h", "kith_arrow.h"}
 ARROWS = {
-    "api": "query table column index kernels storage",
+    "api": "query table filter column index kernels storage",
     "query": "table filter index column kernels",
     "table": "index storage column filter",
-    "filter": "column",
+    "filter": "column storage",
     "index": "quant learn kernels storage cache",
     "quant": "learn kernels",
     "learn": "kernels",
@@ -50,7 +50,8 @@ def main():
                 if name in CONTRACT:
                     continue
                 target = name.split("/")[0] if "/" in name else None
-                if target is None or not (ROOT / "src" / name).exists():
+                header = ROOT / "src" / name
+                if target is None or not (header.exists() or header.with_suffix(".y").exists()):  # made of a grammar
                     problems.append(f"{where}:{number}: \"{name}\": give the path from src/")
                 elif target not in allowed:
                     problems.append(f"{where}:{number}: {room} must not include {name}")

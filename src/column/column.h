@@ -110,6 +110,7 @@ int64_t kt_array_null_count(const struct kt_array *array);
 const uint8_t *kt_array_bytes(const struct kt_array *array, int64_t row, int64_t *count);
 /** The numbers of a row of a fixed-size list, whatever the offsets of the list and its item. */
 const uint8_t *kt_array_vector(const struct kt_array *array, int64_t row);
+bool kt_utf8_valid(const uint8_t *bytes, size_t count);
 
 struct kt_batch { /* immutable, shared by reference; keeps alive whatever its buffers point into */
     _Atomic uint32_t references;

@@ -81,7 +81,6 @@ enum kt_type kt_array_stored_type(const struct kt_array *array); /* that of the 
 int64_t kt_bits_count(const uint8_t *bits, int64_t at, int64_t count); /* set ones */
 void kt_bits_copy(uint8_t *to, int64_t to_at, const uint8_t *from, int64_t from_at, int64_t count);
 void kt_bits_fill(uint8_t *to, int64_t at, int64_t count, bool value);
-bool kt_utf8_valid(const uint8_t *bytes, size_t count);
 
 /* ---- checks of what came from outside ---- */
 

@@ -23,11 +23,6 @@ enum kt_log_kind { KT_LOG_COMMIT, KT_LOG_CHECKPOINT };
 void kt_log_name(uint64_t commit, enum kt_log_kind kind, char name[KT_LOG_NAME]);
 bool kt_log_parse_name(const char *name, uint64_t *commit, enum kt_log_kind *kind);
 
-/** From here to kt_json_watched() this thread notes when JSON is refused memory; the latter turns `status`
- * into KITH_NO_MEMORY if it was. Around everything that is read from or written to the log. */
-void kt_json_watch(void);
-kith_status kt_json_watched(kith_status status, kith_error *error);
-
 /** `lines` is an array: the header, then the rest. */
 kith_status kt_log_encode(json_t *lines, struct kt_bytes *const *payloads, size_t payload_count, size_t limit,
                           struct kt_buffer *out, kith_error *error);

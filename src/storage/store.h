@@ -150,6 +150,11 @@ kith_status kt_txn_commit(struct kt_txn *txn, kt_prepare_fn prepare, void *conte
                           kith_error *error);
 void kt_txn_abandon(struct kt_txn *txn); /* removes its files; NULL is allowed */
 
+/** From here to kt_json_watched() this thread notes when JSON is refused memory; the latter turns `status`
+ * into KITH_NO_MEMORY if it was. Around everything that is read from JSON or written as it. */
+void kt_json_watch(void);
+kith_status kt_json_watched(kith_status status, kith_error *error);
+
 /** Commits `drop`, renames the folder away and removes it. */
 kith_status kt_store_drop(struct kt_store *store, struct kt_io *parent, const char *name, kith_error *error);
 

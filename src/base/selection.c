@@ -1,0 +1,42 @@
+/* Counting, walking and filling bits 64 at a time. */
+#include "base/selection.h"
+
+#include "base/bytes.h"
+
+static uint64_t low_bits(uint64_t count)
+{
+    return count >= 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1;
+}
+
+uint64_t kt_selection_count(const struct kt_selection *selection, uint64_t begin, uint64_t end)
+{
+    uint64_t sum = 0;
+    end = kt_min_u64(end, selection->rows);
+    while (begin < end) {
+        uint64_t bit = begin % 64, some = kt_min_u64(64 - bit, end - begin);
+        sum += (uint64_t)__builtin_popcountll(selection->words[begin / 64] >> bit & low_bits(some));
+        begin += some;
+    }
+    return sum;
+}
+
+void kt_selection_put(struct kt_selection *selection, uint64_t first, const uint64_t *bits, uint64_t count)
+{
+    for (uint64_t at = 0; at < count; at += 64) {
+        uint64_t word = bits[at / 64] & low_bits(count - at), row = first + at, shift = row % 64;
+        if (!word) continue;
+        selection->words[row / 64] |= word << shift;
+        if (shift && word >> (64 - shift)) selection->words[row / 64 + 1] |= word >> (64 - shift);
+        selection->count += (uint64_t)__builtin_popcountll(word);
+    }
+}
+
+uint64_t kt_selection_next(const struct kt_selection *selection, uint64_t row)
+{
+    while (row < selection->rows) {
+        uint64_t word = selection->words[row / 64] >> (row % 64);
+        if (word) return row + (uint64_t)__builtin_ctzll(word);
+        row = (row / 64 + 1) * 64;
+    }
+    return UINT64_MAX;
+}

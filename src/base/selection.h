@@ -1,0 +1,27 @@
+/* Rows that are selected: a bit for each row id of a range, and how many are set. Flat on purpose: a scan of
+ * lists asks for one row's bit at random, and a filter writes 64 of them at a time; a compressed bitmap would
+ * be made from this and turned into it again for each query. */
+#ifndef KT_BASE_SELECTION_H
+#define KT_BASE_SELECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kt_selection { /* row ids [0, rows) */
+    uint64_t *words;  /* (rows + 63) / 64; bits beyond `rows` are 0 */
+    uint64_t rows;
+    uint64_t count; /* set bits */
+};
+
+static inline bool kt_selected(const struct kt_selection *selection, uint64_t row)
+{
+    return row < selection->rows && (selection->words[row / 64] >> (row % 64) & 1);
+}
+/** Set bits of rows [begin, end). */
+uint64_t kt_selection_count(const struct kt_selection *selection, uint64_t begin, uint64_t end);
+/** ORs `count` bits of `bits`, bit 0 first, into rows [first, first + count), none of which is set. */
+void kt_selection_put(struct kt_selection *selection, uint64_t first, const uint64_t *bits, uint64_t count);
+/** The first selected row from `row` on, or UINT64_MAX. */
+uint64_t kt_selection_next(const struct kt_selection *selection, uint64_t row);
+
+#endif
