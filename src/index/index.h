@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "base/selection.h"
 #include "base/top.h"
 #include "kernels/kernels.h"
 #include "parallel/parallel.h"
@@ -48,22 +49,32 @@ struct kt_scan_query {  /* a query in the form that the column's kernel wants; k
     float norm;
     bool integer; /* the query is of the rows' own integer type */
     kith_metric metric;
-    float lower, upper; /* keep lower <= distance < upper; -inf and +inf for all */
+    float lower, upper;               /* keep lower <= distance < upper; -inf and +inf for all */
+    const struct kt_selection *among; /* only these rows; NULL: all */
 };
 
 struct kt_index_query {
-    const float *vector;               /* as the user gave it, dim floats */
-    const struct kt_scan_query *exact; /* the same, for the distances of stored rows */
-    uint32_t k;                        /* rows wanted */
-    float recall;                      /* wanted; 0: KT_DEFAULT_RECALL */
+    const float *vector;                    /* as the user gave it, dim floats */
+    const struct kt_scan_query *exact;      /* the same, for the distances of stored rows */
+    uint32_t k;                             /* rows wanted */
+    const struct kt_index_matches *matches; /* of exact->among, where there is one; else NULL */
+    float recall;                           /* wanted; 0: KT_DEFAULT_RECALL */
     uint32_t refine_factor; /* k * refine_factor rows by their estimates are read; 0: as many as bounds say */
     uint32_t nprobes;       /* 0: as many as the recall takes */
     uint32_t minimum_nprobes, maximum_nprobes;
 };
 #define KT_DEFAULT_RECALL 0.95f
 
+/* How the rows of a selection lie in an index. */
+struct kt_index_matches {
+    uint64_t rows;   /* of the selection in all lists */
+    uint64_t among;  /* rows of the lists that have any */
+    uint32_t *lists; /* of the selection, in each list */
+};
+
 struct kt_index_stats { /* added to, not set */
     uint64_t lists;     /* visited */
+    uint64_t skipped;   /* passed over: without a row that a filter admits */
     uint64_t codes;     /* scanned */
     uint64_t extra;     /* rows whose further bits were read */
     uint64_t rows;      /* whose stored vectors were read */
@@ -109,6 +120,9 @@ struct kt_index_ops {
     kith_status (*search)(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
                           struct kt_index_stats *stats, kith_error *error);
+    /** Counts the rows of a selection in each list; out->lists is freed with kt_free(). */
+    kith_status (*count)(const struct kt_index *index, const struct kt_selection *among,
+                         struct kt_index_matches *out, kith_error *error);
     /** Where the search for `query` begins: of queries with the same place, most of what they read is the
      * same, and with near ones much. */
     kith_status (*place)(const struct kt_index *index, const struct kt_index_query *query,
@@ -137,7 +151,7 @@ static inline bool kt_scan_in_range(const struct kt_scan_query *query, float dis
 kith_status kt_scan_prepare(const struct kt_vectors *vectors, kith_metric metric, const void *vector,
                             kith_element element, struct kt_arena *scratch, struct kt_scan_query *out,
                             kith_error *error);
-/** Offers every row of row ids [begin, end) that is there and not null. */
+/** Offers every row of row ids [begin, end) that is wanted, there and not null. */
 kith_status kt_scan_rows(const struct kt_vectors *vectors, const struct kt_scan_query *query, uint64_t begin,
                          uint64_t end, struct kt_top *top, struct kt_index_stats *stats, kith_error *error);
 /** Computes the exact distance of `count` hits in place (order kept); a row that is missing or null gets NaN.

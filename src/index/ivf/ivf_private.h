@@ -182,18 +182,22 @@ struct ivf_ranking {
     float unit, square;       /* query = unit * (high + low / 254); the square of its length */
     uint64_t *mesos;          /* keys of meso clusters, nearest first */
     uint32_t meso_count, mesos_ranked;
+    const uint32_t
+        *matches;     /* rows wanted in each list: lists without are not ranked; NULL: all are wanted */
     float *distances; /* of ranked lists, of which some are sorted: those are IVF_FAR here */
     uint32_t *lists;
-    uint32_t ranked;
+    uint32_t ranked, without; /* without: lists left out */
     float *near;              /* distances of the sorted ones, and */
     uint32_t *order;          /* their lists */
+    float *weights,
+        *near_weights; /* share of the rows of ranked and of sorted lists that is wanted; NULL as `matches` */
     uint32_t sorted, refined; /* the first of them with distances as exact as they get */
     uint32_t *picks;          /* scratch, as */
     uint64_t *keys;           /* these */
 };
 #define IVF_FAR 3e38f
-kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector, struct kt_arena *scratch,
-                              struct ivf_ranking *out, kith_error *error);
+kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector, const uint32_t *matches,
+                              struct kt_arena *scratch, struct ivf_ranking *out, kith_error *error);
 /** Probe number `at`, ranking further meso clusters when few of those ranked are left; false when there are
  * no more lists. Asked for in order. */
 bool kt_ivf_rank_get(struct ivf_ranking *ranking, uint32_t at, struct ivf_probe *out);
@@ -242,7 +246,7 @@ struct ivf_search {
     float *estimates;                  /* of the same */
     struct ivf_batch *fresh, *waiting; /* rows whose further bits are on their way */
     struct kt_hit *first;              /* a heap for the first of them */
-    uint64_t rows;                     /* scanned */
+    uint64_t rows;                     /* scanned, of those that a filter wants */
 
     /* for calibrating only */
     struct kt_top *others; /* the same for smaller k */
@@ -259,6 +263,8 @@ kith_status kt_ivf_scan(struct ivf_search *search, const struct ivf_probe *probe
 kith_status kt_ivf_scan_rest(struct ivf_search *search);
 /** Reads the exact distances of the candidates that are left, and of outliers, into `top`. */
 kith_status kt_ivf_search_end(struct ivf_search *search);
+/** Where in a block the offsets of its rows stand. */
+size_t kt_ivf_offsets_at(const struct kt_index *index);
 kith_status kt_ivf_scan_outliers(struct ivf_search *search);
 /** Takes the scratch of scanning. */
 kith_status kt_ivf_scan_begin(struct ivf_search *search);
@@ -321,6 +327,8 @@ kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vecto
 kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
                           struct kt_index_stats *stats, kith_error *error);
+kith_status kt_ivf_count(const struct kt_index *index, const struct kt_selection *among,
+                         struct kt_index_matches *out, kith_error *error);
 kith_status kt_ivf_place(const struct kt_index *index, const struct kt_index_query *query,
                          struct kt_arena *scratch, uint32_t *out, kith_error *error);
 kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vectors *vectors,

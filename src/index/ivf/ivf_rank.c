@@ -5,6 +5,9 @@
  * The nearest lists are those below a threshold that a sample of the distances gives; so the pass over all of
  * them has no branch, and the number that passes is about the number wanted, not just it.
  *
+ * Under a filter only lists with a row that it admits are ranked, as if the index had no others; and each has
+ * a weight, the share of its rows that is admitted.
+ *
  * Distances are first those of a query rounded to bytes. For lists that are visited, what the rounding left
  * over is added in finer bytes; for the first few that also settles their order, so that the list that a row
  * was given is the first that its own vector finds.
@@ -44,6 +47,15 @@ static void put_sorted(struct ivf_ranking *r, uint32_t at, uint32_t count)
         uint32_t bits = (uint32_t)(r->keys[i] >> 32);
         memcpy(&r->near[at + i], &bits, sizeof bits);
         r->order[at + i] = (uint32_t)r->keys[i];
+    }
+}
+
+/* Gives the sorted lists from `at` on their weights. */
+static void weigh_sorted(struct ivf_ranking *r, uint32_t at, uint32_t count)
+{
+    for (uint32_t i = at; r->matches && i < at + count; i++) {
+        uint32_t list = r->order[i];
+        r->near_weights[i] = (float)r->matches[list] / (float)kt_ivf_list(r->index, list).rows;
     }
 }
 
@@ -132,6 +144,21 @@ static void refine(struct ivf_ranking *r, uint32_t at)
     r->near[at] = distance > 0 ? distance : 0;
 }
 
+/* Of the `count` lists ranked last, those with a row that is wanted; how many. */
+static uint32_t keep_wanted(struct ivf_ranking *r, uint32_t count)
+{
+    uint32_t kept = r->ranked;
+    for (uint32_t i = r->ranked; i < r->ranked + count; i++) {
+        uint32_t list = r->lists[i], wanted = r->matches[list];
+        if (!wanted) continue;
+        r->lists[kept] = list;
+        r->distances[kept] = r->distances[i];
+        r->weights[kept++] = (float)wanted / (float)kt_ivf_list(r->index, list).rows;
+    }
+    r->without += r->ranked + count - kept;
+    return kept - r->ranked;
+}
+
 /* Ranks the lists of the next nearest meso clusters until `wanted` lists are ranked, and of those that
  * assigning a row looked into. */
 static void rank_more(struct ivf_ranking *r, uint32_t wanted)
@@ -143,7 +170,7 @@ static void rank_more(struct ivf_ranking *r, uint32_t wanted)
         uint32_t count = begin[meso + 1] - begin[meso];
         rank_bytes(r, &r->index->centroids, begin[meso], count, r->distances + r->ranked);
         for (uint32_t i = 0; i < count; i++) r->lists[r->ranked + i] = begin[meso] + i;
-        r->ranked += count;
+        r->ranked += r->matches ? keep_wanted(r, count) : count;
     }
 }
 
@@ -161,8 +188,8 @@ static void split_query(const float *vector, uint32_t dim, int8_t *high, int8_t 
     }
 }
 
-kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector, struct kt_arena *scratch,
-                              struct ivf_ranking *out, kith_error *error)
+kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector, const uint32_t *matches,
+                              struct kt_arena *scratch, struct ivf_ranking *out, kith_error *error)
 {
     uint32_t wide = index->layout.wide, dim = index->shape.tree_dim, lists = index->shape.lists;
     uint32_t mesos = index->shape.mesos;
@@ -177,7 +204,13 @@ kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector,
                                  .picks = kt_arena_take(scratch, (size_t)lists + 1, sizeof *out->picks),
                                  .keys = kt_arena_take(scratch, lists, sizeof *out->keys),
                                  .near = kt_arena_take(scratch, lists, sizeof *out->near),
-                                 .order = kt_arena_take(scratch, lists, sizeof *out->order) };
+                                 .order = kt_arena_take(scratch, lists, sizeof *out->order),
+                                 .matches = matches };
+    if (matches) {
+        out->weights = kt_arena_take(scratch, lists, sizeof *out->weights);
+        out->near_weights = kt_arena_take(scratch, lists, sizeof *out->near_weights);
+        if (!out->weights || !out->near_weights) return kt_fail_memory(error, lists * sizeof(float));
+    }
     if (!bytes || !out->mesos || !out->distances || !out->lists || !out->picks || !out->keys || !out->near ||
         !out->order)
         return kt_fail_memory(error, lists * sizeof *out->keys + 2 * (size_t)wide);
@@ -211,6 +244,7 @@ static void sort_more(struct ivf_ranking *r, uint32_t wanted)
     }
     sort_keys(r->keys, picked);
     put_sorted(r, r->sorted, picked);
+    weigh_sorted(r, r->sorted, picked);
     r->sorted += picked;
 }
 
@@ -224,6 +258,7 @@ static void settle_first(struct ivf_ranking *r)
     }
     insertion_sort(r->keys, few);
     put_sorted(r, 0, few);
+    weigh_sorted(r, 0, few);
     r->refined = few;
 }
 
@@ -246,6 +281,7 @@ uint32_t kt_ivf_rank_nearest(struct ivf_ranking *r)
 {
     uint32_t nearest = 0;
     rank_more(r, 1);
+    if (!r->ranked) return 0;
     for (uint32_t i = 1; i < r->ranked; i++)
         if (r->distances[i] < r->distances[nearest]) nearest = i;
     return r->lists[nearest];

@@ -7,6 +7,9 @@
  *
  * of one standard error; slack is that of q.v itself, which rounding the query's tables leaves.
  *
+ * Where a filter wants some rows only, the bits of a block's rows are gathered first: a block with none is
+ * not read any further than its offsets, and of the others no row that is not wanted is looked at closer.
+ *
  * A list of the rows themselves is the same with errors of zero: the distance of a row is computed from its
  * copy in the list.
  *
@@ -81,14 +84,15 @@ static const uint8_t *block_of(const struct scan *scan, uint32_t row)
     return scan->blocks + (size_t)(row / KT_BLOCK_ROWS) * scan->s->index->layout.block_bytes;
 }
 
+size_t kt_ivf_offsets_at(const struct kt_index *index)
+{
+    return index->shape.kind == IVF_ROWS ? 0 : index->layout.codes_bytes + 3 * KT_BLOCK_ROWS * sizeof(float);
+}
+
 /* Where the row offset of a row of the list stands. */
 static const uint8_t *offset_of(const struct scan *scan, uint32_t row)
 {
-    const struct ivf_shape *shape = &scan->s->index->shape;
-    const uint8_t *offsets = block_of(scan, row);
-    if (shape->kind != IVF_ROWS)
-        offsets += scan->s->index->layout.codes_bytes + 3 * KT_BLOCK_ROWS * sizeof(float);
-    return offsets + row % KT_BLOCK_ROWS * sizeof(uint32_t);
+    return block_of(scan, row) + kt_ivf_offsets_at(scan->s->index) + row % KT_BLOCK_ROWS * sizeof(uint32_t);
 }
 
 /* Adds a row with the interval low .. high. */
@@ -133,6 +137,30 @@ static kith_status look_closer(const struct scan *scan, const struct lane *lane)
     if (!(low <= kt_top_bound(&s->nearest))) return KITH_OK;
     const struct ivf_trace trace = { lane->estimate, lane->error, estimate, error };
     return add_candidate(scan, lane->row, low, estimate + s->upper * spread * error, &trace);
+}
+
+/* The rows of a block, by its row offsets, that are wanted; those beyond the list's end are not. */
+static uint32_t wanted_of(const struct ivf_search *s, const uint8_t *offsets, uint32_t lanes)
+{
+    const struct kt_selection *among = s->query->exact->among;
+    uint64_t base = s->index->shape.base_row;
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < lanes; i++)
+        mask |= (uint32_t)kt_selected(among, base + kt_get_u32(offsets + 4 * (size_t)i)) << i;
+    return mask;
+}
+
+/* The same for some blocks: false where no row is wanted. */
+static bool want_blocks(const struct scan *scan, uint32_t row, uint32_t some, uint32_t *wanted)
+{
+    uint32_t all = 0;
+    for (uint32_t at = 0; at < some; at += KT_BLOCK_ROWS) {
+        uint32_t lanes = kt_min_u32(KT_BLOCK_ROWS, some - at), b = at / KT_BLOCK_ROWS;
+        wanted[b] = wanted_of(scan->s, offset_of(scan, row + at), lanes);
+        scan->s->rows += (uint32_t)__builtin_popcount(wanted[b]);
+        all |= wanted[b];
+    }
+    return all;
 }
 
 /* Adds the rows of `mask` of the block from `first_row` on to a batch. */
@@ -198,16 +226,22 @@ static kith_status scan_codes(const struct scan *scan)
                                 .bias = s->bias,
                                 .slack = s->sign_spread * s->sign_slack,
                                 .spread = s->sign_spread * scan->root };
+    bool filtered = s->query->exact->among;
     uint32_t masks[SCAN_BLOCKS] __attribute__((uninitialized));
+    uint32_t wanted[SCAN_BLOCKS] __attribute__((uninitialized));
     kith_status status = KITH_OK;
     for (uint32_t row = 0; !status && row < scan->rows; row += SCAN_BLOCKS * KT_BLOCK_ROWS) {
         uint32_t some = kt_min_u32(scan->rows - row, SCAN_BLOCKS * KT_BLOCK_ROWS);
         uint32_t blocks = (some + KT_BLOCK_ROWS - 1) / KT_BLOCK_ROWS;
         const uint8_t *first = block_of(scan, row);
+        if (filtered && !want_blocks(scan, row, some, wanted)) continue;
+        s->stats->codes += some;
+        s->stats->bytes += blocks * layout->block_bytes;
         kernels->fastscan(first, layout->block_bytes, blocks, s->lut, s->index->shape.tables, s->sums);
         bounds.limit = kt_top_bound(&s->nearest);
         kernels->block_bounds(s->sums, first + layout->codes_bytes, layout->block_bytes, blocks, &bounds,
                               s->estimates, masks);
+        for (uint32_t b = 0; filtered && b < blocks; b++) masks[b] &= wanted[b];
         struct ivf_batch *fresh = s->fresh;
         fresh->scan = *scan;
         for (uint32_t b = 0; b < blocks; b++)
@@ -234,10 +268,14 @@ static kith_status scan_rows(const struct scan *scan)
     kith_status status = KITH_OK;
     for (uint32_t at = 0; !status && at < scan->rows; at += KT_BLOCK_ROWS) {
         const uint8_t *block = block_of(scan, at);
-        uint32_t lanes = kt_min_u32(KT_BLOCK_ROWS, scan->rows - at);
+        uint32_t lanes = kt_min_u32(KT_BLOCK_ROWS, scan->rows - at), wanted = UINT32_MAX;
+        if (exact->among && !want_blocks(scan, at, lanes, &wanted)) continue;
         s->exact_distance(exact->vector, exact->norm, block + KT_BLOCK_ROWS * sizeof(uint32_t),
                           index->shape.dim, lanes, distances);
+        s->stats->codes += lanes;
+        s->stats->bytes += index->layout.block_bytes;
         for (uint32_t i = 0; !status && i < lanes; i++) {
+            if (!(wanted >> i & 1)) continue;
             float distance = kt_ivf_tree_distance(&index->space, s->query_square, distances[i]);
             if (isnan(distance)) distance = INFINITY; /* no number, and yet a row */
             if (distance <= kt_top_bound(&s->nearest))
@@ -287,9 +325,7 @@ kith_status kt_ivf_scan(struct ivf_search *s, const struct ivf_probe *probe, uin
                          (uint64_t)list.rows * layout->extra_bytes, &scan.extra, s->error);
     if (!status && next != UINT32_MAX) status = look_ahead(s, next);
     if (status) return status;
-    s->rows += list.rows;
-    s->stats->codes += list.rows;
-    s->stats->bytes += bytes;
+    if (!s->query->exact->among) s->rows += list.rows;
     return s->index->shape.kind == IVF_ROWS ? scan_rows(&scan) : scan_codes(&scan);
 }
 
@@ -326,8 +362,10 @@ kith_status kt_ivf_scan_outliers(struct ivf_search *s)
         for (uint32_t i = 0; i < lanes; i++) {
             uint64_t offset = kt_get_u32(block + 4 * i);
             float distance = isnan(distances[i]) ? INFINITY : distances[i];
-            if (offset != s->left_out && offset < index->shape.row_span && kt_scan_in_range(exact, distance))
-                kt_top_offer(s->top, distance, index->shape.base_row + offset);
+            uint64_t row = index->shape.base_row + offset;
+            if (offset != s->left_out && offset < index->shape.row_span &&
+                kt_scan_in_range(exact, distance) && (!exact->among || kt_selected(exact->among, row)))
+                kt_top_offer(s->top, distance, row);
         }
         s->stats->rows += lanes;
         s->stats->bytes += bytes;

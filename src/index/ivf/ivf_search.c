@@ -91,7 +91,8 @@ kith_status kt_ivf_search_begin(struct ivf_search *s)
     s->query_square = query_square(s);
     s->exact_distance =
         (integer ? kt_kernels()->integer_distance : kt_kernels()->distance)[shape->metric][shape->element];
-    kith_status status = kt_ivf_rank_begin(s->index, s->vector, s->scratch, &s->ranking, s->error);
+    kith_status status = kt_ivf_rank_begin(s->index, s->vector, query->matches ? query->matches->lists : NULL,
+                                           s->scratch, &s->ranking, s->error);
     if (!status) status = kt_ivf_scan_begin(s);
     if (!status && shape->kind == IVF_SIGNS) status = prepare_signs(s);
     if (!status && shape->kind == IVF_PQ) status = prepare_pq(s);
@@ -137,6 +138,16 @@ static void choose_probes(const struct kt_index_query *query, uint32_t lists, bo
     *most = kt_max_u32(*least, kt_min_u32(*most, lists));
 }
 
+/* Where a filter admits one row in a hundred of the lists that have any, the tenth match is about the
+ * thousandth neighbour: what was learned for that many says best when to stop. */
+static uint32_t neighbours_for(const struct ivf_search *s)
+{
+    const struct kt_index_matches *matches = s->query->matches;
+    if (!matches || !matches->rows) return s->query->k;
+    double all = (double)matches->among / (double)matches->rows;
+    return (uint32_t)fmin((double)s->query->k * all, UINT32_MAX);
+}
+
 /* Visits lists until enough is seen; while fewer rows than wanted were seen it is not, unless the user set a
  * bound. */
 static kith_status visit_lists(struct ivf_search *s, float wanted_recall)
@@ -150,13 +161,14 @@ static kith_status visit_lists(struct ivf_search *s, float wanted_recall)
     float target = 0;
     choose_probes(query, s->index->shape.lists, calibration->known, &least, &most);
     if (calibration->known) {
-        stop.curve = kt_ivf_curve_for(calibration, query->k);
+        stop.curve = kt_ivf_curve_for(calibration, neighbours_for(s));
         target = kt_ivf_left_for(stop.curve, wanted_recall, &s->stats->expected);
     }
     for (uint32_t at = 0; kt_ivf_rank_get(ranking, at, &probe); at++) {
         uint32_t next = at + 1 < ranking->sorted ? ranking->order[at + 1] : UINT32_MAX;
         kith_status status = kt_ivf_scan(s, &probe, at, next);
         if (status) return status;
+        if (query->matches && s->rows >= query->matches->rows) break;
         if (at + 1 >= most && (query->maximum_nprobes || s->rows >= query->k)) break;
         if (at + 1 < least || s->rows < query->k || !stop.curve) continue;
         if (kt_ivf_stop_left(&stop, ranking, at, kt_top_bound(&s->nearest)) <= target) break;
@@ -184,7 +196,46 @@ kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors 
     if (status) return status;
     if (!query->refine_factor) kt_ivf_spreads(index->calibration, recall, &s.sign_spread, &s.spread);
     status = visit_lists(&s, recall);
+    s.stats->skipped += s.ranking.without;
     return status ? status : kt_ivf_search_end(&s);
+}
+
+/* Rows of a list that are selected. */
+static kith_status count_list(const struct kt_index *index, uint32_t number, const struct kt_selection *among,
+                              uint32_t *out, kith_error *error)
+{
+    const struct ivf_layout *layout = &index->layout;
+    struct ivf_list list = kt_ivf_list(index, number);
+    *out = 0;
+    for (uint32_t row = 0; row < list.rows; row += KT_BLOCK_ROWS) {
+        const uint8_t *offsets = NULL;
+        uint64_t block = list.begin + row / KT_BLOCK_ROWS * layout->block_bytes + kt_ivf_offsets_at(index);
+        kith_status status =
+            kt_view(index->file, layout->lists + block, KT_BLOCK_ROWS * sizeof(uint32_t), &offsets, error);
+        if (status) return status;
+        uint32_t lanes = kt_min_u32(KT_BLOCK_ROWS, list.rows - row);
+        for (uint32_t i = 0; i < lanes; i++)
+            *out += kt_selected(among, index->shape.base_row + kt_get_u32(offsets + 4 * (size_t)i));
+    }
+    return KITH_OK;
+}
+
+kith_status kt_ivf_count(const struct kt_index *index, const struct kt_selection *among,
+                         struct kt_index_matches *out, kith_error *error)
+{
+    uint32_t lists = index->shape.lists;
+    struct kt_index_matches matches = { .lists = kt_alloc_array(lists + 1, sizeof *matches.lists) };
+    kith_status status = matches.lists ? KITH_OK : kt_fail_memory(error, lists * sizeof *matches.lists);
+    for (uint32_t i = 0; !status && i < lists; i++) {
+        status = count_list(index, i, among, &matches.lists[i], error);
+        matches.rows += matches.lists[i];
+        if (matches.lists[i]) matches.among += kt_ivf_list(index, i).rows;
+    }
+    if (status)
+        kt_free(matches.lists);
+    else
+        *out = matches;
+    return status;
 }
 
 kith_status kt_ivf_place(const struct kt_index *index, const struct kt_index_query *query,
@@ -195,7 +246,8 @@ kith_status kt_ivf_place(const struct kt_index *index, const struct kt_index_que
     if (!index->shape.lists) return KITH_OK;
     const float *vector = to_tree(index, query, scratch);
     if (!vector) return kt_fail_memory(error, index->shape.tree_dim * sizeof *vector);
-    kith_status status = kt_ivf_rank_begin(index, vector, scratch, &ranking, error);
+    kith_status status = kt_ivf_rank_begin(index, vector, query->matches ? query->matches->lists : NULL,
+                                           scratch, &ranking, error);
     if (!status) *out = kt_ivf_rank_nearest(&ranking);
     return status;
 }

@@ -5,6 +5,9 @@
  * share of all mass that lies in lists not yet seen is what is left; a curve from replayed searches says what
  * recall goes with it.
  *
+ * Under a filter the lists without a row that it admits are none, and the mass of the others is weighted with
+ * the share of their rows that it admits; so it does not matter whether what it admits lies near or far.
+ *
  * Masses are summed again when the k-th distance has fallen by a twenty-fifth; in between the list just seen
  * moves its mass from one sum to the other.
  *
@@ -58,22 +61,31 @@ static four mass_of(const struct ivf_stop *stop, float nearest, four distances)
     return exp2_minus(least_of((stop->curve->linear + stop->curve->square * z) * z, most));
 }
 
-/* The masses of lists at such distances from the query. */
-static float masses_of(const struct ivf_stop *stop, float nearest, const float *distances, uint32_t count)
+/* The masses of lists at such distances from the query, times their weights where they have some. */
+static float masses_of(const struct ivf_stop *stop, float nearest, const float *distances,
+                       const float *weights, uint32_t count)
 {
     four sum = { 0 };
     uint32_t i = 0;
     for (; i + 4 <= count; i += 4) {
-        four some;
+        four some, weight = { 1, 1, 1, 1 };
         memcpy(&some, distances + i, sizeof some);
-        sum += mass_of(stop, nearest, some);
+        if (weights) memcpy(&weight, weights + i, sizeof weight);
+        sum += mass_of(stop, nearest, some) * weight;
     }
     if (i < count) {
-        four last = { IVF_FAR, IVF_FAR, IVF_FAR, IVF_FAR };
+        four last = { IVF_FAR, IVF_FAR, IVF_FAR, IVF_FAR }, weight = { 1, 1, 1, 1 };
         memcpy(&last, distances + i, (count - i) * sizeof *distances);
-        sum += mass_of(stop, nearest, last);
+        if (weights) memcpy(&weight, weights + i, (count - i) * sizeof *weights);
+        sum += mass_of(stop, nearest, last) * weight;
     }
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* The weights of the sorted lists from `at` on. */
+static const float *weights_from(const struct ivf_ranking *ranking, uint32_t at)
+{
+    return ranking->near_weights ? ranking->near_weights + at : NULL;
 }
 
 /* Lists that are not sorted yet are far away: their mass is little, and is summed less often. */
@@ -82,10 +94,11 @@ static void sum_masses(struct ivf_stop *stop, const struct ivf_ranking *ranking,
     float nearest = ranking->near[0];
     stop->bound = bound;
     stop->scale = bound > 0 ? 1 / (sqrtf(bound) * stop->curve->unit) : 1e6f;
-    stop->seen = masses_of(stop, nearest, ranking->near, at + 1);
-    stop->left = masses_of(stop, nearest, ranking->near + at + 1, ranking->sorted - at - 1);
+    stop->seen = masses_of(stop, nearest, ranking->near, ranking->near_weights, at + 1);
+    stop->left = masses_of(stop, nearest, ranking->near + at + 1, weights_from(ranking, at + 1),
+                           ranking->sorted - at - 1);
     if (ranking->sorted == stop->sorted && bound >= stop->tail_bound * tail_below) return;
-    stop->tail = masses_of(stop, nearest, ranking->distances, ranking->ranked);
+    stop->tail = masses_of(stop, nearest, ranking->distances, ranking->weights, ranking->ranked);
     stop->tail_bound = bound;
     stop->sorted = ranking->sorted;
 }
@@ -93,12 +106,12 @@ static void sum_masses(struct ivf_stop *stop, const struct ivf_ranking *ranking,
 float kt_ivf_stop_left(struct ivf_stop *stop, const struct ivf_ranking *ranking, uint32_t at, float bound)
 {
     bool last = at + 1 == ranking->ranked;
-    if (last && ranking->ranked == ranking->index->shape.lists) return 0;
+    if (last && ranking->mesos_ranked == ranking->meso_count) return 0;
     if (!isfinite(bound) || last) return 1;
     if (ranking->sorted != stop->sorted || bound < stop->bound * resum_below) {
         sum_masses(stop, ranking, at, bound);
     } else {
-        float mass = masses_of(stop, ranking->near[0], ranking->near + at, 1);
+        float mass = masses_of(stop, ranking->near[0], ranking->near + at, weights_from(ranking, at), 1);
         stop->seen += mass;
         stop->left -= mass;
     }

@@ -33,7 +33,7 @@ enum {
     FAR_ROUNDS = 4,
     WIDE = 64 /* bytes of a centroid are a multiple of it */
 };
-static const uint64_t sample_bytes = UINT64_C(256) << 20, code_sample_bytes = UINT64_C(128) << 20;
+static const uint64_t sample_bytes = UINT64_C(224) << 20, code_sample_bytes = UINT64_C(128) << 20;
 static const double most_square = 1e36; /* beyond, sums of a few squares leave float */
 
 struct training {
