@@ -6,6 +6,7 @@
 #include "arrow_view.h"
 #include "options.h"
 #include "query_vectors.h"
+#include "where.h"
 
 struct settings {
     struct common common;
@@ -17,6 +18,7 @@ struct settings {
     uint32_t nprobes;
     uint32_t refine;
     float recall;
+    struct where where;
     bool exact;
     bool analyze;
 };
@@ -36,6 +38,7 @@ static const struct option_spec options[] = {
     { "metric", 'm', OPTION_TEXT, FIELD(metric), "NAME", "how vectors are compared (default: the column's)",
       "l2|cosine|dot|hamming" },
     { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "vector column (default: the only one)", NULL },
+    WHERE_OPTIONS(FIELD(where)),
     { "exact", 0, OPTION_FLAG, FIELD(exact), NULL, "scan every row", NULL },
     { 0 },
 };
@@ -62,6 +65,7 @@ static kith_status explain(kith_table *table, const struct settings *set, uint64
 {
     struct query_vectors vectors = { .count = 0 };
     kith_query query = KITH_INIT(kith_query);
+    kith_expr *filter = NULL;
     kith_status status = find_vectors(table, set, row_id, &vectors, error);
     if (!status && set->metric) status = kith_metric_parse(set->metric, &query.metric, error);
     query.column = set->column;
@@ -74,7 +78,10 @@ static kith_status explain(kith_table *table, const struct settings *set, uint64
     query.refine_factor = set->refine;
     query.recall = cli_recall(set->recall);
     query.exact = set->exact;
+    if (!status) status = cli_where(&set->where, &filter, error);
+    query.filter = filter;
     if (!status) status = (set->analyze ? kith_analyze : kith_explain)(table, &query, out, error);
+    kith_expr_free(filter);
     cli_vectors_release(&vectors);
     return status;
 }
@@ -116,6 +123,7 @@ static int run(const struct command *self, int argc, char **argv)
     if (!status) status = explain(table, &set, row_id, &text, &error);
     if (!status) print_plan(&location, &set, text);
     code = status ? cli_report(&error) : cli_finish_output();
+    cli_where_release(&set.where);
     kith_text_free(text);
     kith_table_close(table);
     kith_close(database);

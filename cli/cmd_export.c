@@ -12,6 +12,7 @@
 #include "arrow_view.h"
 #include "options.h"
 #include "progress.h"
+#include "where.h"
 #include "writer.h"
 
 struct settings {
@@ -20,6 +21,7 @@ struct settings {
     const char *columns;
     const char *column;
     const char *output;
+    struct where where;
     uint64_t rows;
 };
 
@@ -30,6 +32,7 @@ static const struct option_spec options[] = {
     { "output", 'o', OPTION_TEXT, FIELD(output), "FILE", "file to write (default: standard output)", NULL },
     { "columns", 'c', OPTION_TEXT, FIELD(columns), "A,B", "columns to write (default: all)", NULL },
     { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "npy: vector column (default: the only one)", NULL },
+    WHERE_OPTIONS(FIELD(where)),
     { "rows", 'n', OPTION_U64, FIELD(rows), "N", "at most the first N rows", NULL },
     { 0 },
 };
@@ -42,6 +45,7 @@ struct export
     kith_database *database;
     kith_table *table;
     const char **columns;
+    kith_expr *filter;
     struct stream stream;
     struct progress progress;
     struct write_progress written;
@@ -96,7 +100,11 @@ static kith_status begin(struct export *export, kith_error *error)
     kith_status status = cli_open_table(&export->location, &export->database, &export->table, error);
     if (!status) status = kith_table_version(export->table, &version, error);
     if (!status) status = kith_table_checkout(export->table, version, error);
-    if (!status) status = kith_table_count(export->table, NULL, &export->rows, error);
+    if (!status) status = cli_where(&export->set.where, &export->filter, error);
+    if (!status)
+        status = export->filter ? kith_table_count_if(export->table, export->filter, &export->rows, error)
+                                : kith_table_count(export->table, NULL, &export->rows, error);
+    scan.filter = export->filter;
     if (!status) status = choose_columns(export, &scan, error);
     if (status) return status;
     scan.limit = export->set.rows;
@@ -232,6 +240,8 @@ static int run(const struct command *self, int argc, char **argv)
     code = run_export(&export, &error) ? cli_report(&error) : cli_finish_output();
     cli_stream_release(&export.stream);
     free(export.columns);
+    kith_expr_free(export.filter);
+    cli_where_release(&export.set.where);
     kith_table_close(export.table);
     kith_close(export.database);
     cli_location_release(&export.location);

@@ -12,6 +12,7 @@
 #include "query_vectors.h"
 #include "stream.h"
 #include "table_print.h"
+#include "where.h"
 
 struct settings {
     struct common common;
@@ -24,6 +25,7 @@ struct settings {
     uint32_t nprobes;
     uint32_t refine;
     float recall; // NaN: not given
+    struct where where;
     bool exact;
     bool explain;
 };
@@ -43,6 +45,7 @@ static const struct option_spec options[] = {
       "l2|cosine|dot|hamming" },
     { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "vector column (default: the only one)", NULL },
     { "columns", 'c', OPTION_TEXT, FIELD(columns), "A,B", "columns to show (default: all)", NULL },
+    WHERE_OPTIONS(FIELD(where)),
     { "exact", 0, OPTION_FLAG, FIELD(exact), NULL, "scan every row as well, and tell the recall of the index",
       NULL },
     { "explain", 0, OPTION_FLAG, FIELD(explain), NULL, "say how the search is answered, too", NULL },
@@ -57,6 +60,7 @@ struct search {
     kith_table *table;
     struct query_vectors vectors;
     kith_query query;
+    kith_expr *filter;
     const char **columns;
     bool leave_out; // --row: the row itself
     uint64_t row_id;
@@ -99,6 +103,8 @@ static kith_status prepare(struct search *search, kith_error *error)
     query->recall = cli_recall(set->recall);
     query->with_row_id = true;
     if (set->metric) status = kith_metric_parse(set->metric, &query->metric, error);
+    if (!status) status = cli_where(&set->where, &search->filter, error);
+    query->filter = search->filter;
     if (set->columns) {
         char *all = cli_alloc(strlen(set->columns) + sizeof ",_distance");
         bool named = strstr(set->columns, "_distance") != NULL;
@@ -327,6 +333,8 @@ static void search_release(struct search *search)
     cli_stream_release(&search->stream);
     cli_vectors_release(&search->vectors);
     cli_text_release(&search->json.text);
+    kith_expr_free(search->filter);
+    cli_where_release(&search->set.where);
     free(search->columns);
     free(search->ids);
     free(search->distances);
@@ -363,7 +371,8 @@ const struct command cli_cmd_search = {
     "Find the rows nearest to a vector, to each vector of a file, or to a row.",
     "  kith search films.db/film --row 17 -k 5 --columns title,year\n"
     "  kith search films.db/film --vector '[0.1, 0.7, 0.2]'\n"
-    "  kith search films.db/film --vector queries.npy --exact",
+    "  kith search films.db/film --vector queries.npy --exact\n"
+    "  kith search films.db/film --row 17 --where 'year >= ? AND genre = ?' --param 1990 --param drama",
     options,
     run,
 };

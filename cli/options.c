@@ -109,6 +109,12 @@ static int option_set(const struct command *command, const struct option_spec *s
         }
         *(const char **)(void *)field = value;
         return -1;
+    case OPTION_LIST: {
+        struct option_list *list = (struct option_list *)(void *)field;
+        list->items = cli_grow(list->items, (list->count + 1) * sizeof *list->items);
+        list->items[list->count++] = value;
+        return -1;
+    }
     case OPTION_U32:
         if (!read_u64(value, UINT32_MAX, &number)) break;
         *(uint32_t *)(void *)field = (uint32_t)number;

@@ -5,12 +5,18 @@
 #include "cli.h"
 
 enum option_kind {
-    OPTION_FLAG, /* bool */
-    OPTION_TEXT, /* const char * */
-    OPTION_U32,  /* uint32_t */
-    OPTION_U64,  /* uint64_t */
-    OPTION_REAL, /* float */
-    OPTION_BYTES /* uint64_t: "512MB" */
+    OPTION_FLAG,  /* bool */
+    OPTION_TEXT,  /* const char * */
+    OPTION_U32,   /* uint32_t */
+    OPTION_U64,   /* uint64_t */
+    OPTION_REAL,  /* float */
+    OPTION_BYTES, /* uint64_t: "512MB" */
+    OPTION_LIST   /* struct option_list: given any number of times */
+};
+
+struct option_list {
+    const char **items; /* borrowed from argv; the array is freed with free() */
+    size_t count;
 };
 
 struct option_spec { /* a table ends with a name of NULL */

@@ -122,6 +122,63 @@ KITH_API kith_status kith_drop_table(kith_database *database, const char *name, 
 KITH_API kith_status kith_rename_table(kith_database *database, const char *from, const char *to,
                                        kith_error *error);
 
+/* ---- filters --------------------------------------------------------------------------------- */
+
+typedef enum kith_value_type {
+    KITH_VALUE_NULL = 0,
+    KITH_VALUE_BOOL,          /* integer is 0 or 1 */
+    KITH_VALUE_INT,           /* integer */
+    KITH_VALUE_UINT,          /* natural */
+    KITH_VALUE_FLOAT,         /* number */
+    KITH_VALUE_DECIMAL,       /* text, e.g. "12.50" */
+    KITH_VALUE_TEXT,          /* text, size: UTF-8 */
+    KITH_VALUE_BYTES,         /* text, size */
+    KITH_VALUE_DATE,          /* integer: days since 1970-01-01 */
+    KITH_VALUE_TIME,          /* integer: microseconds since midnight */
+    KITH_VALUE_TIMESTAMP,     /* integer: microseconds since 1970-01-01T00:00 */
+    KITH_VALUE_TIMESTAMP_UTC, /* the same, of a moment in UTC */
+    KITH_VALUE_INTERVAL,      /* integer: microseconds */
+    KITH_VALUE_LIST           /* items, size of them: for IN and array functions */
+} kith_value_type;
+
+/* A value for a filter, and what it is called where the text says `:name`. */
+typedef struct kith_value {
+    const char *name; /* NULL: for a `?`, in order */
+    kith_value_type type;
+    int64_t integer;
+    uint64_t natural;
+    double number;
+    const char *text;
+    size_t size;
+    const struct kith_value *items;
+} kith_value;
+
+/** An expression over the columns of a table: immutable, of no table. Any number of threads may use it. */
+typedef struct kith_expr kith_expr;
+KITH_API void kith_expr_free(kith_expr *expr); /* NULL is allowed */
+
+/** Reads an SQL expression, e.g. "price < ? AND tag IN (:tags)"; docs/FILTERS.md has the language. Values are
+ * bound, never pasted: what a text parameter holds is text, whatever it looks like.
+ *  @return KITH_OK; KITH_INVALID with the position, a caret and what was expected; also for a parameter too
+ * few or too many, and beyond 64 KiB, a depth of 100 or 10,000 nodes */
+KITH_API kith_status kith_expr_sql(const char *text, const kith_value *parameters, size_t count,
+                                   kith_expr **out, kith_error *error);
+/** Reads a filter as JSON, of Mongo's and Chroma's form, {"price": {"$lt": 9.5}, "tag": {"$in": ["a", "b"]}},
+ * or of Haystack's, {"operator": "AND", "conditions": [{"field": "meta.tag", "operator": "==", "value":
+ * "a"}]}. A missing value matches "$ne", "$nin", "!=" and "not in". */
+KITH_API kith_status kith_expr_json(const char *text, kith_expr **out, kith_error *error);
+
+/* Builders. Arguments stay the caller's. */
+KITH_API kith_status kith_expr_literal(const kith_value *value, kith_expr **out, kith_error *error);
+/** @param path  a column, then fields of structs: "a.b" */
+KITH_API kith_status kith_expr_column(const char *path, kith_expr **out, kith_error *error);
+/** Applies an operator or function by its SQL name: "and", "not", "=", "<", "is null", "in", "like", "+",
+ * "lower", "array_has", ... and "cast", whose second argument is a literal text, the type. */
+KITH_API kith_status kith_expr_call(const char *name, kith_expr *const *arguments, size_t count,
+                                    kith_expr **out, kith_error *error);
+/** The expression as SQL that kith_expr_sql() reads back. @param out  freed with kith_text_free() */
+KITH_API kith_status kith_expr_to_sql(const kith_expr *expr, char **out, kith_error *error);
+
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 typedef enum kith_bad_vectors { /* what to do with a vector that holds NaN or Inf, or is of a wrong length */
@@ -199,22 +256,35 @@ KITH_API kith_status kith_append(kith_table *table, struct ArrowArrayStream *dat
  *  "kith:metric" of its vector columns names it. */
 KITH_API kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_error *error);
 
-/** Counts the rows; `where` must be NULL in this version. */
+/** Counts the rows that meet the SQL predicate `where`; all, where it is NULL. */
 KITH_API kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out, kith_error *error);
+/** Counts the rows that meet `filter`. */
+KITH_API kith_status kith_table_count_if(kith_table *table, const kith_expr *filter, uint64_t *out,
+                                         kith_error *error);
+
+typedef struct kith_order {
+    const char *expression; /* a column, or SQL over the table's columns */
+    bool descending;
+    bool nulls_first; /* they come last otherwise */
+} kith_order;
 
 typedef struct kith_scan {
     size_t struct_size;
     const char *const *columns; /* NULL for all */
     size_t column_count;
     uint64_t offset;
-    uint64_t limit;    /* 0 for all; to read no rows at all ask for `none` */
-    bool none;         /* an empty stream of the schema */
-    bool with_row_id;  /* adds a uint64 column "_rowid" */
-    const char *where; /* must be NULL in this version */
+    uint64_t limit;                 /* 0 for all; to read no rows at all ask for `none` */
+    bool none;                      /* an empty stream of the schema */
+    bool with_row_id;               /* adds a uint64 column "_rowid" */
+    const char *where;              /* an SQL predicate that rows must meet; NULL: all */
+    const kith_expr *filter;        /* instead of `where` */
+    const char *const *expressions; /* as in kith_query */
+    const kith_order *order_by;     /* NULL: insertion order. Equal rows come in that order, too */
+    size_t order_count;
 } kith_scan;
 
-/** Reads rows in insertion order. The stream pins the version it began with; its arrays stay valid after
- *  the table is closed. */
+/** Reads rows, in insertion order where nothing else is said. The stream pins the version it began with; its
+ * arrays stay valid after the table is closed. */
 KITH_API kith_status kith_table_scan(kith_table *table, const kith_scan *options,
                                      struct ArrowArrayStream *out, kith_error *error);
 
@@ -373,6 +443,9 @@ typedef struct kith_search_stats {
     bool on_queries;          /* calibrated on the user's own queries; else on rows of the table */
     uint32_t calibrated_with; /* so many of them */
     double seconds;
+    uint64_t matches;       /* rows that the filter admits; all, without one */
+    uint64_t lists_skipped; /* of the lists: they hold no such row */
+    double filter_seconds;  /* that finding them took; not in `seconds` */
 } kith_search_stats;
 
 typedef struct kith_query {
@@ -399,14 +472,22 @@ typedef struct kith_query {
     bool has_lower, has_upper; /* keep rows with lower <= distance < upper */
     float lower, upper;
 
-    const char *where; /* must be NULL in this version */
+    const char
+        *where; /* an SQL predicate that rows must meet; NULL: all. As many as k are found where so many meet
+                   it. What varies belongs into the parameters of kith_expr_sql() and `filter` */
 
     const char *const *columns; /* of the result; NULL for all. "_distance" and "_rowid" may be named */
     size_t column_count;
-    bool no_columns;          /* only _distance, and what else is asked below */
-    bool with_row_id;         /* adds a uint64 column "_rowid" */
-    uint32_t threads;         /* for many vectors; 0: KITH_THREADS, else one a core */
+    bool no_columns;  /* only _distance, and what else is asked below */
+    bool with_row_id; /* adds a uint64 column "_rowid" */
+    uint32_t threads; /* of many vectors, which are grouped by the lists they read; 0: KITH_THREADS, else one
+                         a core. For one vector more than 1 shares an exact scan of 8 MiB or more */
     kith_search_stats *stats; /* receives what was done; NULL: nobody asks. A searcher ignores it */
+    const kith_expr *filter;  /* instead of `where`. A searcher shares it */
+    bool postfilter; /* search first, then drop rows that the filter refuses, until k are left. The same
+                        answer by another way, which is quicker where nearly every row is admitted */
+    const char *const *expressions; /* beside `columns`: what column i is, as SQL over the table's columns;
+                                       NULL, or NULL in it: the column of that name */
 } kith_query;
 
 /** Finds the `k` rows nearest to each vector, nearest first, equal distances by row id.

@@ -1,4 +1,5 @@
 /* What a table says of itself: schema, counts, versions, indexes. Each answer is taken from one snapshot. */
+#include "query/query.h"
 #include "table/table.h"
 
 /* The schema with "kith:metric" on each vector column, where the table was given a metric. */
@@ -43,14 +44,27 @@ kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_e
     return status;
 }
 
-kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out, kith_error *error)
+static kith_status count_rows(kith_table *table, const char *text, const struct kt_expr *filter,
+                              uint64_t *out, kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
-    if (where) return kt_fail(error, KITH_UNSUPPORTED, "filters are not in this version of Kith");
+    struct kt_where *where = NULL;
     kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) *out = snapshot->state->rows;
+    if (!status) status = kt_where_of(snapshot, text, filter, 0, &where, error);
+    if (!status) *out = where ? where->rows.count : snapshot->state->rows;
+    kt_where_release(where);
     kt_snapshot_release(snapshot);
     return status;
+}
+
+kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out, kith_error *error)
+{
+    return count_rows(table, where, NULL, out, error);
+}
+
+kith_status kith_table_count_if(kith_table *table, const kith_expr *filter, uint64_t *out, kith_error *error)
+{
+    return count_rows(table, NULL, (const struct kt_expr *)filter, out, error);
 }
 
 kith_status kith_table_version(kith_table *table, uint64_t *out, kith_error *error)

@@ -2,6 +2,8 @@
 #include <math.h>
 
 #include "api/api_private.h"
+#include "base/bytes.h"
+#include "base/lock.h"
 #include "query/query.h"
 
 static kith_status read_query(const kith_query *from, kith_query *to, kith_error *error)
@@ -59,15 +61,57 @@ static void give_stats(const kith_search_stats *did, kith_search_stats *to)
     to->struct_size = given;
 }
 
-static kith_status search(kith_table *table, const kith_query *query, const void *vectors, size_t count,
-                          struct answer *out, kith_error *error)
+/* Where a prepared search keeps what its filter admitted last. */
+struct kept_where {
+    struct kt_lock lock; /* of `where` */
+    struct kt_where *where;
+};
+
+/* What the query's filter admits in this snapshot: what is kept, where that is of it. */
+static kith_status find_where(struct kt_snapshot *snapshot, const kith_query *query, struct kept_where *kept,
+                              struct kt_where **out, kith_error *error)
+{
+    struct kt_where *old = NULL;
+    *out = NULL;
+    if (!query->where && !query->filter) return KITH_OK;
+    if (kept) {
+        kt_lock_take(&kept->lock);
+        if (kept->where && kept->where->snapshot == snapshot) *out = kt_where_share(kept->where);
+        kt_lock_give(&kept->lock);
+        if (*out) return KITH_OK;
+    }
+    uint32_t threads = query->vector_count > 1 ? query->threads : kt_max_u32(query->threads, 1);
+    kith_status status =
+        kt_where_of(snapshot, query->where, (const struct kt_expr *)query->filter, threads, out, error);
+    if (status || !kept) return status;
+    kt_lock_take(&kept->lock);
+    old = kept->where;
+    kept->where = kt_where_share(*out);
+    kt_lock_give(&kept->lock);
+    kt_where_release(old);
+    return KITH_OK;
+}
+
+/* Plans the query for the table as it is now; the plan is the caller's to release. */
+static kith_status plan_now(kith_table *table, const kith_query *query, struct kept_where *kept,
+                            struct kt_plan *out, kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
+    struct kt_where *where = NULL;
+    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
+    if (!status) status = find_where(snapshot, query, kept, &where, error);
+    if (!status) status = kt_plan_make(snapshot, query, where, out, error);
+    kt_where_release(where);
+    kt_snapshot_release(snapshot);
+    return status;
+}
+
+static kith_status search(kith_table *table, const kith_query *query, struct kept_where *kept,
+                          const void *vectors, size_t count, struct answer *out, kith_error *error)
+{
     struct answer answer = { 0 };
     if (!vectors) return kt_fail(error, KITH_INVALID, "a search needs a query vector");
-    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_plan_make(snapshot, query, &answer.plan, error);
-    kt_snapshot_release(snapshot);
+    kith_status status = plan_now(table, query, kept, &answer.plan, error);
     if (status) return status;
 
     size_t rows;
@@ -94,13 +138,13 @@ kith_status kith_search(kith_table *table, const kith_query *options, struct Arr
     struct kt_batch *batch = NULL;
     char recall[KT_RECALL_TEXT];
     kith_status status = read_query(options, &query, error);
-    if (!status) status = search(table, &query, query.vectors, query.vector_count, &answer, error);
+    if (!status) status = search(table, &query, NULL, query.vectors, query.vector_count, &answer, error);
     if (status) return status;
 
-    struct kt_wanted wanted = {
-        query.columns, query.column_count, query.no_columns, query.with_row_id, true, query.vector_count > 1,
-        recall
-    };
+    struct kt_wanted wanted = { query.columns,          query.expressions,
+                                query.column_count,     query.no_columns,
+                                query.with_row_id,      true,
+                                query.vector_count > 1, recall };
     kt_plan_recall_text(&answer.plan, &answer.did, recall);
     status = kt_projection_make(answer.plan.snapshot, &wanted, &projection, error);
     if (!status)
@@ -113,11 +157,12 @@ kith_status kith_search(kith_table *table, const kith_query *options, struct Arr
     return status;
 }
 
-static kith_status search_ids(kith_table *table, const kith_query *query, const void *vectors, size_t count,
-                              uint64_t *row_ids, float *distances, kith_error *error)
+static kith_status search_ids(kith_table *table, const kith_query *query, struct kept_where *kept,
+                              const void *vectors, size_t count, uint64_t *row_ids, float *distances,
+                              kith_error *error)
 {
     struct answer answer;
-    kith_status status = search(table, query, vectors, count, &answer, error);
+    kith_status status = search(table, query, kept, vectors, count, &answer, error);
     if (status) return status;
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < query->k; j++) {
@@ -137,18 +182,15 @@ kith_status kith_search_ids(kith_table *table, const kith_query *options, uint64
     kith_query query;
     kith_status status = read_query(options, &query, error);
     if (status) return status;
-    return search_ids(table, &query, query.vectors, query.vector_count, row_ids, distances, error);
+    return search_ids(table, &query, NULL, query.vectors, query.vector_count, row_ids, distances, error);
 }
 
 /* The query and its plan. */
 static kith_status plan_of(kith_table *table, const kith_query *options, kith_query *query,
                            struct kt_plan *plan, kith_error *error)
 {
-    struct kt_snapshot *snapshot = NULL;
     kith_status status = read_query(options, query, error);
-    if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_plan_make(snapshot, query, plan, error);
-    kt_snapshot_release(snapshot);
+    if (!status) status = plan_now(table, query, NULL, plan, error);
     return status;
 }
 
@@ -185,30 +227,45 @@ struct kith_searcher {
     kith_table *table;
     kith_query query;
     char *column;
+    struct kt_expr *filter;
+    struct kept_where kept;
 };
+
+/* Keeps what of the query outlives the call. */
+static kith_status keep_query(kith_searcher *searcher, const kith_query *options, kith_error *error)
+{
+    kith_query *query = &searcher->query;
+    kith_status status = read_query(options, query, error);
+    if (status) return status;
+    if (query->column && !(searcher->column = kt_strdup(query->column))) status = kt_fail_memory(error, 64);
+    if (query->where && query->filter)
+        status =
+            kt_fail(error, KITH_INVALID, "a filter was given twice, as text and as an expression; give one");
+    else if (!status && query->where)
+        status = kt_expr_parse(query->where, NULL, 0, &searcher->filter, error);
+    else if (query->filter)
+        searcher->filter = kt_expr_share((const struct kt_expr *)query->filter);
+    query->column = searcher->column;
+    query->filter = (const kith_expr *)searcher->filter;
+    query->where = NULL;
+    query->vectors = NULL;
+    query->stats = NULL;
+    query->columns = NULL;
+    query->expressions = NULL;
+    return status;
+}
 
 kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith_searcher **out,
                               kith_error *error)
 {
-    struct kt_snapshot *snapshot = NULL;
     struct kt_plan plan;
     kith_searcher *searcher = kt_alloc_zero(1, sizeof *searcher);
     if (!searcher) return kt_fail_memory(error, sizeof *searcher);
     searcher->table = table;
-    kith_status status = read_query(options, &searcher->query, error);
-    if (!status && searcher->query.column) {
-        searcher->column = kt_strdup(searcher->query.column);
-        if (!searcher->column) status = kt_fail_memory(error, 64);
-        searcher->query.column = searcher->column;
-    }
-    searcher->query.vectors = NULL;
-    searcher->query.stats = NULL;
-    searcher->query.columns = NULL;
-    if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status)
-        status =
-            kt_plan_make(snapshot, &searcher->query, &plan, error); /* to tell what is wrong now, not later */
-    kt_snapshot_release(snapshot);
+    kt_lock_init(&searcher->kept.lock);
+    kith_status status = keep_query(searcher, options, error);
+    if (!status) /* to tell what is wrong now, not later */
+        status = plan_now(table, &searcher->query, &searcher->kept, &plan, error);
     if (status) {
         kith_searcher_free(searcher);
         return status;
@@ -221,6 +278,9 @@ kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith
 void kith_searcher_free(kith_searcher *searcher)
 {
     if (!searcher) return;
+    kt_where_release(searcher->kept.where);
+    kt_lock_release(&searcher->kept.lock);
+    kt_expr_release(searcher->filter);
     kt_free(searcher->column);
     kt_free(searcher);
 }
@@ -228,7 +288,8 @@ void kith_searcher_free(kith_searcher *searcher)
 kith_status kith_searcher_run(kith_searcher *searcher, const void *vectors, size_t vector_count,
                               uint64_t *row_ids, float *distances, kith_error *error)
 {
-    return search_ids(searcher->table, &searcher->query, vectors, vector_count, row_ids, distances, error);
+    return search_ids(searcher->table, &searcher->query, &searcher->kept, vectors, vector_count, row_ids,
+                      distances, error);
 }
 
 /* ---- reading rows */
@@ -261,6 +322,7 @@ kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t c
     for (size_t i = 0; i < count && !status; i++) hits[i] = (struct kt_hit){ 0, row_ids[i] };
 
     struct kt_wanted wanted = { .columns = scan.columns,
+                                .expressions = scan.expressions,
                                 .column_count = scan.column_count,
                                 .row_id = scan.with_row_id };
     if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);

@@ -2,13 +2,44 @@
 #ifndef KT_QUERY_QUERY_H
 #define KT_QUERY_QUERY_H
 
+#include "base/lock.h"
+#include "filter/filter.h"
 #include "table/table.h"
+
+/* ---- which rows a filter admits ---- */
+
+struct kt_where { /* immutable once made, shared by reference; of one snapshot */
+    _Atomic uint32_t references;
+    struct kt_snapshot *snapshot;
+    struct kt_filter *filter;
+    struct kt_selection rows;
+    uint64_t evaluated, ruled; /* rows that the predicate was evaluated for, and that statistics settled */
+    double seconds;
+    struct kt_lock lock;              /* of `counted` */
+    struct kt_where_counted *counted; /* how the rows lie in indexes that were asked */
+};
+/** How the admitted rows lie in an index of the snapshot; `where` keeps the answer. */
+kith_status kt_where_count(struct kt_where *where, const struct kt_table_index *index,
+                           const struct kt_index_matches **out, kith_error *error);
+/** `text` is the source of `expr` for messages, or NULL. */
+kith_status kt_where_make(struct kt_snapshot *snapshot, const struct kt_expr *expr, const char *text,
+                          uint32_t threads, struct kt_where **out, kith_error *error);
+/** Of an SQL text or an expression, as options have them; *out is NULL where both are. */
+kith_status kt_where_of(struct kt_snapshot *snapshot, const char *text, const struct kt_expr *expr,
+                        uint32_t threads, struct kt_where **out, kith_error *error);
+struct kt_where *kt_where_share(struct kt_where *where);
+void kt_where_release(struct kt_where *where); /* NULL is allowed */
+
+/* ---- searching ---- */
 
 /* A query whose names and numbers have been settled against one snapshot. */
 struct kt_plan {
     struct kt_snapshot *snapshot;       /* held by the plan */
     const struct kt_table_index *index; /* NULL: every row is scanned exactly */
     const char *why;                    /* the reason of that choice, for people */
+    struct kt_where *where;             /* NULL: every row will do */
+    bool postfilter;
+    const struct kt_index_matches *matches; /* how what `where` admits lies in the index; NULL without it */
     int column;
     kith_metric metric;
     kith_element element; /* of the query's vectors */
@@ -22,9 +53,10 @@ struct kt_plan {
     float lower, upper;
 };
 
-/** Shares the snapshot. KITH_INVALID, KITH_NOT_FOUND, KITH_UNSUPPORTED as kith_search() says. */
-kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_plan *out,
-                         kith_error *error);
+/** Shares the snapshot, and `where`, which is the query's filter over it. KITH_INVALID, KITH_NOT_FOUND,
+ * KITH_UNSUPPORTED as kith_search() says. */
+kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_where *where,
+                         struct kt_plan *out, kith_error *error);
 void kt_plan_release(struct kt_plan *plan);
 /** Searches for `count` vectors (of plan->element, plan->vector_bytes each): hits of vector i from hits + i *
  * k on, counts[i] of them, nearest first, the offset taken off. Many vectors are shared among plan->threads
@@ -50,17 +82,19 @@ kith_status kt_plan_analyze(struct kt_plan *plan, const void *vectors, size_t co
 /* ---- the rows of an answer ---- */
 
 /* What a result shows of each row, in order. */
-enum kt_shown { KT_SHOW_COLUMN, KT_SHOW_ROW_ID, KT_SHOW_DISTANCE, KT_SHOW_QUERY_INDEX };
+enum kt_shown { KT_SHOW_COLUMN, KT_SHOW_ROW_ID, KT_SHOW_DISTANCE, KT_SHOW_QUERY_INDEX, KT_SHOW_EXPRESSION };
 struct kt_projection {
     struct kt_schema *schema; /* of the result */
     struct kt_projected {
         enum kt_shown shown;
-        uint32_t column; /* of the table, for KT_SHOW_COLUMN */
+        uint32_t column;          /* of the table, for KT_SHOW_COLUMN */
+        struct kt_filter *filter; /* for KT_SHOW_EXPRESSION */
     } * items;
 };
 /* Which columns are wanted. */
 struct kt_wanted {
-    const char *const *columns; /* NULL: all of the table's */
+    const char *const *columns;     /* NULL: all of the table's */
+    const char *const *expressions; /* what they are, as SQL; NULL, or NULL in it: the column of that name */
     size_t column_count;
     bool none;          /* no column of the table */
     bool row_id;        /* adds "_rowid" */

@@ -12,6 +12,7 @@ enum { RUNS = 5 };
 
 struct analysis {
     kith_search_stats did;
+    bool filtered;
     uint64_t misses;
     double seconds; /* the median */
     struct kt_machine machine;
@@ -47,9 +48,10 @@ static kith_status measure(const struct kt_plan *plan, const void *vectors, size
     kith_status status = hits && counts && stats ? KITH_OK : kt_fail_memory(error, rows * sizeof *hits);
     if (!status) status = run_often(plan, vectors, count, hits, counts, stats, &analysis->seconds, error);
     if (!status) {
-        uint64_t rest = plan->index ? plan->index->rows_unindexed : plan->snapshot->state->rows;
-        uint64_t streamed = plan->index && plan->fast_search ? 0 : rest * count;
         kt_plan_sum(plan, stats, count, &analysis->did);
+        bool each = plan->where && !plan->postfilter; /* then rows are read one by one */
+        uint64_t rest = plan->index ? plan->index->rows_unindexed : plan->snapshot->state->rows;
+        uint64_t streamed = each || (plan->index && plan->fast_search) ? 0 : rest * count;
         analysis->misses = analysis->did.lists + analysis->did.refined + analysis->did.rows_read -
                            kt_min_u64(streamed, analysis->did.rows_read);
         status = kt_machine_memory(&analysis->machine, error);
@@ -70,10 +72,12 @@ static void tell(const struct analysis *analysis, size_t count, struct kt_buffer
         const char *name;
         uint64_t value;
     } counts[] = {
-        { "lists visited", did->lists }, { "codes scanned", did->codes }, { "codes refined", did->refined },
-        { "rows read", did->rows_read }, { "bytes touched", did->bytes },
+        { "rows that match", did->matches }, { "lists without a match", did->lists_skipped },
+        { "lists visited", did->lists },     { "codes scanned", did->codes },
+        { "codes refined", did->refined },   { "rows read", did->rows_read },
+        { "bytes touched", did->bytes },
     };
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+    for (size_t i = analysis->filtered ? 0 : 2; i < sizeof counts / sizeof *counts; i++)
         kt_buffer_text(text, "  %-23s%12llu\n", counts[i].name, (unsigned long long)counts[i].value);
     kt_buffer_text(text, "  %-23s%12llu  (an estimate)\n", "dependent cache misses",
                    (unsigned long long)analysis->misses);
@@ -96,7 +100,7 @@ kith_status kt_plan_analyze(struct kt_plan *plan, const void *vectors, size_t co
                             kith_error *error)
 {
     struct kt_buffer text = { 0 };
-    struct analysis analysis = { 0 };
+    struct analysis analysis = { .filtered = plan->where };
     if (!vectors) return kt_fail(error, KITH_INVALID, "a search needs a query vector");
     plan->threads = 1;
     kith_status status = kt_plan_tell(plan, &text, error);

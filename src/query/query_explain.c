@@ -24,6 +24,7 @@ void kt_plan_sum(const struct kt_plan *plan, const struct kt_index_stats *stats,
     *out = (kith_search_stats){ .struct_size = sizeof *out };
     for (size_t i = 0; i < count; i++) {
         out->lists += stats[i].lists;
+        out->lists_skipped += stats[i].skipped;
         out->codes += stats[i].codes;
         out->refined += stats[i].extra;
         out->rows_read += stats[i].rows;
@@ -34,6 +35,8 @@ void kt_plan_sum(const struct kt_plan *plan, const struct kt_index_stats *stats,
         out->expected_recall = 1;
     else if (!kt_plan_is_bound(plan) && count)
         out->expected_recall = (float)(expected / (double)count);
+    out->matches = plan->where ? plan->where->rows.count : plan->snapshot->state->rows;
+    out->filter_seconds = plan->where ? plan->where->seconds : 0;
     out->on_queries = index && index->calibrated_on && strcmp(index->calibrated_on, "queries") == 0;
     out->calibrated_with = index ? index->calibrated_with : 0;
 }
@@ -141,6 +144,22 @@ static kith_status tell_index(const struct kt_plan *plan, struct kt_buffer *text
     return status;
 }
 
+static kith_status tell_where(const struct kt_plan *plan, struct kt_buffer *text, kith_error *error)
+{
+    const struct kt_where *where = plan->where;
+    if (!where) return KITH_OK;
+    kt_buffer_text(text, "  Filter: ");
+    kith_status status = kt_filter_tell(where->filter, text, error);
+    kt_buffer_text(text, "\n  Matches: %llu of %llu rows, known before the search; ",
+                   (unsigned long long)where->rows.count, (unsigned long long)plan->snapshot->state->rows);
+    kt_buffer_text(text, "evaluated for %llu rows, %llu settled by statistics, in %.2f ms\n",
+                   (unsigned long long)where->evaluated, (unsigned long long)where->ruled,
+                   where->seconds * 1e3);
+    if (plan->postfilter)
+        kt_buffer_text(text, "  Postfilter: searched without it, refused rows dropped after\n");
+    return status;
+}
+
 kith_status kt_plan_tell(const struct kt_plan *plan, struct kt_buffer *text, kith_error *error)
 {
     const struct kt_snapshot *snapshot = plan->snapshot;
@@ -152,11 +171,13 @@ kith_status kt_plan_tell(const struct kt_plan *plan, struct kt_buffer *text, kit
     if (plan->offset) kt_buffer_text(text, " after the first %u", (unsigned)plan->offset);
     kt_buffer_text(text, " by %s on \"%s\" %s, version %llu\n", kith_metric_name(plan->metric), field->name,
                    type, (unsigned long long)snapshot->state->version);
-    if (plan->index)
+    status = tell_where(plan, text, error);
+    uint64_t rows = plan->where && !plan->postfilter ? plan->where->rows.count : snapshot->state->rows;
+    if (!status && plan->index)
         status = tell_index(plan, text, error);
-    else
-        kt_buffer_text(text, "  ExactScan: %llu rows (%s)\n  Recall: 1, exact\n",
-                       (unsigned long long)snapshot->state->rows, plan->why);
+    else if (!status)
+        kt_buffer_text(text, "  ExactScan: %llu rows (%s)\n  Recall: 1, exact\n", (unsigned long long)rows,
+                       plan->why);
     if (!status && !text->data) status = kt_fail_memory(error, 256);
     return status;
 }

@@ -1,7 +1,14 @@
 /* Which way: the index whose column and metric are the query's, else an exact scan. An answer is never
  * wrong because an index is missing, partial or of another metric; it is only slower.
+ *
+ * Under a filter the number of rows that it admits is known before the search, and the two ways are priced:
+ * the rows admitted, each read by itself, or all in a row where they are many; or the lists that such a
+ * search visits, by what calibrating learned, scanned for the admitted rows only. Prices are nanoseconds on
+ * one machine and matter only as ratios.
  */
 #include "query/query.h"
+
+#include "base/bytes.h"
 
 #include <math.h>
 
@@ -11,7 +18,6 @@ static kith_status check_query(const struct kt_snapshot *snapshot, const kith_qu
                                kith_error *error)
 {
     const struct kt_field *field = &snapshot->schema->fields[column];
-    if (query->where) return kt_fail(error, KITH_UNSUPPORTED, "filters are not in this version of Kith");
     if (query->k == 0)
         return kt_fail(error, KITH_INVALID, "Limit is required for ANN/KNN queries: k must be at least 1");
     if ((uint64_t)query->k + query->offset > MOST_ROWS)
@@ -70,6 +76,64 @@ static const char *why_no_index(const struct kt_snapshot *snapshot, int column, 
     return why;
 }
 
+/* ---- what a way costs, in nanoseconds */
+
+static const double stream_ns = 0.1; /* a byte read one after another */
+static const double miss_ns = 60;    /* a row read by itself, beyond its bytes: some wait at once */
+static const double code_ns =
+    1.2; /* a code of a list beyond its bytes: its row looked up among the admitted */
+static const double code_byte_ns = 0.03;
+static const double list_ns = 300;
+static const double index_ns = 15000; /* the query rotated, lists ranked */
+enum { LEARNED_K = 100, DENSE_OF = 6 };
+
+static double price_of_rows(uint64_t matches, uint64_t rows, double row_bytes)
+{
+    double each = (double)matches * (row_bytes * stream_ns + miss_ns);
+    return matches * DENSE_OF < rows ? each : (double)rows * row_bytes * stream_ns;
+}
+
+/* Codes that a search for k of the admitted rows scans: about those of a search for k / share of all rows.
+ * What was learned ends at 100; from there on the volume that holds so many grows slower than their number.
+ */
+static kith_status price_of_lists(const struct kt_plan *plan, uint64_t matches, double row_bytes, double *out,
+                                  kith_error *error)
+{
+    const struct kt_table_index *index = plan->index;
+    const struct kt_index *open = NULL;
+    struct kt_index_stats expect;
+    double rows = (double)kt_max_u64(index->rows_indexed, 1), wanted = (double)plan->k + plan->offset;
+    double k = wanted * rows / (double)kt_max_u64(matches, 1);
+    kith_status status = kt_snapshot_index(plan->snapshot, index, &open, error);
+    if (status) return status;
+    index->ops->expect(open, (uint32_t)fmin(k, LEARNED_K), plan->recall, &expect);
+    double more = k > LEARNED_K ? pow(k / LEARNED_K, 0.6) : 1;
+    double codes = fmin((expect.codes ? (double)expect.codes : rows / 4) * more, rows);
+    double lists = fmin((double)expect.lists * more, rows / 64);
+    double code_bytes = (double)plan->snapshot->vectors[plan->column].dim / 8 + 16;
+    *out = index_ns + lists * list_ns + codes * (code_ns + code_bytes * code_byte_ns) +
+           2 * wanted * (row_bytes * stream_ns + miss_ns);
+    return KITH_OK;
+}
+
+/* Under a filter: by the index, or by reading the admitted rows. */
+static kith_status compare_ways(struct kt_plan *plan, kith_error *error)
+{
+    const struct kt_vectors *vectors = &plan->snapshot->vectors[plan->column];
+    const struct kt_piece *piece = plan->index->piece;
+    double row_bytes = (double)vectors->dim * (double)kt_element_bytes(vectors->element), lists = 0;
+    uint64_t matches = 0;
+    for (uint32_t i = 0; i < piece->cover_count; i++)
+        matches += kt_selection_count(&plan->where->rows, piece->covers[i].begin, piece->covers[i].end);
+    kith_status status = price_of_lists(plan, matches, row_bytes, &lists, error);
+    if (status) return status;
+    if (price_of_rows(matches, plan->index->rows_indexed, row_bytes) > lists)
+        return kt_where_count(plan->where, plan->index, &plan->matches, error);
+    plan->index = NULL;
+    plan->why = "few rows meet the filter";
+    return KITH_OK;
+}
+
 static void choose_way(struct kt_plan *plan, const kith_query *query)
 {
     plan->why = NULL;
@@ -83,10 +147,10 @@ static void choose_way(struct kt_plan *plan, const kith_query *query)
         plan->why = why_no_index(plan->snapshot, plan->column, plan->metric);
 }
 
-kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_plan *out,
-                         kith_error *error)
+kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, struct kt_where *where,
+                         struct kt_plan *out, kith_error *error)
 {
-    struct kt_plan plan = { .snapshot = snapshot };
+    struct kt_plan plan = { .snapshot = snapshot, .where = where, .postfilter = query->postfilter };
     kith_status status = kt_snapshot_vector_column(snapshot, query->column, &plan.column, error);
     if (!status) status = check_query(snapshot, query, plan.column, error);
     plan.metric = query->metric;
@@ -109,7 +173,10 @@ kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, 
     plan.lower = query->has_lower ? query->lower : -INFINITY;
     plan.upper = query->has_upper ? query->upper : INFINITY;
     choose_way(&plan, query);
+    if (plan.index && where && !plan.postfilter) status = compare_ways(&plan, error);
+    if (status) return status;
     kt_snapshot_share(snapshot);
+    if (where) kt_where_share(where);
     *out = plan;
     return KITH_OK;
 }
@@ -117,5 +184,7 @@ kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, 
 void kt_plan_release(struct kt_plan *plan)
 {
     kt_snapshot_release(plan->snapshot);
+    kt_where_release(plan->where);
     plan->snapshot = NULL;
+    plan->where = NULL;
 }

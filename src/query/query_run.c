@@ -72,6 +72,7 @@ static kith_status prepare(const struct run *run, size_t at, struct kt_arena *sc
                                  error);
     out->scan.lower = plan->lower;
     out->scan.upper = plan->upper;
+    out->scan.among = plan->where && !plan->postfilter ? &plan->where->rows : NULL;
     return status;
 }
 
@@ -81,6 +82,7 @@ static struct kt_index_query index_query(const struct kt_plan *plan, const struc
         .vector = asked->values,
         .exact = &asked->scan,
         .k = (uint32_t)k,
+        .matches = plan->matches,
         .recall = plan->recall,
         .refine_factor = plan->refine_factor,
         .nprobes = plan->nprobes,
@@ -165,26 +167,67 @@ static kith_status scan_rest(const struct run *run, const struct kt_scan_query *
 
 /* ---- one vector, or many ---- */
 
+/* The `count` nearest rows into top, which is empty. */
+static kith_status find(const struct run *run, const struct asked *asked, size_t count,
+                        struct kt_arena *scratch, struct kt_top *top, struct kt_index_stats *stats,
+                        kith_error *error)
+{
+    const struct kt_plan *plan = run->plan;
+    kith_status status = KITH_OK;
+    *top = (struct kt_top){ .capacity = count, .hits = kt_arena_take(scratch, count, sizeof *top->hits) };
+    if (!top->hits) return kt_fail_memory(error, count * sizeof *top->hits);
+    if (plan->index) {
+        struct kt_index_query query = index_query(plan, asked, count);
+        status = plan->index->ops->search(run->index, vectors_of(plan), &query, scratch, top, stats, error);
+    }
+    if (!status) status = scan_rest(run, &asked->scan, scratch, top, stats, error);
+    if (!status) kt_top_sort(top);
+    return status;
+}
+
+static void drop_refused(const struct kt_selection *admitted, struct kt_top *top)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < top->count; i++)
+        if (kt_selected(admitted, top->hits[i].row)) top->hits[kept++] = top->hits[i];
+    top->count = kept;
+}
+
+/* Searches without the filter for more and more rows, until enough of them pass it. */
+static kith_status find_and_filter(const struct run *run, const struct asked *asked, size_t wanted,
+                                   struct kt_arena *scratch, struct kt_top *top, struct kt_index_stats *stats,
+                                   kith_error *error)
+{
+    const struct kt_selection *admitted = &run->plan->where->rows;
+    uint64_t all = kt_max_u64(run->plan->snapshot->state->rows, 1);
+    double each = (double)all / (double)kt_max_u64(admitted->count, 1); /* rows to see for one that passes */
+    uint64_t count = (uint64_t)((double)wanted * each * 1.25) + wanted;
+    for (;;) {
+        count = kt_min_u64(count, all);
+        kith_status status = find(run, asked, count, scratch, top, stats, error);
+        if (status) return status;
+        size_t found = top->count;
+        drop_refused(admitted, top);
+        if (top->count >= kt_min_u64(wanted, admitted->count) || count == all || found < count)
+            return KITH_OK;
+        count *= 4;
+    }
+}
+
 static kith_status run_one(const struct run *run, size_t at, struct kt_arena *scratch, kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
     struct asked asked;
-    struct kt_top top = { .capacity = (size_t)plan->k + plan->offset };
+    struct kt_top top;
     struct kt_index_stats stats = { 0 };
+    size_t wanted = (size_t)plan->k + plan->offset;
+    bool after = plan->where && plan->postfilter;
     kith_status status = prepare(run, at, scratch, &asked, error);
-    if (status) return status;
-    top.hits = kt_arena_take(scratch, top.capacity, sizeof *top.hits);
-    if (!top.hits) return kt_fail_memory(error, top.capacity * sizeof *top.hits);
-
-    if (plan->index) {
-        struct kt_index_query query = index_query(plan, &asked, top.capacity);
-        status = plan->index->ops->search(run->index, vectors_of(plan), &query, scratch, &top, &stats, error);
-    }
-    if (!status) status = scan_rest(run, &asked.scan, scratch, &top, &stats, error);
+    if (!status) status = (after ? find_and_filter : find)(run, &asked, wanted, scratch, &top, &stats, error);
     if (status) return status;
     if (run->stats) run->stats[at] = stats;
-    kt_top_sort(&top);
     uint32_t found = top.count > plan->offset ? (uint32_t)(top.count - plan->offset) : 0;
+    found = kt_min_u32(found, plan->k);
     memcpy(run->hits + at * plan->k, top.hits + plan->offset, found * sizeof *top.hits);
     run->counts[at] = found;
     return KITH_OK;

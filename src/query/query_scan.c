@@ -3,8 +3,13 @@
  * Each record batch of each segment becomes one batch of the stream. Its columns are lent from the mapped
  * files, several files side by side; nothing is copied, and the batch keeps the files open, so that a stream
  * may outlive table and database. Row ids are the one column that is made here.
+ *
+ * Under a filter the admitted rows of a record batch are copied together. Where rows come in another order,
+ * or expressions are shown, the rows are listed first and then fetched some at a time, as those of a search
+ * are.
  */
-#include "query/query.h"
+#include "base/bytes.h"
+#include "query/query_private.h"
 
 struct scan {
     struct kt_snapshot *snapshot;
@@ -15,8 +20,13 @@ struct scan {
     uint64_t skip;         /* rows to leave out first */
     uint64_t left;         /* rows still wanted */
     uint32_t segment;
-    uint64_t row; /* of the segment */
+    uint64_t row;           /* of the segment */
+    struct kt_where *where; /* NULL: all rows */
+    struct kt_hit *listed;  /* the rows to give, where they are listed */
+    size_t listed_count, given;
 };
+
+enum { LISTED_AT_ONCE = 8192 };
 
 static void scan_release(void *context)
 {
@@ -24,6 +34,8 @@ static void scan_release(void *context)
     kt_free(scan->columns);
     kt_projection_release(&scan->projection);
     kt_schema_release(scan->ids);
+    kt_where_release(scan->where);
+    kt_free(scan->listed);
     kt_snapshot_release(scan->snapshot);
     kt_free(scan);
 }
@@ -68,16 +80,50 @@ static void advance(struct scan *scan, uint64_t count)
     scan->row = 0;
 }
 
-static kith_status scan_next(void *context, struct kt_batch **out, kith_error *error)
+/* Of the record batch whose rows begin at row id `first`: its admitted rows, less scan->skip of them and no
+ * more than scan->left. */
+static kith_status copy_admitted(const struct scan *scan, const struct kt_batch *whole, uint64_t first,
+                                 struct kt_batch **out, kith_error *error)
+{
+    const struct kt_selection *rows = &scan->where->rows;
+    uint64_t end = first + (uint64_t)whole->rows, skip = scan->skip, left = scan->left;
+    struct kt_builder *builder = NULL;
+    kith_status status = kt_builder_new(whole->schema, whole->rows, &builder, error);
+    uint64_t row = kt_selection_next(rows, first);
+    for (; skip && row < end; skip--) row = kt_selection_next(rows, row + 1);
+    while (!status && left && row < end) {
+        uint64_t stop = row + 1;
+        for (left--; left && stop < end && kt_selected(rows, stop); left--) stop++;
+        for (uint32_t c = 0; !status && c < whole->schema->count; c++)
+            status = kt_builder_append(builder, c, &whole->columns[c], (int64_t)(row - first),
+                                       (int64_t)(stop - row), error);
+        row = kt_selection_next(rows, stop);
+    }
+    if (status)
+        kt_builder_free(builder);
+    else
+        status = kt_builder_finish(builder, out, error);
+    return status;
+}
+
+/* What the record batch at the scan's place has to give. */
+static uint64_t admitted_of(const struct scan *scan, uint64_t count)
+{
+    uint64_t first = kt_segment_first_row(scan->snapshot->segments[scan->segment]) + scan->row;
+    return scan->where ? kt_selection_count(&scan->where->rows, first, first + count) : count;
+}
+
+static kith_status next_in_place(void *context, struct kt_batch **out, kith_error *error)
 {
     struct scan *scan = context;
-    uint64_t count = 0;
+    uint64_t count = 0, admitted = 0;
     uint32_t number = 0;
     *out = NULL;
     while (scan->left && scan->segment < scan->snapshot->state->fragment_count) {
         number = kt_segment_batch(scan->snapshot->segments[scan->segment], scan->row, &count);
-        if (scan->skip < count) break;
-        scan->skip -= count;
+        admitted = admitted_of(scan, count);
+        if (scan->skip < admitted) break;
+        scan->skip -= admitted;
         advance(scan, count);
     }
     if (!scan->left || scan->segment >= scan->snapshot->state->fragment_count) return KITH_OK;
@@ -85,9 +131,12 @@ static kith_status scan_next(void *context, struct kt_batch **out, kith_error *e
     struct kt_batch *whole = NULL;
     kith_status status = whole_batch(scan, number, count, &whole, error);
     if (status) return status;
-    uint64_t wanted = kt_min_u64(count - scan->skip, scan->left);
+    uint64_t wanted = kt_min_u64(admitted - scan->skip, scan->left);
+    uint64_t first = kt_segment_first_row(scan->snapshot->segments[scan->segment]) + scan->row;
     if (wanted == count)
         *out = kt_batch_share(whole);
+    else if (scan->where)
+        status = copy_admitted(scan, whole, first, out, error);
     else
         status = kt_batch_slice(whole, (int64_t)scan->skip, (int64_t)wanted, out, error);
     kt_batch_release(whole);
@@ -96,6 +145,56 @@ static kith_status scan_next(void *context, struct kt_batch **out, kith_error *e
     scan->left -= wanted;
     advance(scan, count);
     return KITH_OK;
+}
+
+/* ---- rows that are listed first */
+
+static kith_status next_listed(void *context, struct kt_batch **out, kith_error *error)
+{
+    struct scan *scan = context;
+    uint32_t some = (uint32_t)kt_min_u64(LISTED_AT_ONCE, scan->listed_count - scan->given);
+    *out = NULL;
+    if (!some) return KITH_OK;
+    const struct kt_hit *hits = scan->listed + scan->given;
+    scan->given += some;
+    return kt_fetch(scan->snapshot, &scan->projection, hits, &some, 1, some, out, error);
+}
+
+/* Every row that is there and admitted, in insertion order. */
+static kith_status list_rows(struct scan *scan, kith_error *error)
+{
+    const struct kt_snapshot *snapshot = scan->snapshot;
+    size_t most = scan->where ? scan->where->rows.count : snapshot->state->rows;
+    scan->listed = kt_alloc_array(most + 1, sizeof *scan->listed);
+    if (!scan->listed) return kt_fail_memory(error, most * sizeof *scan->listed);
+    for (uint32_t s = 0; s < snapshot->state->fragment_count; s++) {
+        uint64_t row = kt_segment_first_row(snapshot->segments[s]);
+        uint64_t end = row + kt_segment_rows(snapshot->segments[s]);
+        for (; row < end && scan->listed_count < most; row++)
+            if (!scan->where || kt_selected(&scan->where->rows, row))
+                scan->listed[scan->listed_count++] = (struct kt_hit){ 0, row };
+    }
+    return KITH_OK;
+}
+
+static kith_status list_in_order(struct scan *scan, const kith_scan *options, kith_error *error)
+{
+    kith_status status = list_rows(scan, error);
+    if (!status && options->order_count)
+        status = kt_order_rows(scan->snapshot, options->order_by, options->order_count, scan->listed,
+                               scan->listed_count, error);
+    scan->given = kt_min_u64(scan->skip, scan->listed_count);
+    scan->listed_count = scan->given + kt_min_u64(scan->left, scan->listed_count - scan->given);
+    return status;
+}
+
+/* ---- opening */
+
+static bool shows_expressions(const struct kt_projection *projection)
+{
+    for (uint32_t i = 0; projection->schema && i < projection->schema->count; i++)
+        if (projection->items[i].shown == KT_SHOW_EXPRESSION) return true;
+    return false;
 }
 
 static kith_status list_columns(struct scan *scan, kith_error *error)
@@ -116,10 +215,10 @@ kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options,
 {
     kith_scan defaults = KITH_INIT(kith_scan);
     if (!options) options = &defaults;
-    if (options->where) return kt_fail(error, KITH_UNSUPPORTED, "filters are not in this version of Kith");
     struct scan *scan = kt_alloc_zero(1, sizeof *scan);
     if (!scan) return kt_fail_memory(error, sizeof *scan);
     struct kt_wanted wanted = { .columns = options->columns,
+                                .expressions = options->expressions,
                                 .column_count = options->column_count,
                                 .row_id = options->with_row_id };
     struct kt_field id = { .name = (char *)"_rowid", .id = -1, .type = KT_UINT64 };
@@ -127,9 +226,15 @@ kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options,
     scan->skip = options->offset;
     scan->left = options->none ? 0 : options->limit ? options->limit : UINT64_MAX;
     kith_status status = kt_projection_make(snapshot, &wanted, &scan->projection, error);
-    if (!status) status = list_columns(scan, error);
+    bool listed = options->order_count || shows_expressions(&scan->projection);
+    if (!status)
+        status = kt_where_of(snapshot, options->where, (const struct kt_expr *)options->filter, 0,
+                             &scan->where, error);
+    if (!status) status = listed ? list_in_order(scan, options, error) : list_columns(scan, error);
     if (!status) status = kt_schema_new(&id, 1, NULL, &scan->ids, error);
-    if (!status) status = kt_stream_make(scan->projection.schema, scan_next, scan_release, scan, out, error);
+    if (!status)
+        status = kt_stream_make(scan->projection.schema, listed ? next_listed : next_in_place, scan_release,
+                                scan, out, error);
     if (status) scan_release(scan);
     return status;
 }

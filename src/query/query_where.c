@@ -1,0 +1,229 @@
+/* Which rows a filter admits: the predicate settled against a snapshot's schema, then evaluated over its rows
+ * to one bit each. A fragment that its statistics rule out, or in, is not read; of the others only the
+ * columns that the predicate names, up to 64K rows at a time, on as many threads as were asked for.
+ *
+ * The bits are of one snapshot. A prepared search keeps them and asks again only for another one.
+ */
+#include "base/bytes.h"
+#include "query/query_private.h"
+
+struct kt_where_counted {
+    struct kt_where_counted *next;
+    const struct kt_piece *piece; /* of the index; the snapshot holds it */
+    struct kt_index_matches matches;
+};
+
+struct kt_where *kt_where_share(struct kt_where *where)
+{
+    atomic_fetch_add_explicit(&where->references, 1, memory_order_relaxed);
+    return where;
+}
+
+void kt_where_release(struct kt_where *where)
+{
+    if (!where || atomic_fetch_sub_explicit(&where->references, 1, memory_order_acq_rel) > 1) return;
+    for (struct kt_where_counted *at = where->counted, *next; at; at = next) {
+        next = at->next;
+        kt_free(at->matches.lists);
+        kt_free(at);
+    }
+    kt_lock_release(&where->lock);
+    kt_filter_free(where->filter);
+    kt_free(where->rows.words);
+    kt_snapshot_release(where->snapshot);
+    kt_free(where);
+}
+
+enum { PARTS_EACH = 8 }; /* 64K rows each are worth a thread */
+
+/* ---- some rows */
+
+/* Rows of one record batch of a segment. */
+struct part {
+    uint32_t segment;
+    uint32_t count;
+    uint64_t row; /* of the segment */
+};
+
+struct job {
+    struct kt_where *where;
+    const struct part *parts;
+    struct kt_arena *scratch; /* one a worker */
+    struct kt_lock lock;      /* of where->rows */
+};
+
+/* Lends the columns that the predicate reads. */
+static kith_status lend(const struct kt_where *where, const struct part *part, struct kt_arena *scratch,
+                        struct kt_array *columns, kith_error *error)
+{
+    uint32_t count = 0;
+    const uint32_t *numbers = kt_filter_columns(where->filter, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct kt_ipc_file *file = NULL;
+        uint32_t in_file = 0;
+        kith_status status =
+            kt_segment_column(where->snapshot->segments[part->segment], numbers[i], &file, &in_file, error);
+        if (status) return status;
+        struct kt_array *room = kt_arena_take(scratch, kt_ipc_room(file, in_file) + 1, sizeof *room);
+        if (!room) return kt_fail_memory(error, sizeof *room);
+        status = kt_ipc_column(file, in_file, part->row, part->count, &columns[i], room, error);
+        if (status) return status;
+    }
+    return KITH_OK;
+}
+
+static kith_status evaluate(struct job *job, const struct part *part, struct kt_arena *scratch,
+                            kith_error *error)
+{
+    struct kt_where *where = job->where;
+    uint32_t columns = 0;
+    kt_filter_columns(where->filter, &columns);
+    uint64_t first = kt_segment_first_row(where->snapshot->segments[part->segment]) + part->row;
+    struct kt_array *arrays = kt_arena_take(scratch, columns + 1, sizeof *arrays);
+    uint64_t *bits = kt_arena_take(scratch, part->count / 64 + 1, sizeof *bits);
+    if (!arrays || !bits) return kt_fail_memory(error, part->count / 8);
+    kith_status status = lend(where, part, scratch, arrays, error);
+    if (status) return status;
+    const struct kt_filter_rows rows = { .columns = arrays, .first_row = first, .count = part->count };
+    status = kt_filter_eval(where->filter, &rows, NULL, scratch, bits, error);
+    if (status) return status;
+    kt_lock_take(&job->lock);
+    kt_selection_put(&where->rows, first, bits, part->count);
+    where->evaluated += part->count;
+    kt_lock_give(&job->lock);
+    return KITH_OK;
+}
+
+static kith_status evaluate_parts(void *context, uint64_t begin, uint64_t end, uint32_t worker,
+                                  kith_error *error)
+{
+    struct job *job = context;
+    for (uint64_t i = begin; i < end; i++) {
+        kt_arena_clear(&job->scratch[worker]);
+        kith_status status = evaluate(job, &job->parts[i], &job->scratch[worker], error);
+        if (status) return status;
+    }
+    return KITH_OK;
+}
+
+/* ---- all rows */
+
+static void admit_all(struct kt_selection *rows, uint64_t first, uint64_t count)
+{
+    const uint64_t full = UINT64_MAX;
+    for (uint64_t at = 0; at < count; at += 64)
+        kt_selection_put(rows, first + at, &full, kt_min_u64(64, count - at));
+}
+
+/* Cuts what has to be read into parts; settles the rest by statistics. */
+static kith_status list_parts(struct kt_where *where, struct kt_buffer *parts, kith_error *error)
+{
+    const struct kt_snapshot *snapshot = where->snapshot;
+    for (uint32_t s = 0; s < snapshot->state->fragment_count; s++) {
+        struct kt_segment *segment = snapshot->segments[s];
+        uint64_t rows = kt_segment_rows(segment), count = 0;
+        enum kt_verdict verdict = kt_filter_judge(where->filter, snapshot->state->fragments[s].stats);
+        if (verdict == KT_EVERY_ROW) admit_all(&where->rows, kt_segment_first_row(segment), rows);
+        where->ruled += verdict == KT_SOME_ROWS ? 0 : rows;
+        for (uint64_t row = 0; verdict == KT_SOME_ROWS && row < rows; row += count) {
+            kt_segment_batch(segment, row, &count);
+            count = kt_min_u64(count, KT_FILTER_ROWS);
+            const struct part part = { s, (uint32_t)count, row };
+            if (!kt_buffer_append(parts, &part, sizeof part)) return kt_fail_memory(error, sizeof part);
+        }
+    }
+    return KITH_OK;
+}
+
+static kith_status evaluate_all(struct kt_where *where, uint32_t threads, kith_error *error)
+{
+    struct kt_buffer parts = { 0 };
+    kith_status status = list_parts(where, &parts, error);
+    size_t count = parts.size / sizeof(struct part);
+    struct kt_work work = { .threads = threads };
+    work.threads = (uint32_t)kt_max_u64(1, kt_min_u64(kt_work_threads(&work), count / PARTS_EACH));
+    struct job job = { .where = where, .parts = (const struct part *)(const void *)parts.data };
+    if (!status && count) {
+        kt_lock_init(&job.lock);
+        job.scratch = kt_alloc_zero(work.threads, sizeof *job.scratch);
+        if (!job.scratch) status = kt_fail_memory(error, work.threads * sizeof *job.scratch);
+        if (!status) status = kt_parallel_for(&work, NULL, count, 1, evaluate_parts, &job, error);
+        for (uint32_t i = 0; job.scratch && i < work.threads; i++) kt_arena_release(&job.scratch[i]);
+        kt_free(job.scratch);
+        kt_lock_release(&job.lock);
+    }
+    kt_buffer_release(&parts);
+    return status;
+}
+
+kith_status kt_where_make(struct kt_snapshot *snapshot, const struct kt_expr *expr, const char *text,
+                          uint32_t threads, struct kt_where **out, kith_error *error)
+{
+    struct kt_where *where = kt_alloc_zero(1, sizeof *where);
+    double begin = kt_seconds();
+    if (!where) return kt_fail_memory(error, sizeof *where);
+    atomic_init(&where->references, 1);
+    kt_lock_init(&where->lock);
+    where->snapshot = kt_snapshot_share(snapshot);
+    where->rows.rows = snapshot->state->next_row;
+    where->rows.words = kt_alloc_zero(where->rows.rows / 64 + 1, sizeof *where->rows.words);
+    kith_status status = where->rows.words ? KITH_OK : kt_fail_memory(error, where->rows.rows / 8);
+    if (!status) status = kt_filter_bind(expr, snapshot->schema, text, true, &where->filter, error);
+    if (!status) status = evaluate_all(where, threads, error);
+    where->seconds = kt_seconds() - begin;
+    if (status)
+        kt_where_release(where);
+    else
+        *out = where;
+    return status;
+}
+
+kith_status kt_where_of(struct kt_snapshot *snapshot, const char *text, const struct kt_expr *expr,
+                        uint32_t threads, struct kt_where **out, kith_error *error)
+{
+    struct kt_expr *parsed = NULL;
+    *out = NULL;
+    if (!text && !expr) return KITH_OK;
+    if (text && expr)
+        return kt_fail(error, KITH_INVALID,
+                       "a filter was given twice, as text and as an expression; give one");
+    kith_status status = text ? kt_expr_parse(text, NULL, 0, &parsed, error) : KITH_OK;
+    if (!status) status = kt_where_make(snapshot, text ? parsed : expr, text, threads, out, error);
+    kt_expr_release(parsed);
+    return status;
+}
+
+static const struct kt_where_counted *find_counted(struct kt_where *where, const struct kt_piece *piece)
+{
+    kt_lock_take(&where->lock);
+    const struct kt_where_counted *at = where->counted;
+    while (at && at->piece != piece) at = at->next;
+    kt_lock_give(&where->lock);
+    return at;
+}
+
+kith_status kt_where_count(struct kt_where *where, const struct kt_table_index *index,
+                           const struct kt_index_matches **out, kith_error *error)
+{
+    const struct kt_index *open = NULL;
+    const struct kt_where_counted *known = find_counted(where, index->piece);
+    if (known) {
+        *out = &known->matches;
+        return KITH_OK;
+    }
+    struct kt_where_counted *made = kt_alloc_zero(1, sizeof *made);
+    if (!made) return kt_fail_memory(error, sizeof *made);
+    made->piece = index->piece;
+    kith_status status = kt_snapshot_index(where->snapshot, index, &open, error);
+    if (!status) status = index->ops->count(open, &where->rows, &made->matches, error);
+    if (status) {
+        kt_free(made);
+        return status;
+    }
+    kt_lock_take(&where->lock); /* another thread may have counted too: both are right, and both are freed */
+    made->next = where->counted;
+    where->counted = made;
+    kt_lock_give(&where->lock);
+    *out = &made->matches;
+    return KITH_OK;
+}
