@@ -29,10 +29,11 @@ struct settings {
 
 #define FIELD(name) offsetof(struct settings, name)
 static const struct option_spec options[] = {
-    { "type", 't', OPTION_TEXT, FIELD(type), "TYPE", "IVF_RQ (default), IVF_SQ, IVF_PQ or IVF_FLAT", NULL },
+    { "type", 't', OPTION_TEXT, FIELD(type), "TYPE",
+      "IVF_RQ (default), IVF_SQ, IVF_PQ, IVF_FLAT; for filters BTREE, BITMAP, LABEL_LIST", NULL },
     { "metric", 'm', OPTION_TEXT, FIELD(metric), "NAME",
       "how vectors are compared (default: the column's, else l2)", "l2|cosine|dot|hamming" },
-    { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "vector column (default: the only one)", NULL },
+    { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "default: the only vector column", NULL },
     { "name", 0, OPTION_TEXT, FIELD(name), "NAME", "name of the index (default: COLUMN_idx)", NULL },
     { "num-partitions", 0, OPTION_U32, FIELD(num_partitions), "N", "lists (default: from the number of rows)",
       NULL },
@@ -54,6 +55,12 @@ static const struct option_spec options[] = {
     { 0 },
 };
 
+/* What it measures by; NULL for an index over values. */
+static const char *metric_of(const kith_index_info *index)
+{
+    return index->metric ? kith_metric_name(index->metric) : NULL;
+}
+
 void cli_index_json(struct json *json, const char *key, const kith_index_info *index)
 {
     const char *calibration = index->calibration;
@@ -61,7 +68,7 @@ void cli_index_json(struct json *json, const char *key, const kith_index_info *i
     cli_json_string(json, "name", index->name);
     cli_json_string(json, "column", index->column);
     cli_json_string(json, "type", kith_index_type_name(index->type));
-    cli_json_string(json, "metric", kith_metric_name(index->metric));
+    cli_json_string(json, "metric", metric_of(index));
     cli_json_count(json, "num_partitions", index->num_partitions);
     cli_json_count(json, "num_sub_vectors", index->num_sub_vectors);
     cli_json_count(json, "num_bits", index->num_bits);
@@ -86,7 +93,7 @@ void cli_indexes_print(const kith_indexes *indexes)
         cli_sheet_cell(sheet, index->name);
         cli_sheet_cell(sheet, index->column);
         cli_sheet_cell(sheet, kith_index_type_name(index->type));
-        cli_sheet_cell(sheet, kith_metric_name(index->metric));
+        cli_sheet_cell(sheet, index->metric ? kith_metric_name(index->metric) : "-");
         cli_sheet_count(sheet, index->num_partitions);
         cli_sheet_count(sheet, index->rows_indexed);
         cli_sheet_count(sheet, index->rows_unindexed);
@@ -149,9 +156,10 @@ static void report_one(const kith_index_info *index, const struct settings *set,
         cli_json_print(&json);
         return;
     }
-    printf("%s: %s, %s, %u lists over %s rows in %.2f s, %s on disk\n", index->name,
-           kith_index_type_name(index->type), kith_metric_name(index->metric), index->num_partitions,
-           cli_count_text(rows, index->rows_indexed), seconds, cli_bytes_text(bytes, index->bytes));
+    printf("%s: %s", index->name, kith_index_type_name(index->type));
+    if (index->metric) printf(", %s, %u lists", kith_metric_name(index->metric), index->num_partitions);
+    printf(" over %s rows in %.2f s, %s on disk\n", cli_count_text(rows, index->rows_indexed), seconds,
+           cli_bytes_text(bytes, index->bytes));
     if (index->note[0]) printf("%s: %s\n", index->name, index->note);
 }
 

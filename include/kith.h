@@ -349,14 +349,20 @@ KITH_API kith_status kith_metric_parse(const char *name, kith_metric *out, kith_
 KITH_API const char *kith_metric_name(kith_metric metric);
 
 typedef enum kith_index_type {
-    KITH_INDEX_DEFAULT = 0, /* IVF_RQ; IVF_PQ where num_sub_vectors is given */
-    KITH_IVF_FLAT,          /* inverted lists (Sivic, Zisserman 2003) of the rows as they are */
-    KITH_IVF_PQ, /* ... of product-quantized residuals (Jegou, Douze, Schmid 2011), scanned as 4-bit codes
-                    (Andre, Kermarrec, Le Scouarnec 2015) */
-    KITH_IVF_SQ, /* ... of codes of 8 bits a number: IVF_RQ with num_bits 8 */
+    KITH_INDEX_DEFAULT = 0, /* IVF_RQ; IVF_PQ where num_sub_vectors is given; over a column that is no vector
+                               BTREE, over lists LABEL_LIST */
+    /* over vectors */
+    KITH_IVF_FLAT, /* inverted lists (Sivic, Zisserman 2003) of the rows as they are */
+    KITH_IVF_PQ,   /* ... of product-quantized residuals (Jegou, Douze, Schmid 2011), scanned as 4-bit codes
+                      (Andre, Kermarrec, Le Scouarnec 2015) */
+    KITH_IVF_SQ,   /* ... of codes of 8 bits a number: IVF_RQ with num_bits 8 */
     KITH_IVF_RQ, /* ... of RaBitQ codes (Gao, Long 2024) of rotated residuals, whose error bounds decide which
                     stored rows are read */
-    KITH_HNSW
+    KITH_HNSW,
+    /* over the values of other columns, for filters */
+    KITH_BTREE,     /* rows in the order of their values: single values and ranges */
+    KITH_BITMAP,    /* a bitmap of rows for each value: few different ones */
+    KITH_LABEL_LIST /* a bitmap of rows for each item of a column of lists */
 } kith_index_type;
 KITH_API kith_status kith_index_type_parse(const char *name, kith_index_type *out, kith_error *error);
 KITH_API const char *kith_index_type_name(kith_index_type type);
@@ -388,7 +394,9 @@ typedef struct kith_index {
 
 /** Builds an index over the rows of the newest version. Rows added later are found all the same:
  *  they are scanned exactly beside it. It replaces the index of its name, and the one that was built unasked
- *  on its column.
+ *  on its column. An index over values is extended by the write that leaves it more than 20,000 rows, and
+ * more than a quarter of what it covers, behind; the fields of `options` that are for vectors must be zero
+ * for it.
  *  @param options  may be NULL
  *  @return KITH_OK; KITH_INVALID for parameters that do not fit (the message says what would);
  *          KITH_NOT_FOUND for the column; KITH_CANCELLED; KITH_IO; KITH_READ_ONLY */
@@ -400,7 +408,7 @@ typedef struct kith_index_info {
     const char *name;
     const char *column;
     kith_index_type type;
-    kith_metric metric;
+    kith_metric metric;      /* KITH_METRIC_DEFAULT for an index over values, which has none */
     uint32_t num_partitions; /* as trained */
     uint32_t num_sub_vectors;
     uint32_t num_bits;

@@ -141,7 +141,7 @@ static kith_index_info describe(const struct kt_snapshot *snapshot, const struct
         .num_bits = meta_number(index->piece, "bits"),
         .rows_indexed = index->rows_indexed,
         .rows_unindexed = index->rows_unindexed,
-        .bytes = index->piece->file.seal.length,
+        .bytes = index->bytes,
         .created_us = json_integer_value(json_object_get(index->piece->meta, "created_us")),
         .note = note ? note : "",
         .calibration = "",

@@ -264,8 +264,15 @@ kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith
     searcher->table = table;
     kt_lock_init(&searcher->kept.lock);
     kith_status status = keep_query(searcher, options, error);
-    if (!status) /* to tell what is wrong now, not later */
-        status = plan_now(table, &searcher->query, &searcher->kept, &plan, error);
+    kith_query first;
+    if (!status) status = read_query(options, &first, error);
+    if (!status) { /* to tell what is wrong now, not later, and with the text of the filter */
+        const char *where = first.where;
+        first = searcher->query;
+        first.where = where;
+        if (where) first.filter = NULL;
+        status = plan_now(table, &first, &searcher->kept, &plan, error);
+    }
     if (status) {
         kith_searcher_free(searcher);
         return status;

@@ -16,9 +16,17 @@ static const struct word metrics[] = {
     { "dot", KITH_DOT }, { "ip", KITH_DOT },       { "hamming", KITH_HAMMING },
 };
 static const struct word index_types[] = {
-    { "IVF_FLAT", KITH_IVF_FLAT }, { "IVF_PQ", KITH_IVF_PQ },      { "IVF_SQ", KITH_IVF_SQ },
-    { "IVF_RQ", KITH_IVF_RQ },     { "HNSW", KITH_HNSW },          { "IVF_HNSW_SQ", KITH_HNSW },
-    { "IVF_HNSW_PQ", KITH_HNSW },  { "IVF_HNSW_FLAT", KITH_HNSW },
+    { "IVF_FLAT", KITH_IVF_FLAT },
+    { "IVF_PQ", KITH_IVF_PQ },
+    { "IVF_SQ", KITH_IVF_SQ },
+    { "IVF_RQ", KITH_IVF_RQ },
+    { "HNSW", KITH_HNSW },
+    { "IVF_HNSW_SQ", KITH_HNSW },
+    { "IVF_HNSW_PQ", KITH_HNSW },
+    { "IVF_HNSW_FLAT", KITH_HNSW },
+    { "BTREE", KITH_BTREE },
+    { "BITMAP", KITH_BITMAP },
+    { "LABEL_LIST", KITH_LABEL_LIST },
 };
 static const struct word statuses[] = {
     { "ok", KITH_OK },
@@ -80,9 +88,11 @@ kith_status kith_index_type_parse(const char *name, kith_index_type *out, kith_e
 {
     int value = value_of(index_types, COUNT(index_types), name);
     if (value < 0)
-        return kt_fail(error, KITH_INVALID,
-                       "\"%.80s\" is not an index type; there are IVF_FLAT, IVF_PQ, IVF_SQ, IVF_RQ and HNSW",
-                       name ? name : "");
+        return kt_fail(
+            error, KITH_INVALID,
+            "\"%.80s\" is not an index type; there are IVF_FLAT, IVF_PQ, IVF_SQ, IVF_RQ and HNSW over "
+            "vectors, BTREE, BITMAP and LABEL_LIST over other columns",
+            name ? name : "");
     *out = (kith_index_type)value;
     return KITH_OK;
 }

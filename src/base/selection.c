@@ -31,6 +31,25 @@ void kt_selection_put(struct kt_selection *selection, uint64_t first, const uint
     }
 }
 
+/* 64 bits of rows from `row` on, those beyond the end 0. */
+static uint64_t bits_from(const struct kt_selection *selection, uint64_t row)
+{
+    uint64_t word = row / 64, shift = row % 64, words = (selection->rows + 63) / 64;
+    uint64_t bits = word < words ? selection->words[word] >> shift : 0;
+    if (shift && word + 1 < words) bits |= selection->words[word + 1] << (64 - shift);
+    return bits;
+}
+
+bool kt_selection_mask(const struct kt_selection *selection, uint64_t first, uint64_t *bits, uint64_t count)
+{
+    uint64_t left = 0;
+    for (uint64_t at = 0; at < count; at += 64) {
+        bits[at / 64] &= bits_from(selection, first + at) & low_bits(count - at);
+        left |= bits[at / 64];
+    }
+    return left;
+}
+
 uint64_t kt_selection_next(const struct kt_selection *selection, uint64_t row)
 {
     while (row < selection->rows) {

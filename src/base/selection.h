@@ -21,6 +21,8 @@ static inline bool kt_selected(const struct kt_selection *selection, uint64_t ro
 uint64_t kt_selection_count(const struct kt_selection *selection, uint64_t begin, uint64_t end);
 /** ORs `count` bits of `bits`, bit 0 first, into rows [first, first + count), none of which is set. */
 void kt_selection_put(struct kt_selection *selection, uint64_t first, const uint64_t *bits, uint64_t count);
+/** Keeps of `count` bits those that are set for rows [first, first + count). @return whether any is left */
+bool kt_selection_mask(const struct kt_selection *selection, uint64_t first, uint64_t *bits, uint64_t count);
 /** The first selected row from `row` on, or UINT64_MAX. */
 uint64_t kt_selection_next(const struct kt_selection *selection, uint64_t row);
 

@@ -7,6 +7,7 @@
 #define KT_TABLE_TABLE_H
 
 #include "column/column.h"
+#include "filter/scalar.h"
 #include "index/index.h"
 #include "storage/store.h"
 
@@ -57,12 +58,23 @@ struct kt_table_index {
     const char *name;
     int column; /* of the schema */
     kith_index_type type;
-    kith_metric metric;
-    const struct kt_index_ops *ops;
-    const struct kt_piece *piece;
+    kith_metric metric;             /* KITH_METRIC_DEFAULT for an index over values, which has none */
+    const struct kt_index_ops *ops; /* NULL for an index over values: kt_snapshot.scalars has it */
+    const struct kt_piece *piece;   /* the first, where there are several */
     uint64_t rows_indexed, rows_unindexed;
+    uint64_t bytes;
     const char *calibrated_on;  /* "rows" or "queries"; NULL: not calibrated */
     uint32_t calibrated_with;   /* so many of them */
+    struct kt_index_slot *slot; /* private */
+};
+
+/* A piece of an index over values, and the rows it answers for: those in piece->covers. Pieces of one index
+ * have no row in common; indexes of one column may. Rows that no piece covers must be looked at. */
+struct kt_table_scalar {
+    const char *name;
+    uint32_t column; /* of the schema */
+    kith_index_type type;
+    const struct kt_piece *piece;
     struct kt_index_slot *slot; /* private */
 };
 
@@ -76,6 +88,8 @@ struct kt_snapshot {
     struct kt_vectors *vectors;   /* schema->count of them; run_count is 0 for other columns */
     struct kt_table_index *indexes;
     uint32_t index_count;
+    struct kt_table_scalar *scalars; /* in the order they were built */
+    uint32_t scalar_count;
 };
 
 /** What the table shows now (pinned, or the newest). Released with kt_snapshot_release(). */
@@ -108,6 +122,8 @@ void kt_snapshot_give_back(const struct kt_snapshot *snapshot, struct kt_arena *
 /** The open index; stays the snapshot's. */
 kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
                               const struct kt_index **out, kith_error *error);
+kith_status kt_snapshot_scalar(const struct kt_snapshot *snapshot, const struct kt_table_scalar *scalar,
+                               const struct kt_scalar **out, kith_error *error);
 
 /** The vector column `name`, or with NULL the table's only one, or the one called "vector". KITH_NOT_FOUND
  * and KITH_INVALID name the candidates. */

@@ -1,12 +1,13 @@
-/* The index that nobody asked for: the commit after which a table has enough rows builds the default one,
- * over each vector column that has none, before it returns.
+/* What a write builds of indexes before it returns: after the commit with which a table has enough rows the
+ * default index over each vector column that has none, which nobody asked for; and of an index over values,
+ * once it covers too few of the rows, a piece more (table_scalar.c).
  *
  * It is maintenance. The rows are committed when it begins, so whatever becomes of it (a full disk, a writer
  * who cancels, another process that was first) fails nobody; rows without an index are scanned exactly. A
  * build that failed would fail at the next append as well, after the same minutes: so this handle waits until
  * the table has grown by a quarter.
  *
- * What was built is not built again here when more rows come: they are scanned beside it.
+ * A vector index that was built is not built again here when more rows come: they are scanned beside it.
  */
 #include "table/table_private.h"
 
@@ -27,21 +28,45 @@ static bool has_index(const struct kt_state *state, const struct kt_field *field
     return false;
 }
 
+static void build_missing(struct kt_table *table, const struct kt_snapshot *after, kith_index *index,
+                          kith_status *status)
+{
+    kith_error ignored;
+    for (uint32_t c = 0; c < after->schema->count; c++) {
+        const struct kt_field *field = &after->schema->fields[c];
+        if (!kt_field_is_vector(field) || has_index(after->state, field)) continue;
+        index->column = field->name;
+        kith_status failed = kt_table_create_automatic(table, index, &ignored);
+        if (failed) *status = failed;
+    }
+}
+
+static void extend_behind(struct kt_table *table, const struct kt_snapshot *after, kith_index *index,
+                          kith_status *status)
+{
+    kith_error ignored;
+    for (uint32_t i = 0; i < after->index_count; i++) {
+        const struct kt_table_index *behind = &after->indexes[i];
+        if (!kt_table_is_behind(behind)) continue;
+        index->name = behind->name;
+        index->column = after->schema->fields[behind->column].name;
+        index->type = behind->type;
+        kith_status failed = kt_table_extend_index(table, index, &ignored);
+        if (failed) *status = failed;
+    }
+}
+
 void kt_table_auto_index(struct kt_table *table, const struct kt_snapshot *after, const kith_write *options)
 {
     const struct kt_state *state = after->state;
     kith_index index = KITH_INIT(kith_index);
-    kith_error ignored;
-    if (state->rows < threshold(state) || state->rows < atomic_load(&table->auto_from)) return;
+    kith_status status = KITH_OK;
+    if (state->rows < atomic_load(&table->auto_from)) return;
     if (options) {
         index.progress = options->progress;
         index.progress_user = options->progress_user;
     }
-    for (uint32_t c = 0; c < after->schema->count; c++) {
-        const struct kt_field *field = &after->schema->fields[c];
-        if (!kt_field_is_vector(field) || has_index(state, field)) continue;
-        index.column = field->name;
-        if (kt_table_create_automatic(table, &index, &ignored))
-            atomic_store(&table->auto_from, state->rows + state->rows / TRY_AGAIN + 1);
-    }
+    if (state->rows >= threshold(state)) build_missing(table, after, &index, &status);
+    extend_behind(table, after, &index, &status);
+    if (status) atomic_store(&table->auto_from, state->rows + state->rows / TRY_AGAIN + 1);
 }

@@ -1,4 +1,4 @@
-/* Building an index over a table, and removing one.
+/* Building an index over a table, adding a piece to one, and removing one.
  *
  * A build reads one snapshot and takes as long as it takes; rows added meanwhile are simply not covered, and
  * are scanned exactly beside the index until a later build. Its one commit is maintenance: the table shows
@@ -7,24 +7,28 @@
  *
  * An index that somebody asked for takes the place of the one of its name, and of the automatic one of its
  * column, whatever that is called. An automatic one (table_auto.c) takes the place of none. Who may go is
- * asked before the build, to save it, and again in the commit, where it counts.
+ * asked before the build, to save it, and again in the commit, where it counts. A piece more of an index over
+ * values stands beside the others: all it asks is that they are there, and that nobody was first.
  */
 #include "table/table_private.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { LEAST_MEMORY_ROW = 8, LEAST_MEMORY = 4 << 20 }; /* bytes of a build: its list and place; buffers */
+
+enum purpose { ASKED_FOR, AUTOMATIC, ONE_MORE };
 
 struct indexing {
     struct kt_table *table;
     const kith_index *options;
-    bool automatic;
+    enum purpose purpose;
     struct kt_snapshot *snapshot; /* what is read */
     int column;
-    struct kt_index_plan plan;
+    struct kt_index_plan plan; /* of an index over values: its type alone */
     struct kt_samples queries; /* none: the calibration asks for rows */
-    struct kt_piece piece;
-    uint64_t rows; /* that the piece covers */
+    struct kt_piece piece;     /* its covers are borrowed from */
+    struct kt_cover cover;
 };
 
 static const struct kt_field *field_of(const struct indexing *indexing)
@@ -51,8 +55,8 @@ static enum meeting meet(const struct indexing *indexing, const struct kt_piece 
 {
     bool same_name = strcmp(other->index, indexing->piece.index) == 0;
     bool same_column = kt_piece_covers_field(other, field_of(indexing)->id);
-    if (!same_name && !same_column) return PASSES;
-    if (indexing->automatic) return REFUSED;
+    if ((!same_name && !same_column) || indexing->purpose == ONE_MORE) return PASSES;
+    if (indexing->purpose == AUTOMATIC) return REFUSED;
     if (json_is_true(json_object_get(other->meta, "automatic"))) return REPLACES;
     if (!same_name) return PASSES;
     return indexing->options->keep ? REFUSED : REPLACES;
@@ -73,35 +77,34 @@ static kith_status make_place(const struct indexing *indexing, const struct kt_s
     return status;
 }
 
-/* ---- the rows */
-
-/* The row ids of a snapshot as intervals. */
-static kith_status cover_all(const struct kt_snapshot *snapshot, struct kt_piece *piece, kith_error *error)
+/* Whether the pieces that this one is added to are still those that it was built beside. */
+static bool has_place_beside(const struct indexing *indexing, const struct kt_state *state)
 {
-    const struct kt_state *state = snapshot->state;
-    piece->covers = kt_alloc_array(state->fragment_count, sizeof *piece->covers);
-    if (!piece->covers) return kt_fail_memory(error, state->fragment_count * sizeof *piece->covers);
-    for (uint32_t i = 0; i < state->fragment_count; i++) {
-        struct kt_rows rows = { state->fragments[i].first_row,
-                                state->fragments[i].first_row + state->fragments[i].rows };
-        if (piece->cover_count && piece->covers[piece->cover_count - 1].end == rows.begin)
-            piece->covers[piece->cover_count - 1].end = rows.end;
-        else
-            piece->covers[piece->cover_count++] = rows;
+    const struct kt_piece *piece = &indexing->piece;
+    bool found = false;
+    for (uint32_t i = 0; i < state->piece_count; i++) {
+        const struct kt_piece *other = &state->pieces[i];
+        if (strcmp(other->index, piece->index) != 0) continue;
+        found = true;
+        if (kt_rows_common(other->covers, other->cover_count, piece->covers, piece->cover_count) ||
+            !kt_piece_covers_field(other, field_of(indexing)->id) ||
+            !json_equal(json_object_get(other->meta, "type"), json_object_get(piece->meta, "type")))
+            return false;
     }
-    return KITH_OK;
+    return found;
 }
 
-/* How many of the piece's rows the state still has. */
-static uint64_t rows_covered(const struct kt_state *state, const struct kt_piece *piece)
+/* Whether the state has every row that the piece covers. */
+static kith_status has_rows(const struct indexing *indexing, const struct kt_state *state, bool *out,
+                            kith_error *error)
 {
-    uint64_t rows = 0;
-    for (uint32_t i = 0, c = 0; i < state->fragment_count && c < piece->cover_count; i++) {
-        const struct kt_fragment *fragment = &state->fragments[i];
-        while (c < piece->cover_count && piece->covers[c].end <= fragment->first_row) c++;
-        if (c < piece->cover_count && piece->covers[c].begin <= fragment->first_row) rows += fragment->rows;
-    }
-    return rows;
+    struct kt_cover all = { 0 };
+    const struct kt_cover *cover = &indexing->cover;
+    kith_status status = kt_cover_state(state, &all, error);
+    *out = kt_rows_common(all.rows, all.count, cover->rows, cover->count) ==
+           kt_rows_count(cover->rows, cover->count);
+    kt_cover_release(&all);
+    return status;
 }
 
 /* ---- building */
@@ -110,14 +113,19 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
 {
     const struct indexing *indexing = context;
     const char *table = indexing->table->name;
+    bool there;
     kt_txn_maintenance(txn);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", table);
-    if (!json_equal(state->schema, indexing->snapshot->state->schema) ||
-        rows_covered(state, &indexing->piece) < indexing->rows)
+    kith_status status = has_rows(indexing, state, &there, error);
+    if (status) return status;
+    if (!json_equal(state->schema, indexing->snapshot->state->schema) || !there)
         return kt_fail(error, KITH_CONFLICT,
                        "table '%s' was overwritten while index \"%s\" was being built; build it again", table,
                        indexing->piece.index);
-    kith_status status = make_place(indexing, state, txn, error);
+    if (indexing->purpose == ONE_MORE && !has_place_beside(indexing, state))
+        return kt_fail(error, KITH_CONFLICT, "index \"%s\" was changed while rows were being added to it",
+                       indexing->piece.index);
+    status = make_place(indexing, state, txn, error);
     return status ? status : kt_txn_add_piece(txn, &indexing->piece, error);
 }
 
@@ -126,11 +134,13 @@ static kith_status describe(const struct indexing *indexing, json_t *meta, kith_
 {
     const struct kt_index_plan *plan = &indexing->plan;
     int64_t now_us = kt_io_now_us(indexing->snapshot->io);
-    bool failed = json_object_set_new(meta, "field", json_integer(field_of(indexing)->id)) ||
-                  json_object_set_new(meta, "type", json_string(kith_index_type_name(plan->type))) ||
-                  json_object_set_new(meta, "metric", json_string(kith_metric_name(plan->metric))) ||
-                  json_object_set_new(meta, "created_us", json_integer(now_us)) ||
-                  (indexing->automatic && json_object_set_new(meta, "automatic", json_true()));
+    bool automatic = indexing->purpose == AUTOMATIC, has_metric = !kt_is_scalar_index(plan->type);
+    bool failed =
+        json_object_set_new(meta, "field", json_integer(field_of(indexing)->id)) ||
+        json_object_set_new(meta, "type", json_string(kith_index_type_name(plan->type))) ||
+        (has_metric && json_object_set_new(meta, "metric", json_string(kith_metric_name(plan->metric)))) ||
+        json_object_set_new(meta, "created_us", json_integer(now_us)) ||
+        (automatic && json_object_set_new(meta, "automatic", json_true()));
     return failed ? kt_fail_memory(error, 256) : KITH_OK;
 }
 
@@ -154,30 +164,54 @@ static kith_status calibrate(struct indexing *indexing, struct kt_work *work, ki
     return status;
 }
 
-static kith_status build(struct indexing *indexing, struct kt_work *work, kith_error *error)
+/* The rows that the piece is to cover. */
+static kith_status settle_cover(struct indexing *indexing, kith_error *error)
+{
+    kith_status status =
+        indexing->purpose == ONE_MORE
+            ? kt_table_uncovered(indexing->snapshot, indexing->piece.index, &indexing->cover, error)
+            : kt_cover_state(indexing->snapshot->state, &indexing->cover, error);
+    indexing->piece.covers = indexing->cover.rows;
+    indexing->piece.cover_count = indexing->cover.count;
+    return status;
+}
+
+static kith_status write_file(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
+                              kith_error *error)
 {
     const struct kt_index_plan *plan = &indexing->plan;
+    json_t **meta = &indexing->piece.meta;
+    if (!kt_is_scalar_index(plan->type))
+        return kt_index_ops(plan->type)->build(plan, vectors_of(indexing), work, sink, meta, error);
+    *meta = json_object();
+    if (!*meta) return kt_fail_memory(error, 64);
+    return kt_table_write_scalar(indexing->snapshot, (uint32_t)indexing->column, plan->type, &indexing->cover,
+                                 work, sink, error);
+}
+
+static kith_status build(struct indexing *indexing, struct kt_work *work, kith_error *error)
+{
     struct kt_piece *piece = &indexing->piece;
     struct kt_txn *txn = NULL;
     struct kt_sink *sink = NULL;
     uint8_t id[16];
 
-    kith_status status = cover_all(indexing->snapshot, piece, error);
+    kith_status status = settle_cover(indexing, error);
+    if (!status && indexing->purpose == ONE_MORE && !piece->cover_count)
+        return KITH_OK; /* another was first */
     if (!status) status = kt_txn_begin(indexing->table->home->store, "index", &txn, error);
     if (!status)
         status = kt_txn_create(txn, "index", "kix", KT_BLOCK_VECTORS, &sink, piece->file.name, error);
-    if (!status)
-        status = kt_index_ops(plan->type)->build(plan, vectors_of(indexing), work, sink, &piece->meta, error);
+    if (!status) status = write_file(indexing, work, sink, error);
     if (!status) {
         status = kt_sink_finish(sink, &piece->file.seal, error);
         sink = NULL;
     }
-    if (!status) status = calibrate(indexing, work, error);
+    if (!status && !kt_is_scalar_index(indexing->plan.type)) status = calibrate(indexing, work, error);
     if (!status) status = describe(indexing, piece->meta, error);
     if (!status) status = kt_io_entropy(indexing->snapshot->io, id, sizeof id, error);
     if (!status) {
         kt_hex(id, sizeof id, piece->id);
-        indexing->rows = rows_covered(indexing->snapshot->state, piece);
         status = kt_txn_commit(txn, prepare, indexing, NULL, error);
         txn = NULL;
     }
@@ -211,6 +245,59 @@ static kith_status check_memory(const struct indexing *indexing, kith_error *err
                    (unsigned long long)given, (unsigned long long)rows, (unsigned long long)least);
 }
 
+/* The names of all columns, for messages. */
+static void column_names(const struct kt_schema *schema, char *to, size_t size)
+{
+    size_t at = 0;
+    to[0] = '\0';
+    for (uint32_t i = 0; i < schema->count && at < size; i++)
+        at += (size_t)snprintf(to + at, size - at, "%s\"%s\"", i ? ", " : "", schema->fields[i].name);
+}
+
+/* The column, and the type of index where the options leave it open: one over values for every column that is
+ * no vector. */
+static kith_status settle_column(struct indexing *indexing, kith_error *error)
+{
+    const kith_index *options = indexing->options;
+    const struct kt_schema *schema = indexing->snapshot->schema;
+    char names[400];
+    indexing->plan.type = options->type;
+    indexing->column = options->column ? kt_schema_find(schema, options->column) : -1;
+    const struct kt_field *field = indexing->column < 0 ? NULL : field_of(indexing);
+    if (options->type == KITH_INDEX_DEFAULT && field && !kt_field_is_vector(field))
+        indexing->plan.type = field->type == KT_LIST ? KITH_LABEL_LIST : KITH_BTREE;
+    if (!kt_is_scalar_index(indexing->plan.type))
+        return kt_snapshot_vector_column(indexing->snapshot, options->column, &indexing->column, error);
+    if (field) return kt_scalar_check(indexing->plan.type, field, error);
+    column_names(schema, names, sizeof names);
+    if (!options->column)
+        return kt_fail(error, KITH_INVALID, "a %s index needs the name of a column; there are %s",
+                       kith_index_type_name(options->type), names);
+    return kt_fail(error, KITH_NOT_FOUND, "there is no column \"%s\"; there are %s", options->column, names);
+}
+
+/* What is for vectors is not passed over in silence. */
+static kith_status check_scalar(const struct indexing *indexing, kith_error *error)
+{
+    const kith_index *options = indexing->options;
+    const struct {
+        const char *name;
+        bool given;
+    } parameters[] = { { "metric", options->metric != KITH_METRIC_DEFAULT },
+                       { "num_partitions", options->num_partitions != 0 },
+                       { "num_sub_vectors", options->num_sub_vectors != 0 },
+                       { "num_bits", options->num_bits != 0 },
+                       { "max_iterations", options->max_iterations != 0 },
+                       { "sample_rate", options->sample_rate != 0 },
+                       { "queries", options->queries || options->query_count },
+                       { "max_memory", options->max_memory != 0 } };
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
+        if (parameters[i].given)
+            return kt_fail(error, KITH_INVALID, "%s is for indexes over vectors; a %s index has none",
+                           parameters[i].name, kith_index_type_name(indexing->plan.type));
+    return KITH_OK;
+}
+
 /* The plan, its zeros filled. */
 static kith_status settle_plan(struct indexing *indexing, kith_error *error)
 {
@@ -222,10 +309,11 @@ static kith_status settle_plan(struct indexing *indexing, kith_error *error)
     bool means_pq = options->type == KITH_INDEX_DEFAULT && options->num_sub_vectors;
     const struct kt_index_ops *ops = kt_index_ops(means_pq ? KITH_IVF_PQ : options->type);
     if (!ops)
-        return kt_fail(error, KITH_UNSUPPORTED,
-                       "this version of Kith does not build %s indexes; it builds IVF_RQ, IVF_PQ, IVF_SQ and "
-                       "IVF_FLAT",
-                       kith_index_type_name(options->type));
+        return kt_fail(
+            error, KITH_UNSUPPORTED,
+            "this version of Kith does not build %s indexes; over vectors it builds IVF_RQ, IVF_PQ, "
+            "IVF_SQ and IVF_FLAT",
+            kith_index_type_name(options->type));
     kith_metric own = kt_snapshot_metric(indexing->snapshot, indexing->column);
     *plan = (struct kt_index_plan){
         .type = ops->type,
@@ -283,19 +371,22 @@ static kith_status create(struct indexing *indexing, kith_error *error)
     const kith_index *options = indexing->options;
     struct kt_work work = { .progress = options->progress, .user = options->progress_user };
     kith_status status = kt_table_writable(indexing->table, &indexing->snapshot, error);
-    if (!status)
-        status = kt_snapshot_vector_column(indexing->snapshot, options->column, &indexing->column, error);
+    if (!status) status = settle_column(indexing, error);
     if (!status) status = settle_name(indexing, error);
     if (!status) status = make_place(indexing, indexing->snapshot->state, NULL, error);
-    if (!status) status = settle_plan(indexing, error);
-    if (!status) status = settle_queries(indexing, error);
+    if (!status && kt_is_scalar_index(indexing->plan.type)) {
+        status = check_scalar(indexing, error);
+    } else if (!status) {
+        status = settle_plan(indexing, error);
+        if (!status) status = settle_queries(indexing, error);
+    }
     if (!status) {
         work.threads = options->threads;
         work.threads = kt_work_threads(&work); /* settled once: scratch is made for each worker */
         status = build(indexing, &work, error);
     }
     json_decref(indexing->piece.meta);
-    kt_free(indexing->piece.covers);
+    kt_cover_release(&indexing->cover);
     kt_free(indexing->piece.index);
     kt_snapshot_release(indexing->snapshot);
     return status;
@@ -310,7 +401,13 @@ kith_status kt_table_create_index(struct kt_table *table, const kith_index *opti
 
 kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *options, kith_error *error)
 {
-    struct indexing indexing = { .table = table, .options = options, .automatic = true };
+    struct indexing indexing = { .table = table, .options = options, .purpose = AUTOMATIC };
+    return create(&indexing, error);
+}
+
+kith_status kt_table_extend_index(struct kt_table *table, const kith_index *options, kith_error *error)
+{
+    struct indexing indexing = { .table = table, .options = options, .purpose = ONE_MORE };
     return create(&indexing, error);
 }
 

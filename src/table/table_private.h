@@ -31,6 +31,9 @@ void kt_table_folder(const char *name, char *to);
 /** Opens a snapshot of `state` (taken over), sharing what `older` (may be NULL) has open. */
 kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state,
                              const struct kt_snapshot *older, struct kt_snapshot **out, kith_error *error);
+/** Finds what the state's pieces are to a snapshot whose schema is set; and lets go of it. */
+kith_status kt_pieces_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error);
+void kt_pieces_release(struct kt_snapshot *snapshot);
 /** A handle without a snapshot; takes over `store`, on failure too. */
 kith_status kt_table_new(const char *name, struct kt_store *store, struct kt_table **out, kith_error *error);
 /** A snapshot of `state` (taken over), which the handle shows from now on unless it is pinned or shows a
@@ -39,6 +42,32 @@ kith_status kt_table_adopt(struct kt_table *table, struct kt_state *state, const
                            struct kt_snapshot **out, kith_error *error);
 /** KITH_READ_ONLY when the handle is pinned; else the newest snapshot. */
 kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
+
+/* Row ids in intervals, sorted, disjoint, not touching. Zeroed is empty. */
+struct kt_cover {
+    struct kt_rows *rows;
+    uint32_t count;
+};
+void kt_cover_release(struct kt_cover *cover);
+/** All rows of a state, added to the empty `out`. */
+kith_status kt_cover_state(const struct kt_state *state, struct kt_cover *out, kith_error *error);
+/** Takes sorted, disjoint intervals off. */
+kith_status kt_cover_subtract(struct kt_cover *cover, const struct kt_rows *rows, uint32_t count,
+                              kith_error *error);
+uint64_t kt_rows_count(const struct kt_rows *rows, uint32_t count);
+/** How many rows are in both. */
+uint64_t kt_rows_common(const struct kt_rows *a, uint32_t count_a, const struct kt_rows *b, uint32_t count_b);
+
+/** Writes an index over the values that the covered rows have in a column. */
+kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column, kith_index_type type,
+                                  const struct kt_cover *cover, struct kt_work *work, struct kt_sink *sink,
+                                  kith_error *error);
+/** The rows that no piece of the index covers, added to the empty `out`; none, where they are too few for a
+ * piece. */
+kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const char *index, struct kt_cover *out,
+                               kith_error *error);
+/** Whether so many rows were appended that an index over values is due for a piece more. */
+bool kt_table_is_behind(const struct kt_table_index *index);
 
 /* Writing rows of one schema into fragments of a transaction: what insert and folding share. */
 struct kt_fragments {
@@ -64,11 +93,15 @@ void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is o
  * a later write. */
 void kt_table_fold(struct kt_table_home *home, struct kt_state *state);
 
-/** Builds the index that nobody asked for, where `after`, the snapshot with a write's rows, is due for one.
- * Maintenance; the write's progress callback is told of it and can stop it. */
+/** Builds the index that nobody asked for, and pieces over rows that were appended to indexes over values,
+ * where `after`, the snapshot with a write's rows, is due for them. Maintenance; the write's progress
+ * callback is told of it and can stop it. */
 void kt_table_auto_index(struct kt_table *table, const struct kt_snapshot *after, const kith_write *options);
-/** kt_table_create_index() for that: KITH_EXISTS where it would take another index's place. */
+/** kt_table_create_index() for the first: KITH_EXISTS where it would take another index's place. */
 kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *options, kith_error *error);
+/** kt_table_create_index() for the second: a piece more, over what the index named in `options` does not
+ * cover. */
+kith_status kt_table_extend_index(struct kt_table *table, const kith_index *options, kith_error *error);
 /** Whether the piece is of an index over the column with this field id. */
 bool kt_piece_covers_field(const struct kt_piece *piece, int32_t field);
 

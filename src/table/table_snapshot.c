@@ -1,10 +1,10 @@
 /* Snapshots: one version of a table, open.
  *
  * A snapshot is made from a state of the log. Its parts are shared with the snapshots before and after it:
- * a segment (the files of one fragment) is the same object as long as the fragment is the same, an index
- * slot as long as its piece is. Files and indexes are opened when first asked for, so that opening a table
- * costs nothing that grows with its rows. Two threads may open the same file at once; one of them wins the
- * compare-and-swap and the other closes its own, so that no lock is held across I/O.
+ * a segment (the files of one fragment) is the same object as long as the fragment is the same, and so it is
+ * with indexes (table_pieces.c). Files are opened when first asked for, so that opening a table costs nothing
+ * that grows with its rows. Two threads may open the same file at once; one of them wins the compare-and-swap
+ * and the other closes its own, so that no lock is held across I/O.
  *
  * Always true here:
  *   - a snapshot and all that hangs from it is never changed after kt_snapshot_open(), but for those pointers
@@ -12,8 +12,6 @@
  *   - the vectors' runs point into segments that the snapshot holds.
  */
 #include "table/table_private.h"
-
-#include "index/index.h"
 
 struct kt_segment {
     _Atomic uint32_t references;
@@ -27,13 +25,6 @@ struct kt_segment {
     uint32_t batch_count;
     int32_t *group_of; /* for each column of the schema: which file, or -1 when it is younger than the rows */
     struct kt_ipc_file *_Atomic *open; /* one a group */
-};
-
-struct kt_index_slot {
-    _Atomic uint32_t references;
-    char id[33];
-    const struct kt_index_ops *ops;
-    struct kt_index *_Atomic open;
 };
 
 /* What a run of vectors reads: a column of one record batch of a segment. */
@@ -375,108 +366,6 @@ static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t col
     return KITH_OK;
 }
 
-/* ---- indexes */
-
-static void slot_release(struct kt_index_slot *slot)
-{
-    if (!slot || atomic_fetch_sub(&slot->references, 1) != 1) return;
-    struct kt_index *open = atomic_load(&slot->open);
-    if (open) slot->ops->close(open);
-    kt_free(slot);
-}
-
-static struct kt_index_slot *slot_of(const struct kt_snapshot *older, const struct kt_piece *piece,
-                                     const struct kt_index_ops *ops)
-{
-    for (uint32_t i = 0; older && i < older->index_count; i++) {
-        struct kt_index_slot *slot = older->indexes[i].slot;
-        if (strcmp(slot->id, piece->id) == 0) {
-            atomic_fetch_add(&slot->references, 1);
-            return slot;
-        }
-    }
-    struct kt_index_slot *slot = kt_alloc_zero(1, sizeof *slot);
-    if (!slot) return NULL;
-    atomic_init(&slot->references, 1);
-    slot->ops = ops;
-    memcpy(slot->id, piece->id, sizeof slot->id);
-    return slot;
-}
-
-static const char *meta_text(const struct kt_piece *piece, const char *key)
-{
-    const char *text = json_string_value(json_object_get(piece->meta, key));
-    return text ? text : "";
-}
-
-static int column_by_id(const struct kt_schema *schema, json_int_t id)
-{
-    for (uint32_t i = 0; i < schema->count; i++)
-        if (schema->fields[i].id == id) return (int)i;
-    return -1;
-}
-
-/* Whether this version of Kith can use the piece; an index that it cannot use is passed over, its rows are
- * scanned. */
-static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_piece *piece,
-                         struct kt_table_index *out)
-{
-    kith_error ignored;
-    *out = (struct kt_table_index){ .name = piece->index, .piece = piece };
-    if (kith_index_type_parse(meta_text(piece, "type"), &out->type, &ignored)) return false;
-    if (kith_metric_parse(meta_text(piece, "metric"), &out->metric, &ignored)) return false;
-    out->column = column_by_id(snapshot->schema, json_integer_value(json_object_get(piece->meta, "field")));
-    if (out->column < 0 || !kt_field_is_vector(&snapshot->schema->fields[out->column])) return false;
-    const json_t *calibration = json_object_get(piece->meta, "calibration");
-    const char *on = json_string_value(json_object_get(calibration, "on"));
-    if (on) out->calibrated_on = strcmp(on, "queries") == 0 ? "queries" : "rows";
-    out->calibrated_with = (uint32_t)json_integer_value(json_object_get(calibration, "queries"));
-    out->ops = kt_index_ops(out->type);
-    return out->ops != NULL;
-}
-
-static kith_status indexes_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
-                                kith_error *error)
-{
-    const struct kt_state *state = snapshot->state;
-    for (uint32_t i = 0; i < state->piece_count; i++) {
-        const struct kt_piece *piece = &state->pieces[i];
-        struct kt_table_index *index = &snapshot->indexes[snapshot->index_count];
-        if (!index_usable(snapshot, piece, index)) continue;
-        for (uint32_t c = 0; c < piece->cover_count; c++)
-            index->rows_indexed += piece->covers[c].end - piece->covers[c].begin;
-        index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
-        index->slot = slot_of(older, piece, index->ops);
-        if (!index->slot) return kt_fail_memory(error, sizeof *index->slot);
-        snapshot->index_count++;
-    }
-    return KITH_OK;
-}
-
-kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
-                              const struct kt_index **out, kith_error *error)
-{
-    struct kt_index_slot *slot = index->slot;
-    *out = atomic_load_explicit(&slot->open, memory_order_acquire);
-    if (*out) return KITH_OK;
-
-    struct kt_view_file *file = NULL;
-    struct kt_index *open = NULL, *none = NULL;
-    const struct kt_stored_file *stored = &index->piece->file;
-    struct kt_io *io = snapshot->io;
-    kith_status status = kt_view_open(io, stored->name, &stored->seal, &file, error);
-    if (!status)
-        status = index->ops->open(file, json_object_get(index->piece->meta, "calibration"), &open, error);
-    if (status) return status;
-    if (atomic_compare_exchange_strong(&slot->open, &none, open)) {
-        *out = open;
-    } else {
-        index->ops->close(open);
-        *out = none;
-    }
-    return KITH_OK;
-}
-
 /* ---- scratch */
 
 struct kt_arena kt_snapshot_borrow(const struct kt_snapshot *snapshot)
@@ -537,20 +426,17 @@ static kith_status segments_open(struct kt_snapshot *snapshot, const struct kt_s
 static kith_status snapshot_fill(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
                                  kith_error *error)
 {
-    const struct kt_state *state = snapshot->state;
     snapshot->io = kt_store_io(snapshot->home->store);
-    kith_status status = schema_of(state, older, &snapshot->schema, error);
+    kith_status status = schema_of(snapshot->state, older, &snapshot->schema, error);
     if (!status) status = segments_open(snapshot, older, error);
     if (status) return status;
 
     snapshot->vectors = kt_alloc_zero(snapshot->schema->count, sizeof *snapshot->vectors);
-    snapshot->indexes = kt_alloc_zero(state->piece_count, sizeof *snapshot->indexes);
-    if (!snapshot->vectors || !snapshot->indexes)
-        return kt_fail_memory(error, snapshot->schema->count * sizeof *snapshot->vectors);
+    if (!snapshot->vectors) return kt_fail_memory(error, snapshot->schema->count * sizeof *snapshot->vectors);
     for (uint32_t c = 0; c < snapshot->schema->count && !status; c++)
         if (kt_field_is_vector(&snapshot->schema->fields[c]))
             status = vectors_open(snapshot, c, &snapshot->vectors[c], error);
-    if (!status) status = indexes_open(snapshot, older, error);
+    if (!status) status = kt_pieces_open(snapshot, older, error);
     return status;
 }
 
@@ -584,14 +470,13 @@ struct kt_snapshot *kt_snapshot_share(const struct kt_snapshot *snapshot)
 void kt_snapshot_release(struct kt_snapshot *snapshot)
 {
     if (!snapshot || atomic_fetch_sub(&snapshot->references, 1) != 1) return;
-    for (uint32_t i = 0; i < snapshot->index_count; i++) slot_release(snapshot->indexes[i].slot);
+    kt_pieces_release(snapshot);
     for (uint32_t i = 0; snapshot->segments && i < snapshot->state->fragment_count; i++)
         segment_release(snapshot->segments[i]);
     for (uint32_t i = 0; snapshot->vectors && i < snapshot->schema->count; i++)
         kt_free(snapshot->vectors[i].runs);
     kt_free(snapshot->segments);
     kt_free(snapshot->vectors);
-    kt_free(snapshot->indexes);
     kt_schema_release(snapshot->schema);
     kt_state_release(snapshot->state);
     kt_home_release(snapshot->home);

@@ -22,4 +22,4 @@ fails kith search t --row 1
 fails kith search db/t --row -1
 fails kith import db/t
 fails kith import db/t x.csv --append --overwrite
-fails kith index db/t --type BTREE
+fails kith index db/t --type FTS

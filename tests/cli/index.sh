@@ -27,6 +27,14 @@ fails kith index db/t --queries short.json
 fails kith index db/t --queries absent.npy
 fails kith index db/t --max-memory 1kB
 fails kith index db/t --max-memory much
-fails kith index db/t --column id
+fails kith index db/t --column id --type IVF_RQ
 fails kith index db/t --column none
 fails kith index db/none
+# over values, which filters use
+kith index db/t --column id -q | steady
+kith index db/t --column id --type BITMAP --name few -q | steady
+kith index db/t --list | sed -E 's/ +[0-9.]+ k?B$//; s/ +SIZE$//'
+kith index db/t --list --json | grep -o '"type":"BTREE","metric":null'
+fails kith index db/t --column vector --type BTREE
+fails kith index db/t --type BTREE
+fails kith index db/t --column id --metric l2

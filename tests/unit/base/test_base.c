@@ -115,7 +115,7 @@ static void names_are_read_as_they_are_written(void **state)
         assert_int_equal(kith_metric_parse(kith_metric_name((kith_metric)metric), &back, NULL), KITH_OK);
         assert_int_equal((int)back, metric);
     }
-    for (int type = KITH_IVF_FLAT; type <= KITH_HNSW; type++) {
+    for (int type = KITH_IVF_FLAT; type <= KITH_LABEL_LIST; type++) {
         kith_index_type back;
         assert_int_equal(kith_index_type_parse(kith_index_type_name((kith_index_type)type), &back, NULL),
                          KITH_OK);

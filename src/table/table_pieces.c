@@ -1,0 +1,211 @@
+/* The indexes of a snapshot: what the pieces in the log are to this version of Kith.
+ *
+ * An index over vectors is one piece. One over other values may have several, each over rows of its own: what
+ * was appended is indexed by a piece more (table_auto.c). They are listed as one index and asked one by one.
+ *
+ * A piece's file is opened when it is first asked for, into a slot that is shared with the snapshots before
+ * and after as long as the piece is there. Two threads may open it at once: one of them wins the
+ * compare-and-swap and the other closes its own, so that no lock is held across I/O.
+ */
+#include "table/table_private.h"
+
+struct kt_index_slot {
+    _Atomic uint32_t references;
+    char id[33];
+    const struct kt_index_ops *ops; /* of an index over vectors, else NULL */
+    struct kt_index *_Atomic open;
+    struct kt_schema *schema; /* whose `column` an index over values is of: it outlives the snapshot */
+    uint32_t column;
+    struct kt_scalar *_Atomic scalar;
+};
+
+/* ---- slots */
+
+static void slot_release(struct kt_index_slot *slot)
+{
+    if (!slot || atomic_fetch_sub(&slot->references, 1) != 1) return;
+    struct kt_index *open = atomic_load(&slot->open);
+    if (open) slot->ops->close(open);
+    kt_scalar_close(atomic_load(&slot->scalar));
+    kt_schema_release(slot->schema);
+    kt_free(slot);
+}
+
+static struct kt_index_slot *slot_new(const struct kt_snapshot *snapshot, const struct kt_table_index *found)
+{
+    struct kt_index_slot *slot = kt_alloc_zero(1, sizeof *slot);
+    if (!slot) return NULL;
+    atomic_init(&slot->references, 1);
+    memcpy(slot->id, found->piece->id, sizeof slot->id);
+    slot->ops = found->ops;
+    slot->schema = kt_schema_share(snapshot->schema);
+    slot->column = (uint32_t)found->column;
+    return slot;
+}
+
+static bool share_slot(struct kt_index_slot *slot, const char *id)
+{
+    if (!slot || strcmp(slot->id, id) != 0) return false;
+    atomic_fetch_add(&slot->references, 1);
+    return true;
+}
+
+/* The slot of a piece: the one that an older snapshot has, else a new one. */
+static struct kt_index_slot *slot_of(const struct kt_snapshot *snapshot, const struct kt_snapshot *older,
+                                     const struct kt_table_index *found)
+{
+    for (uint32_t i = 0; older && i < older->index_count; i++)
+        if (share_slot(older->indexes[i].slot, found->piece->id)) return older->indexes[i].slot;
+    for (uint32_t i = 0; older && i < older->scalar_count; i++)
+        if (share_slot(older->scalars[i].slot, found->piece->id)) return older->scalars[i].slot;
+    return slot_new(snapshot, found);
+}
+
+/* ---- what a piece says of itself */
+
+static const char *meta_text(const struct kt_piece *piece, const char *key)
+{
+    const char *text = json_string_value(json_object_get(piece->meta, key));
+    return text ? text : "";
+}
+
+static int column_by_id(const struct kt_schema *schema, json_int_t id)
+{
+    for (uint32_t i = 0; i < schema->count; i++)
+        if (schema->fields[i].id == id) return (int)i;
+    return -1;
+}
+
+static void read_calibration(struct kt_table_index *out)
+{
+    const json_t *calibration = json_object_get(out->piece->meta, "calibration");
+    const char *on = json_string_value(json_object_get(calibration, "on"));
+    if (on) out->calibrated_on = strcmp(on, "queries") == 0 ? "queries" : "rows";
+    out->calibrated_with = (uint32_t)json_integer_value(json_object_get(calibration, "queries"));
+}
+
+/* Whether this version of Kith can use the piece; an index that it cannot use is passed over, its rows are
+ * scanned. */
+static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_piece *piece,
+                         struct kt_table_index *out)
+{
+    kith_error ignored;
+    *out = (struct kt_table_index){ .name = piece->index, .piece = piece };
+    if (kith_index_type_parse(meta_text(piece, "type"), &out->type, &ignored)) return false;
+    out->column = column_by_id(snapshot->schema, json_integer_value(json_object_get(piece->meta, "field")));
+    if (out->column < 0) return false;
+    const struct kt_field *field = &snapshot->schema->fields[out->column];
+    if (kt_is_scalar_index(out->type)) return kt_scalar_check(out->type, field, &ignored) == KITH_OK;
+    if (kith_metric_parse(meta_text(piece, "metric"), &out->metric, &ignored)) return false;
+    read_calibration(out);
+    out->ops = kt_index_ops(out->type);
+    return out->ops != NULL && kt_field_is_vector(field);
+}
+
+/* ---- the snapshot's */
+
+/* The index that the piece is one more of, or NULL. */
+static struct kt_table_index *index_of(struct kt_snapshot *snapshot, const struct kt_table_index *piece)
+{
+    for (uint32_t i = 0; i < snapshot->index_count && !piece->ops; i++) {
+        struct kt_table_index *index = &snapshot->indexes[i];
+        if (strcmp(index->name, piece->name) == 0 && index->column == piece->column &&
+            index->type == piece->type)
+            return index;
+    }
+    return NULL;
+}
+
+static kith_status add_piece(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
+                             struct kt_table_index *found, kith_error *error)
+{
+    struct kt_table_index *index = index_of(snapshot, found);
+    struct kt_index_slot *slot = slot_of(snapshot, older, found);
+    if (!slot) return kt_fail_memory(error, sizeof *slot);
+    if (!index) {
+        index = &snapshot->indexes[snapshot->index_count++];
+        *index = *found;
+    }
+    index->rows_indexed += kt_rows_count(found->piece->covers, found->piece->cover_count);
+    index->bytes += found->piece->file.seal.length;
+    if (found->ops)
+        index->slot = slot;
+    else
+        snapshot->scalars[snapshot->scalar_count++] =
+            (struct kt_table_scalar){ found->name, (uint32_t)found->column, found->type, found->piece, slot };
+    return KITH_OK;
+}
+
+kith_status kt_pieces_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error)
+{
+    const struct kt_state *state = snapshot->state;
+    struct kt_table_index found;
+    kith_status status = KITH_OK;
+    snapshot->indexes = kt_alloc_zero(state->piece_count, sizeof *snapshot->indexes);
+    snapshot->scalars = kt_alloc_zero(state->piece_count, sizeof *snapshot->scalars);
+    if (!snapshot->indexes || !snapshot->scalars)
+        return kt_fail_memory(error, state->piece_count * sizeof *snapshot->indexes);
+    for (uint32_t i = 0; i < state->piece_count && !status; i++)
+        if (index_usable(snapshot, &state->pieces[i], &found))
+            status = add_piece(snapshot, older, &found, error);
+    for (uint32_t i = 0; i < snapshot->index_count; i++) {
+        struct kt_table_index *index = &snapshot->indexes[i];
+        index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
+    }
+    return status;
+}
+
+void kt_pieces_release(struct kt_snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->index_count; i++) slot_release(snapshot->indexes[i].slot);
+    for (uint32_t i = 0; i < snapshot->scalar_count; i++) slot_release(snapshot->scalars[i].slot);
+    kt_free(snapshot->indexes);
+    kt_free(snapshot->scalars);
+}
+
+/* ---- opening */
+
+kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                              const struct kt_index **out, kith_error *error)
+{
+    struct kt_index_slot *slot = index->slot;
+    *out = atomic_load_explicit(&slot->open, memory_order_acquire);
+    if (*out) return KITH_OK;
+
+    struct kt_view_file *file = NULL;
+    struct kt_index *open = NULL, *none = NULL;
+    const struct kt_stored_file *stored = &index->piece->file;
+    kith_status status = kt_view_open(snapshot->io, stored->name, &stored->seal, &file, error);
+    if (!status)
+        status = index->ops->open(file, json_object_get(index->piece->meta, "calibration"), &open, error);
+    if (status) return status;
+    if (atomic_compare_exchange_strong(&slot->open, &none, open)) {
+        *out = open;
+    } else {
+        index->ops->close(open);
+        *out = none;
+    }
+    return KITH_OK;
+}
+
+kith_status kt_snapshot_scalar(const struct kt_snapshot *snapshot, const struct kt_table_scalar *scalar,
+                               const struct kt_scalar **out, kith_error *error)
+{
+    struct kt_index_slot *slot = scalar->slot;
+    *out = atomic_load_explicit(&slot->scalar, memory_order_acquire);
+    if (*out) return KITH_OK;
+
+    struct kt_view_file *file = NULL;
+    struct kt_scalar *open = NULL, *none = NULL;
+    const struct kt_stored_file *stored = &scalar->piece->file;
+    kith_status status = kt_view_open(snapshot->io, stored->name, &stored->seal, &file, error);
+    if (!status) status = kt_scalar_open(file, &slot->schema->fields[slot->column], &open, error);
+    if (status) return status;
+    if (atomic_compare_exchange_strong(&slot->scalar, &none, open)) {
+        *out = open;
+    } else {
+        kt_scalar_close(open);
+        *out = none;
+    }
+    return KITH_OK;
+}

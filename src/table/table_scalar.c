@@ -1,0 +1,92 @@
+/* Reading a column for an index over its values, and the rows that have been appended since.
+ *
+ * Such an index follows appends by pieces: each is built over rows that no other covers, and is never
+ * changed. A row that is not covered is looked at in every query that asks the index, so they may be many,
+ * but not too many: the write that leaves more than a quarter of what is covered builds a piece over them
+ * before it returns. The pieces so grow with the table, and are as many as its logarithm.
+ */
+#include "table/table_private.h"
+
+enum { FEW_ROWS = 20000, SHARE = 4 };
+
+/* ---- rows in */
+
+struct reading {
+    const struct kt_snapshot *snapshot;
+    uint32_t column;
+    struct kt_scalar_build *build;
+    struct kt_work *work;
+    uint64_t done, total;
+};
+
+/* Lends rows [row, row + count) of a segment, which lie in one record batch, to the build. */
+static kith_status add_rows(struct reading *reading, struct kt_segment *segment, uint64_t row, uint64_t count,
+                            kith_error *error)
+{
+    struct kt_ipc_file *file = NULL;
+    struct kt_array array, *room = NULL;
+    uint32_t column;
+    kith_status status = kt_segment_column(segment, reading->column, &file, &column, error);
+    if (status) return status;
+    size_t children = kt_ipc_room(file, column);
+    room = kt_alloc_zero(children, sizeof *room);
+    if (!room) return kt_fail_memory(error, children * sizeof *room);
+    status = kt_ipc_column(file, column, row, count, &array, room, error);
+    if (!status) status = kt_scalar_add(reading->build, &array, kt_segment_first_row(segment) + row, error);
+    kt_free(room);
+    reading->done += count;
+    return status ? status : kt_work_tick(reading->work, "values", reading->done, reading->total, error);
+}
+
+/* Rows of a segment that lie in `rows`, which are row ids. */
+static kith_status add_segment(struct reading *reading, struct kt_segment *segment, struct kt_rows rows,
+                               kith_error *error)
+{
+    uint64_t first = kt_segment_first_row(segment), end = first + kt_segment_rows(segment), some;
+    uint64_t row = kt_max_u64(rows.begin, first);
+    kith_status status = KITH_OK;
+    end = kt_min_u64(end, rows.end);
+    for (; row < end && !status; row += some) {
+        kt_segment_batch(segment, row - first, &some);
+        some = kt_min_u64(some, end - row);
+        status = add_rows(reading, segment, row - first, some, error);
+    }
+    return status;
+}
+
+kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column, kith_index_type type,
+                                  const struct kt_cover *cover, struct kt_work *work, struct kt_sink *sink,
+                                  kith_error *error)
+{
+    struct reading reading = { .snapshot = snapshot,
+                               .column = column,
+                               .work = work,
+                               .total = kt_rows_count(cover->rows, cover->count) };
+    kith_status status = kt_scalar_begin(type, &snapshot->schema->fields[column], &reading.build, error);
+    for (uint32_t c = 0; c < cover->count && !status; c++)
+        for (uint32_t i = 0; i < snapshot->state->fragment_count && !status; i++)
+            status = add_segment(&reading, snapshot->segments[i], cover->rows[c], error);
+    if (!status) status = kt_scalar_write(reading.build, work, sink, error);
+    kt_scalar_build_free(reading.build);
+    return status;
+}
+
+/* ---- rows appended */
+
+kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const char *index, struct kt_cover *out,
+                               kith_error *error)
+{
+    kith_status status = kt_cover_state(snapshot->state, out, error);
+    for (uint32_t i = 0; i < snapshot->state->piece_count && !status; i++) {
+        const struct kt_piece *piece = &snapshot->state->pieces[i];
+        if (strcmp(piece->index, index) == 0)
+            status = kt_cover_subtract(out, piece->covers, piece->cover_count, error);
+    }
+    if (kt_rows_count(out->rows, out->count) <= FEW_ROWS) kt_cover_release(out);
+    return status;
+}
+
+bool kt_table_is_behind(const struct kt_table_index *index)
+{
+    return !index->ops && index->rows_unindexed > kt_max_u64(FEW_ROWS, index->rows_indexed / SHARE);
+}
