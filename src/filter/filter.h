@@ -155,7 +155,7 @@ struct kt_expr { /* immutable once made, shared by reference */
     struct kt_field *type; /* KT_FN_CAST: of a scalar */
     struct kt_expr **args;
     uint32_t count;
-    char *source; /* of the whole text's root: the text, for messages; else NULL */
+    char *source;          /* of the whole text's root: the text, for messages; else NULL */
     uint32_t depth, nodes; /* of the tree from here on; kept under the limits by whoever makes it */
 };
 struct kt_expr *kt_expr_share(const struct kt_expr *expr);
@@ -243,9 +243,10 @@ struct kt_probe {
     bool low_open, high_open;  /* the bound itself is not in */
     struct kt_value values;    /* a list, sorted as the column sorts, no value twice, no null */
 };
-/** The conjuncts of the predicate that are probes: borrowed from the filter. The rest is kt_filter_rest(), to
- * be evaluated among the rows they give; NULL when they are all of it. */
+/** The conjuncts of the predicate that are probes, 64 at most: borrowed from the filter. */
 const struct kt_probe *kt_filter_probes(const struct kt_filter *filter, uint32_t *count);
+/** Whether nothing is left to evaluate when probe i was answered for each bit i set in `answered`. */
+bool kt_filter_answered(const struct kt_filter *filter, uint64_t answered);
 /** Evaluates only what is left when probe i was answered for each bit i set in `answered`. */
 kith_status kt_filter_eval_rest(const struct kt_filter *filter, uint64_t answered,
                                 const struct kt_filter_rows *rows, const uint64_t *among,

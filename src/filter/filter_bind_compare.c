@@ -228,6 +228,7 @@ static kith_status complete_set(struct binder *binder, const struct kt_field *ty
         uint32_t at = (uint32_t)kt_cell_hash(test->form, &test->values[i]) & (size - 1);
         while (slots[at]) at = (at + 1) & (size - 1);
         slots[at] = i + 1;
+        if (test->form == FORM_BYTES) test->sizes |= UINT64_C(1) << (test->values[i].bytes.size % 64);
         if (i < KT_FEW_VALUES)
             ones[i] = kt_range_of(KT_FN_EQ, type, &(struct point){ .floor = test->values[i], .exact = true });
     }

@@ -18,11 +18,12 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/random.h"
 #include "filter/filter_eval.h"
 
 /* ---- numbers ---- */
 
-enum shape { SHAPE_EQUAL, SHAPE_UPTO, SHAPE_BELOW, SHAPE_BETWEEN };
+enum shape { SHAPE_EQUAL, SHAPE_UPTO, SHAPE_ABOVE, SHAPE_FROM, SHAPE_BETWEEN };
 
 /* A bit for each of 64 masks, which are all ones or zeros. */
 #ifdef __SSE2__
@@ -173,8 +174,8 @@ static inline uint64_t bits_of_32(const int32_t mask[64])
 #define NEXT nextafter
 #include "filter/filter_scan_body.h"
 
-typedef void (*scan_fn)(const void *values, uint32_t count, const uint64_t *among, const struct range *range,
-                        uint64_t *hits);
+typedef void (*scan_fn)(const void *values, uint32_t count, const uint64_t *among, const struct range *ranges,
+                        uint32_t range_count, uint64_t *hits);
 static const struct scan {
     scan_fn scan;
     uint32_t size;
@@ -187,17 +188,21 @@ static const struct scan {
     [KT_DURATION] = { scan_int64, 8 },
 };
 
-static void scan_range(const struct scan *scan, const void *values, uint32_t count, const uint64_t *among,
-                       const struct range *range, uint64_t *hits)
+/* Rows in one of at most KT_FEW_VALUES ranges, among those asked for. */
+static void scan_ranges(const struct scan *scan, const void *values, uint32_t count, const uint64_t *among,
+                        const struct range *ranges, uint32_t range_count, uint64_t *hits)
 {
-    uint32_t words = (count + 63) / 64;
-    bool any = range->has_low || range->has_high;
-    if (range->none)
-        memset(hits, 0, words * sizeof *hits);
-    else if (!any)
-        memcpy(hits, among, words * sizeof *hits);
-    else
-        scan->scan(values, count, among, range, hits);
+    struct range met[KT_FEW_VALUES];
+    uint32_t words = (count + 63) / 64, kept = 0;
+    for (uint32_t r = 0; r < range_count; r++) {
+        if (ranges[r].none) continue;
+        if (!ranges[r].has_low && !ranges[r].has_high) {
+            memcpy(hits, among, words * sizeof *hits);
+            return;
+        }
+        met[kept++] = ranges[r];
+    }
+    scan->scan(values, count, among, met, kept, hits);
 }
 
 /* A set of few values is compared one by one: a table's look-up costs as much as four comparisons. */
@@ -209,28 +214,13 @@ static bool can_scan(const struct test *test, enum kt_type type)
 static void scan_test(const struct test *test, enum kt_type type, const void *values, uint32_t count,
                       const uint64_t *among, uint64_t *hits)
 {
-    const struct scan *scan = &scans[type];
-    uint64_t some[KT_PIECE_WORDS];
-    if (test->kind == TEST_RANGE) {
-        scan_range(scan, values, count, among, &test->range, hits);
-        return;
-    }
-    memset(hits, 0, (count + 63) / 64 * sizeof *hits);
-    for (uint32_t i = 0; i < test->count; i++) {
-        scan_range(scan, values, count, among, &test->ones[i], some);
-        for (uint32_t w = 0; w * 64 < count; w++) hits[w] |= some[w];
-    }
+    if (test->kind == TEST_RANGE)
+        scan_ranges(&scans[type], values, count, among, &test->range, 1, hits);
+    else
+        scan_ranges(&scans[type], values, count, among, test->ones, test->count, hits);
 }
 
 /* ---- one by one ---- */
-
-static bool equal_cells(enum form form, const struct cell *a, const struct cell *b)
-{
-    if (form == FORM_BYTES)
-        return a->bytes.size == b->bytes.size &&
-               (!a->bytes.size || memcmp(a->bytes.at, b->bytes.at, a->bytes.size) == 0);
-    return kt_cell_compare(form, a, b) == 0;
-}
 
 bool kt_test_has(const struct test *test, const struct cell *cell)
 {
@@ -238,26 +228,81 @@ bool kt_test_has(const struct test *test, const struct cell *cell)
     if (!test->count) return false;
     uint32_t at = (uint32_t)kt_cell_hash(test->form, cell) & test->mask;
     for (; test->slots[at]; at = (at + 1) & test->mask)
-        if (equal_cells(test->form, cell, &test->values[test->slots[at] - 1])) return true;
+        if (kt_cell_compare(test->form, cell, &test->values[test->slots[at] - 1]) == 0) return true;
     return false;
 }
 
-/* Texts equal to one: most differ in size already. */
-static void equal_texts(const struct frame *frame, const struct reg *reg, struct slice wanted, uint64_t *hits)
+static bool same_bytes(struct slice a, struct slice b)
 {
-    uint32_t row;
-    for (struct walk walk = kt_walk(reg->known, frame->words); kt_walk_next(&walk, &row);) {
-        struct slice text = reg->bytes[row];
-        bool equal = text.size == wanted.size && (!text.size || memcmp(text.at, wanted.at, text.size) == 0);
-        hits[row / 64] |= (uint64_t)equal << (row % 64);
-    }
+    return a.size == b.size && (!a.size || memcmp(a.at, b.at, a.size) == 0);
+}
+
+static bool begins_with(struct slice text, struct slice prefix)
+{
+    return text.size >= prefix.size && (!prefix.size || memcmp(text.at, prefix.at, prefix.size) == 0);
+}
+
+/* A range from a text up to that with its last byte one higher: what begins with the text. */
+static bool is_prefix(const struct range *range)
+{
+    struct slice low = range->low.bytes, high = range->high.bytes;
+    return range->has_low && range->has_high && !range->low_open && range->high_open && low.size &&
+           low.size == high.size && memcmp(low.at, high.at, low.size - 1) == 0 &&
+           low.at[low.size - 1] + 1 == high.at[low.size - 1];
 }
 
 static bool is_one_value(const struct test *test)
 {
     const struct range *range = &test->range;
-    return test->kind == TEST_RANGE && range->has_low && range->has_high && !range->low_open &&
-           !range->high_open && kt_cell_compare(test->form, &range->low, &range->high) == 0;
+    return range->has_low && range->has_high && !range->low_open && !range->high_open &&
+           kt_cell_compare(test->form, &range->low, &range->high) == 0;
+}
+
+static void test_range_of_bytes(const struct frame *frame, const struct test *test, const struct reg *reg,
+                                uint64_t *hits)
+{
+    bool one = is_one_value(test), prefix = is_prefix(&test->range);
+    struct slice low = test->range.low.bytes;
+    uint32_t row;
+    for (struct walk walk = kt_walk(reg->known, frame->words); kt_walk_next(&walk, &row);) {
+        struct slice bytes = reg->bytes[row];
+        bool has = one      ? same_bytes(bytes, low)
+                   : prefix ? begins_with(bytes, low)
+                            : kt_range_has(FORM_BYTES, &test->range, &(struct cell){ .bytes = bytes });
+        hits[row / 64] |= (uint64_t)has << (row % 64);
+    }
+}
+
+/* Most texts have another size than any of the set, and need no hash. */
+static void test_set_of_bytes(const struct frame *frame, const struct test *test, const struct reg *reg,
+                              uint64_t *hits)
+{
+    uint32_t row;
+    for (struct walk walk = kt_walk(reg->known, frame->words); kt_walk_next(&walk, &row);) {
+        struct slice bytes = reg->bytes[row];
+        if (!(test->sizes >> (bytes.size % 64) & 1)) continue;
+        uint32_t at = (uint32_t)kt_hash(bytes.at, bytes.size) & test->mask;
+        bool has = false;
+        for (; test->slots[at] && !has; at = (at + 1) & test->mask)
+            has = same_bytes(bytes, test->values[test->slots[at] - 1].bytes);
+        hits[row / 64] |= (uint64_t)has << (row % 64);
+    }
+}
+
+static void test_set_of_integers(const struct frame *frame, const struct test *test, const struct reg *reg,
+                                 uint64_t *hits)
+{
+    int64_t least = test->values[0].integer, most = test->values[test->count - 1].integer;
+    uint32_t row;
+    for (struct walk walk = kt_walk(reg->known, frame->words); kt_walk_next(&walk, &row);) {
+        int64_t value = reg->integers[row];
+        if (value < least || value > most) continue;
+        uint32_t at = (uint32_t)kt_mix((uint64_t)value) & test->mask;
+        bool has = false;
+        for (; test->slots[at] && !has; at = (at + 1) & test->mask)
+            has = test->values[test->slots[at] - 1].integer == value;
+        hits[row / 64] |= (uint64_t)has << (row % 64);
+    }
 }
 
 static void test_rows(const struct frame *frame, const struct test *test, const struct reg *reg,
@@ -265,14 +310,19 @@ static void test_rows(const struct frame *frame, const struct test *test, const 
 {
     uint32_t row;
     memset(hits, 0, frame->words * sizeof *hits);
-    if (test->form == FORM_BYTES && is_one_value(test)) {
-        equal_texts(frame, reg, test->range.low.bytes, hits);
-        return;
-    }
-    for (struct walk walk = kt_walk(reg->known, frame->words); kt_walk_next(&walk, &row);) {
-        struct cell cell;
-        kt_reg_cell(reg, test->form, row, &cell);
-        hits[row / 64] |= (uint64_t)kt_test_has(test, &cell) << (row % 64);
+    if (test->kind == TEST_RANGE ? test->range.none : !test->count) return;
+    if (test->form == FORM_BYTES && test->kind == TEST_RANGE) {
+        test_range_of_bytes(frame, test, reg, hits);
+    } else if (test->form == FORM_BYTES) {
+        test_set_of_bytes(frame, test, reg, hits);
+    } else if (test->form == FORM_INT) {
+        test_set_of_integers(frame, test, reg, hits);
+    } else {
+        for (struct walk walk = kt_walk(reg->known, frame->words); kt_walk_next(&walk, &row);) {
+            struct cell cell;
+            kt_reg_cell(reg, test->form, row, &cell);
+            hits[row / 64] |= (uint64_t)kt_test_has(test, &cell) << (row % 64);
+        }
     }
 }
 
@@ -329,6 +379,7 @@ static kith_status test_column(struct frame *frame, const struct node *node, uin
     if (status) return status;
     memcpy(reg.known, known, frame->words * sizeof *known);
     kt_load(frame, &source, &reg);
+    memcpy(known, reg.known, frame->words * sizeof *known); /* less what is null in a dictionary */
     kt_test_reg(frame, node->test, &reg, hits);
     return KITH_OK;
 }
@@ -362,14 +413,14 @@ kith_status kt_eval_test(struct frame *frame, const struct node *node, const uin
 
 /* ---- lookups ---- */
 
-enum { TRUE_BIT = 1, KNOWN_BIT = 2, CODE_RANGES = 3 };
+enum { TRUE_BIT = 1, KNOWN_BIT = 2 };
 
 struct lookup {     /* of one call */
     uint8_t *table; /* what each code gives, and at [length] what null gives */
     uint32_t length;
     bool by_ranges; /* all codes are known, and those that are true lie in these ranges */
     uint32_t range_count;
-    struct range ranges[CODE_RANGES];
+    struct range ranges[KT_FEW_VALUES];
 };
 
 /* Evaluates the condition with `values` in the column's place; NULL: with a null there. */
@@ -400,7 +451,7 @@ static kith_status fill_table(struct frame *frame, const struct node *condition,
     return status;
 }
 
-static void find_ranges(struct lookup *lookup)
+static void find_ranges(struct lookup *lookup, enum kt_type index)
 {
     uint32_t runs = 0, begin = 0;
     for (uint32_t code = 0; code < lookup->length; code++) {
@@ -409,17 +460,23 @@ static void find_ranges(struct lookup *lookup)
              will = code + 1 < lookup->length && lookup->table[code + 1] & TRUE_BIT;
         if (is && !was) begin = code;
         if (!is || will) continue;
-        if (runs == CODE_RANGES) return;
+        if (runs == KT_FEW_VALUES) return;
         struct range *range = &lookup->ranges[runs++];
         range->has_low = range->has_high = true;
-        range->low.integer = begin;
-        range->high.integer = code;
+        if (index == KT_UINT64) {
+            range->low.wide = begin;
+            range->high.wide = code;
+        } else {
+            range->low.integer = begin;
+            range->high.integer = code;
+        }
     }
     lookup->range_count = runs;
     lookup->by_ranges = true;
 }
 
-static kith_status prepare(struct frame *frame, const struct node *node, const struct kt_array *values)
+static kith_status prepare(struct frame *frame, const struct node *node, const struct kt_array *values,
+                           enum kt_type index)
 {
     uint32_t length = (uint32_t)values->length;
     struct lookup *lookup = kt_arena_take(frame->scratch, 1, sizeof *lookup);
@@ -429,7 +486,7 @@ static kith_status prepare(struct frame *frame, const struct node *node, const s
     kith_status status = fill_table(frame, node->plan, values, length, table);
     if (!status) status = fill_table(frame, node->plan, NULL, 1, table + length);
     if (status) return status;
-    find_ranges(lookup);
+    find_ranges(lookup, index);
     frame->lookups[node->slot] = lookup;
     return KITH_OK;
 }
@@ -483,18 +540,9 @@ static void read_ranges(const struct frame *frame, const struct lookup *lookup, 
     const struct kt_array *array = source->array;
     const struct scan *scan = &scans[array->field->index];
     const uint8_t *codes = array->values + (array->offset + source->row) * scan->size;
-    uint64_t hits[KT_PIECE_WORDS];
     memcpy(out->known, valid, frame->words * sizeof *valid);
-    memset(out->truth, 0, frame->words * sizeof *valid);
-    for (uint32_t r = 0; r < lookup->range_count; r++) {
-        struct range range = lookup->ranges[r];
-        if (array->field->index == KT_UINT64) {
-            range.low.wide = range.low.integer;
-            range.high.wide = range.high.integer;
-        }
-        scan_range(scan, codes, frame->count, valid, &range, hits);
-        for (uint32_t w = 0; w < frame->words; w++) out->truth[w] |= hits[w] & valid[w];
-    }
+    scan_ranges(scan, codes, frame->count, valid, lookup->ranges, lookup->range_count, out->truth);
+    for (uint32_t w = 0; w < frame->words; w++) out->truth[w] &= valid[w];
 }
 
 kith_status kt_eval_lookup(struct frame *frame, const struct node *node, const uint64_t *among,
@@ -505,7 +553,8 @@ kith_status kt_eval_lookup(struct frame *frame, const struct node *node, const u
     struct source source = kt_locate(frame, node->subject->place, valid);
     const struct kt_array *values = &source.array->children[0];
     if (values->length > frame->rows->count) return kt_eval(frame, node->plan, among, out);
-    kith_status status = frame->lookups[node->slot] ? KITH_OK : prepare(frame, node, values);
+    kith_status status =
+        frame->lookups[node->slot] ? KITH_OK : prepare(frame, node, values, source.array->field->index);
     if (!status) status = kt_reg_take(frame, FORM_BOOL, out);
     if (status) return status;
     const struct lookup *lookup = frame->lookups[node->slot];

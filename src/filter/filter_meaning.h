@@ -184,6 +184,7 @@ struct test {               /* values that a row's is compared with */
     const uint32_t *slots; /* TEST_SET: value + 1 by hash; 0 is free */
     uint32_t mask;
     const struct range *ones; /* TEST_SET of few values: each as a range */
+    uint64_t sizes;           /* TEST_SET of texts: a bit for each size that one has, modulo 64 */
 };
 bool kt_test_has(const struct test *test, const struct cell *cell);
 

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "filter/filter_meaning.h"
 
 /* ---- forms ---- */
@@ -330,12 +331,6 @@ int kt_cell_compare(enum form form, const struct cell *a, const struct cell *b)
     }
 }
 
-static uint64_t mixed(uint64_t bits) /* a cell's 64 bits spread over the low ones */
-{
-    bits = (bits ^ bits >> 32) * 0x9e3779b97f4a7c15u;
-    return bits ^ bits >> 29;
-}
-
 uint64_t kt_cell_hash(enum form form, const struct cell *cell)
 {
     uint64_t bits = (uint64_t)cell->integer;
@@ -345,7 +340,7 @@ uint64_t kt_cell_hash(enum form form, const struct cell *cell)
         double number = isnan(cell->number) ? (double)INFINITY : cell->number + 0.0; /* -0 becomes 0 */
         memcpy(&bits, &number, sizeof bits);
     }
-    return mixed(bits);
+    return kt_mix(bits);
 }
 
 /* ---- cells as values ---- */

@@ -120,15 +120,12 @@ static kith_status price_of_lists(const struct kt_plan *plan, uint64_t matches, 
 static kith_status compare_ways(struct kt_plan *plan, kith_error *error)
 {
     const struct kt_vectors *vectors = &plan->snapshot->vectors[plan->column];
-    const struct kt_piece *piece = plan->index->piece;
-    double row_bytes = (double)vectors->dim * (double)kt_element_bytes(vectors->element), lists = 0;
-    uint64_t matches = 0;
-    for (uint32_t i = 0; i < piece->cover_count; i++)
-        matches += kt_selection_count(&plan->where->rows, piece->covers[i].begin, piece->covers[i].end);
-    kith_status status = price_of_lists(plan, matches, row_bytes, &lists, error);
+    double row_bytes = (double)vectors->dim * (double)kt_element_bytes(vectors->element);
+    uint64_t matches = plan->where->rows.count; /* those that the index does not cover are read either way */
+    double rows = price_of_rows(matches, plan->index->rows_indexed, row_bytes), lists = index_ns;
+    kith_status status = rows > lists ? price_of_lists(plan, matches, row_bytes, &lists, error) : KITH_OK;
     if (status) return status;
-    if (price_of_rows(matches, plan->index->rows_indexed, row_bytes) > lists)
-        return kt_where_count(plan->where, plan->index, &plan->matches, error);
+    if (rows > lists) return kt_where_count(plan->where, plan->index, &plan->matches, error);
     plan->index = NULL;
     plan->why = "few rows meet the filter";
     return KITH_OK;

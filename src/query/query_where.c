@@ -45,7 +45,18 @@ struct part {
     uint64_t row; /* of the segment */
 };
 
+/* What indexes said about one probe of the predicate. */
+struct answer {
+    struct kt_selection rows; /* words NULL: nothing */
+    struct kt_rows *covers;   /* the rows it was said about: of one piece after another */
+    uint32_t cover_count;
+};
+
+enum { MOST_PROBES = 64, FEW_OF = 8 };
+
 struct job {
+    struct answer answers[MOST_PROBES];
+    uint32_t answer_count;
     struct kt_where *where;
     const struct part *parts;
     struct kt_arena *scratch; /* one a worker */
@@ -72,6 +83,33 @@ static kith_status lend(const struct kt_where *where, const struct part *part, s
     return KITH_OK;
 }
 
+/* The probes that were answered for all rows of a part; `bits` loses the rows that they rule out. */
+static uint64_t apply_answers(const struct job *job, uint64_t first, uint64_t count, uint64_t *bits,
+                              bool *any)
+{
+    uint64_t answered = 0;
+    *any = true;
+    for (uint32_t i = 0; i < job->answer_count; i++) {
+        const struct answer *answer = &job->answers[i];
+        for (uint32_t c = 0; c < answer->cover_count; c++) {
+            if (answer->covers[c].begin > first || answer->covers[c].end < first + count) continue;
+            answered |= UINT64_C(1) << i;
+            *any = kt_selection_mask(&answer->rows, first, bits, count) && *any;
+            break;
+        }
+    }
+    return answered;
+}
+
+static void add_rows(struct job *job, uint64_t first, const uint64_t *bits, uint32_t count,
+                     uint64_t evaluated)
+{
+    kt_lock_take(&job->lock);
+    kt_selection_put(&job->where->rows, first, bits, count);
+    job->where->evaluated += evaluated;
+    kt_lock_give(&job->lock);
+}
+
 static kith_status evaluate(struct job *job, const struct part *part, struct kt_arena *scratch,
                             kith_error *error)
 {
@@ -81,17 +119,21 @@ static kith_status evaluate(struct job *job, const struct part *part, struct kt_
     uint64_t first = kt_segment_first_row(where->snapshot->segments[part->segment]) + part->row;
     struct kt_array *arrays = kt_arena_take(scratch, columns + 1, sizeof *arrays);
     uint64_t *bits = kt_arena_take(scratch, part->count / 64 + 1, sizeof *bits);
-    if (!arrays || !bits) return kt_fail_memory(error, part->count / 8);
+    uint64_t *among = kt_arena_take(scratch, part->count / 64 + 1, sizeof *among);
+    if (!arrays || !bits || !among) return kt_fail_memory(error, part->count / 8);
+    bool any;
+    memset(among, 0xff, (part->count / 64 + 1) * sizeof *among);
+    uint64_t answered = apply_answers(job, first, part->count, among, &any);
+    if (any && answered && kt_filter_answered(where->filter, answered))
+        add_rows(job, first, among, part->count, 0);
+    if (!any || kt_filter_answered(where->filter, answered)) return KITH_OK;
     kith_status status = lend(where, part, scratch, arrays, error);
     if (status) return status;
     const struct kt_filter_rows rows = { .columns = arrays, .first_row = first, .count = part->count };
-    status = kt_filter_eval(where->filter, &rows, NULL, scratch, bits, error);
-    if (status) return status;
-    kt_lock_take(&job->lock);
-    kt_selection_put(&where->rows, first, bits, part->count);
-    where->evaluated += part->count;
-    kt_lock_give(&job->lock);
-    return KITH_OK;
+    status =
+        kt_filter_eval_rest(where->filter, answered, &rows, answered ? among : NULL, scratch, bits, error);
+    if (!status) add_rows(job, first, bits, part->count, part->count);
+    return status;
 }
 
 static kith_status evaluate_parts(void *context, uint64_t begin, uint64_t end, uint32_t worker,
@@ -135,6 +177,64 @@ static kith_status list_parts(struct kt_where *where, struct kt_buffer *parts, k
     return KITH_OK;
 }
 
+/* ---- what indexes know */
+
+/* Asks one piece; `answer` takes its rows where it can tell and they are few. */
+static kith_status ask_piece(const struct kt_where *where, const struct kt_table_scalar *scalar,
+                             const struct kt_probe *probe, struct answer *answer, kith_error *error)
+{
+    const struct kt_scalar *open = NULL;
+    const struct kt_piece *piece = scalar->piece;
+    uint64_t rows = 0, covered = 0;
+    bool answered = false;
+    for (uint32_t i = 0; i < piece->cover_count; i++)
+        covered += piece->covers[i].end - piece->covers[i].begin;
+    kith_status status = kt_snapshot_scalar(where->snapshot, scalar, &open, error);
+    if (!status) status = kt_scalar_estimate(open, probe, &rows, &answered, error);
+    if (status || !answered || rows > covered / FEW_OF) return status;
+    size_t count = answer->cover_count + piece->cover_count;
+    struct kt_rows *covers = kt_realloc_array(answer->covers, count, sizeof *covers);
+    if (!covers) return kt_fail_memory(error, count * sizeof *covers);
+    answer->covers = covers;
+    if (!answer->rows.words) {
+        answer->rows.rows = where->rows.rows;
+        answer->rows.words = kt_alloc_zero(answer->rows.rows / 64 + 1, sizeof *answer->rows.words);
+        if (!answer->rows.words) return kt_fail_memory(error, answer->rows.rows / 8);
+    }
+    status = kt_scalar_probe(open, probe, &answer->rows, &answered, error);
+    for (uint32_t i = 0; !status && answered && i < piece->cover_count; i++)
+        covers[answer->cover_count++] = piece->covers[i];
+    return status;
+}
+
+/* Pieces of one column may cover the same rows: the first that covers some is asked. */
+static bool is_covered(const struct answer *answer, const struct kt_piece *piece)
+{
+    for (uint32_t i = 0; i < answer->cover_count; i++)
+        for (uint32_t c = 0; c < piece->cover_count; c++)
+            if (piece->covers[c].begin < answer->covers[i].end &&
+                answer->covers[i].begin < piece->covers[c].end)
+                return true;
+    return false;
+}
+
+static kith_status ask_indexes(struct job *job, kith_error *error)
+{
+    const struct kt_where *where = job->where;
+    const struct kt_snapshot *snapshot = where->snapshot;
+    const struct kt_probe *probes = kt_filter_probes(where->filter, &job->answer_count);
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; i < job->answer_count; i++)
+        for (uint32_t s = 0; !status && s < snapshot->scalar_count; s++) {
+            const struct kt_table_scalar *scalar = &snapshot->scalars[s];
+            if (scalar->column == probes[i].column && !is_covered(&job->answers[i], scalar->piece))
+                status = ask_piece(where, scalar, &probes[i], &job->answers[i], error);
+        }
+    return status;
+}
+
+/* ---- all of it */
+
 static kith_status evaluate_all(struct kt_where *where, uint32_t threads, kith_error *error)
 {
     struct kt_buffer parts = { 0 };
@@ -147,8 +247,13 @@ static kith_status evaluate_all(struct kt_where *where, uint32_t threads, kith_e
         kt_lock_init(&job.lock);
         job.scratch = kt_alloc_zero(work.threads, sizeof *job.scratch);
         if (!job.scratch) status = kt_fail_memory(error, work.threads * sizeof *job.scratch);
+        if (!status) status = ask_indexes(&job, error);
         if (!status) status = kt_parallel_for(&work, NULL, count, 1, evaluate_parts, &job, error);
         for (uint32_t i = 0; job.scratch && i < work.threads; i++) kt_arena_release(&job.scratch[i]);
+        for (uint32_t i = 0; i < job.answer_count; i++) {
+            kt_free(job.answers[i].rows.words);
+            kt_free(job.answers[i].covers);
+        }
         kt_free(job.scratch);
         kt_lock_release(&job.lock);
     }
