@@ -246,7 +246,8 @@ class Table(frames.Streamable):
         where, params : None
             Not in this version.
         threads : int
-            For many vectors in one call; 0 takes one a core.
+            For many vectors in one call, which are grouped by the lists that they read; 0 takes one a core. For one
+            vector more than 1 shares an exact scan of 8 MiB or more.
 
         Returns
         -------

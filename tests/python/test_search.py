@@ -1,6 +1,7 @@
 """Searching: exact answers against numpy, what the builder's calls mean, indexes, searchers."""
 
 import re
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -464,3 +465,32 @@ def test_a_builders_own_cost_is_small(db):
 
     builder = best(lambda: table.search(query).limit(10).select([]).to_list())
     assert builder - best(lambda: nearest(query)) < 60e-6  # 5 us on a quiet machine
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 31, 33, 1000, 4096, 65536])
+def test_an_index_of_any_dimension_finds_the_nearest(db, dim):
+    rows = 2000 if dim <= 1000 else 400 if dim == 4096 else 60
+    vectors = matrix(rows, dim, "f4", SEED + dim)
+    table = vector_table(db, vectors)
+    table.create_index()
+    assert table.list_indices()[0].index_type == "IVF_RQ"
+    found = 0
+    for i in range(0, rows, rows // 20):
+        query = vectors[i] + np.float32(0.01)
+        ids, far = table.searcher(k=5, recall=0.99)(query)
+        true = np.sort(distances(vectors, query, "l2"))
+        found += int((far <= true[4] * (1 + 1e-4) + 1e-6).sum())
+    assert found >= 0.95 * 5 * len(range(0, rows, rows // 20))
+
+
+def test_the_index_file_of_another_table_is_refused(db):
+    tables = [vector_table(db, matrix(3000, 16, "f4", SEED + i), name=f"t{i}") for i in range(2)]
+    for table in tables:
+        table.create_index()
+    files = [next((Path(db.uri) / f"t{i}.kith" / "index").iterdir()) for i in range(2)]
+    one, other = (file.read_bytes() for file in files)
+    files[0].write_bytes(other)
+    files[1].write_bytes(one)
+    for i in range(2):
+        with pytest.raises(kith.errors.CorruptError, match=re.escape(files[i].name)):
+            kith.connect(Path(db.uri)).open_table(f"t{i}").search(np.ones(16, "f4")).to_list()
