@@ -24,24 +24,28 @@ static void fastscan(const uint8_t *codes, size_t stride, size_t blocks, const u
 }
 
 static void block_bounds(const uint32_t *sums, const void *factors, size_t stride, size_t blocks,
-                         const struct kt_bounds *with, float *estimates, uint32_t *masks)
+                         const struct kt_bounds *with, float *estimates, float *lows, uint32_t *masks)
 {
     const vf base = vf_all(with->base), unit = vf_all(with->unit), bias = vf_all(with->bias);
+    const vf add_unit = vf_all(with->add_unit);
     const vf slack = vf_all(with->slack), spread = vf_all(-with->spread), limit = vf_all(with->limit);
     const unsigned char *at = factors;
-    for (size_t b = 0; b < blocks; b++, at += stride, sums += KT_BLOCK_ROWS, estimates += KT_BLOCK_ROWS) {
-        const float *add = (const void *)at, *rescale = add + KT_BLOCK_ROWS, *error = rescale + KT_BLOCK_ROWS;
+    for (size_t b = 0; b < blocks; b++, at += stride) {
+        const unsigned char *add = at, *rescale = add + 2 * KT_BLOCK_ROWS,
+                            *error = rescale + 2 * KT_BLOCK_ROWS;
         uint32_t mask = 0;
 #pragma GCC unroll 8
         for (int r = 0; r < KT_BLOCK_ROWS; r += VF) {
             vf product = vf_fma(vf_counts(sums + r), unit, bias);
-            vf factor = vf_load_f32(rescale + r);
-            vf estimate = vf_fma(factor, product, vf_add(base, vf_load_f32(add + r)));
-            vf low = vf_fma(vf_load_f32(error + r), spread, vf_fma(factor, slack, estimate));
+            vf factor = vf_load_f16(rescale + 2 * r);
+            vf estimate = vf_fma(factor, product, vf_fma(vf_load_f16(add + 2 * r), add_unit, base));
+            vf low = vf_fma(vf_load_f16(error + 2 * r), spread, vf_fma(factor, slack, estimate));
             vf_store(estimates + r, estimate);
+            vf_store(lows + r, low);
             mask |= vf_at_most(low, limit) << r;
         }
         masks[b] = mask;
+        sums += KT_BLOCK_ROWS, estimates += KT_BLOCK_ROWS, lows += KT_BLOCK_ROWS;
     }
 }
 

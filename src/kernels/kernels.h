@@ -37,7 +37,7 @@ enum { KT_BLOCK_ROWS = 32, KT_ENTRY_MOST = 63 /* of a look-up table: four of the
 
 /* What one list and one query add to the bounds of a block. */
 struct kt_bounds {
-    float base, unit, bias, slack, spread, limit;
+    float base, add_unit, unit, bias, slack, spread, limit;
 };
 
 struct kt_kernels {
@@ -72,13 +72,15 @@ struct kt_kernels {
     void (*fastscan)(const uint8_t *codes, size_t stride, size_t blocks, const uint8_t *lut, size_t tables,
                      uint32_t *sums);
 
-    /* Estimates of the 32 rows of each of `blocks` blocks from their sums (32 a block, each below 2^31), and
-     * which of them may be near: estimate = base + add + rescale * (unit * sum + bias) and bit r of the
-     * block's mask is set iff  estimate + rescale * slack - error * spread <= limit. The factors of a block
-     * are add, rescale (which is negative) and error, 32 floats each; those of the next block begin `stride`
-     * bytes after. */
+    /* Estimates of the 32 rows of each of `blocks` blocks from their sums (32 a block, each below 2^31), what
+     * they may be at least, and which of them may be near:
+     *   estimate = base + add * add_unit + rescale * (unit * sum + bias)
+     *   low      = estimate + rescale * slack - error * spread
+     * and bit r of the block's mask is set iff low <= limit. The factors of a block are add, rescale (which
+     * is negative) and error, 32 halves each; those of the next block begin `stride` bytes after. A spread
+     * above zero lets a row of infinite error pass any limit. */
     void (*block_bounds)(const uint32_t *sums, const void *factors, size_t stride, size_t blocks,
-                         const struct kt_bounds *with, float *estimates, uint32_t *masks);
+                         const struct kt_bounds *with, float *estimates, float *lows, uint32_t *masks);
 
     /* The look-up table of a query over sign bits: entry j of table t stands for the sum of those of numbers
      * q[4t .. 4t+3] whose bit is set in j; sum of entries * *unit + *bias is the sum of them all. Entries are

@@ -317,17 +317,21 @@ static void fastscan(const uint8_t *codes, size_t stride, size_t blocks, const u
 }
 
 static void block_bounds(const uint32_t *sums, const void *factors, size_t stride, size_t blocks,
-                         const struct kt_bounds *with, float *estimates, uint32_t *masks)
+                         const struct kt_bounds *with, float *estimates, float *lows, uint32_t *masks)
 {
     const unsigned char *at = factors;
-    for (size_t b = 0; b < blocks; b++, at += stride, sums += KT_BLOCK_ROWS, estimates += KT_BLOCK_ROWS) {
-        const float *add = (const void *)at, *rescale = add + KT_BLOCK_ROWS, *error = rescale + KT_BLOCK_ROWS;
+    float f[3 * KT_BLOCK_ROWS];
+    const float *add = f, *rescale = add + KT_BLOCK_ROWS, *error = rescale + KT_BLOCK_ROWS;
+    for (size_t b = 0; b < blocks; b++, at += stride) {
+        f16_to_float(at, 3 * KT_BLOCK_ROWS, f);
         masks[b] = 0;
         for (int r = 0; r < KT_BLOCK_ROWS; r++) {
-            estimates[r] = with->base + add[r] + rescale[r] * (with->unit * (float)sums[r] + with->bias);
-            float low = estimates[r] + rescale[r] * with->slack - error[r] * with->spread;
-            masks[b] |= (uint32_t)(low <= with->limit) << r;
+            float product = with->unit * (float)sums[r] + with->bias;
+            estimates[r] = with->base + add[r] * with->add_unit + rescale[r] * product;
+            lows[r] = estimates[r] + rescale[r] * with->slack - error[r] * with->spread;
+            masks[b] |= (uint32_t)(lows[r] <= with->limit) << r;
         }
+        sums += KT_BLOCK_ROWS, estimates += KT_BLOCK_ROWS, lows += KT_BLOCK_ROWS;
     }
 }
 

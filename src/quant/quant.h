@@ -61,12 +61,22 @@ void kt_pq_prepare(const struct kt_pq *pq, const float *query, float factor, flo
  * whose bounds leave room, and the same formula with all bits narrows them. The same three factors serve a
  * product quantizer, v being the decoded residual. */
 struct kt_factors {
-    float add;     /* r.r + 2 rho c.v */
-    float rescale; /* -2 rho */
-    float error;   /* of one standard deviation, for |q - c| = 1 */
+    float add;                   /* r.r + 2 rho c.v */
+    float rescale;               /* -2 rho */
+    float error;                 /* of one standard deviation, for |q - c| = 1 */
+    float across, reach, length; /* c.v, |v| and |r|: what rounding the others needs to know */
 };
 /** The factors of a code that means v. */
 struct kt_factors kt_factors_of(const float *residual, const float *centroid, const float *v, uint32_t dim);
+
+/* What factors are divided by before they are stored as halves: powers of two, so that only halves round. */
+struct kt_units {
+    float add, rescale, error;
+};
+/** The halves of add, rescale and error, in this order. `add` is of the rescale that was stored, the error is
+ * rounded up and holds what rounding the other two leaves; where a half holds one of them not at all the
+ * error is infinite and the others are zero. */
+void kt_factors_round(const struct kt_factors *factors, const struct kt_units *units, uint16_t out[3]);
 
 enum { KT_RABITQ_BITS = 9 };
 /** Bytes of the bits of a row beyond the first of each number. dim is a multiple of 64. */

@@ -8,7 +8,8 @@
  * The bits of a number beyond its sign are split into parts of 8, 4, 2 and 1 bits, the widest first, each
  * part of all numbers side by side: what kernels unpack fast has a power of two of bits.
  *
- * Always true here: the factors of a zero residual are zero, so that its estimate is exact.
+ * Always true here: the factors of a zero residual are zero, so that its estimate is exact; a row whose
+ * factors leave the range of halves is near to every query.
  */
 #include <math.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #include "kernels/kernels.h"
 #include "quant/quant.h"
 
-enum { PART = 64 };
+enum { PART = 64, MOST_HALF = 65504, INFINITE_HALF = 0x7c00 };
 
 /* The step of a uniform quantizer for a Gaussian of unit variance, by bits. */
 static const float best_step[KT_RABITQ_BITS + 1] = { 0,       1.5958f, 0.9957f, 0.5860f, 0.3352f,
@@ -30,10 +31,47 @@ struct kt_factors kt_factors_of(const float *residual, const float *centroid, co
     float along = 0, across = 0;
     kernels->dot_tile(residual, 1, dim, v, 1, dim, dim, &along, 1);
     kernels->dot_tile(centroid, 1, dim, v, 1, dim, dim, &across, 1);
-    if (!(square > 0) || !(along > 0)) return (struct kt_factors){ .add = square };
+    struct kt_factors f = { .add = square, .across = across };
+    f.reach = sqrtf(code_square);
+    f.length = sqrtf(square);
+    if (!(square > 0)) return f;
+    if (!(along > 0)) { /* v says nothing of r: the product with it is off by all of it */
+        f.error = 2 * f.length;
+        return f;
+    }
     float rho = square / along, beside = rho * rho * code_square - square;
     float spread = beside > 0 ? sqrtf(beside / (float)(dim > 1 ? dim - 1 : 1)) : 0;
-    return (struct kt_factors){ square + 2 * rho * across, -2 * rho, 2 * spread };
+    f.add = square + 2 * rho * across;
+    f.rescale = -2 * rho;
+    f.error = 2 * spread;
+    return f;
+}
+
+/* Rounds to a half; returns what it means. */
+static float round_half(float value, uint16_t *half)
+{
+    kt_kernels()->to_half(&value, 1, half);
+    kt_kernels()->to_float[KITH_F16](half, 1, &value);
+    return value;
+}
+
+/* Another rescale turns on (q - c).v alone where add has the same one, and that is at most |q - c| |v|. What
+ * add loses is worth most for a query as near to the centroid as the row is, where |q - c| = |r|. Both are
+ * small beside the error of a few bits; as deviations of their own they add up in squares. */
+void kt_factors_round(const struct kt_factors *f, const struct kt_units *units, uint16_t out[3])
+{
+    float turn = f->rescale - units->rescale * round_half(f->rescale / units->rescale, &out[1]);
+    float add = f->add + turn * f->across;
+    float lost = add - units->add * round_half(add / units->add, &out[0]);
+    float own = f->error / units->error, turned = turn * f->reach / units->error;
+    float beside = lost != 0 ? lost / f->length / units->error : 0;
+    float error = sqrtf(own * own + turned * turned + beside * beside);
+    if (!(error <= MOST_HALF)) { /* or no number */
+        out[0] = out[1] = 0;
+        out[2] = INFINITE_HALF;
+        return;
+    }
+    if (round_half(error, &out[2]) < error) out[2]++;
 }
 
 uint32_t kt_rabitq_extra_bytes(uint32_t dim, uint32_t bits)

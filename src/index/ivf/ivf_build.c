@@ -7,6 +7,8 @@
  * The codes of a row say where in its list's neighbourhood it lies: x = m + c + r, the residual r is coded.
  * Three factors a row (quant.h) make of the code an estimate of the row's distance and of its error. For a
  * zero vector under cosine, whose distance is 1 by definition and not by geometry, what makes it so is added.
+ * They are stored as halves, in units that follow from how long residuals are: that is measured on a few
+ * thousand rows once all have their lists.
  *
  * Always true here: the bytes written are decided by rows, plan and instruction set, whatever the number of
  * threads; a null vector is nowhere; rows of a list, and outliers, ascend.
@@ -20,11 +22,12 @@ enum {
     CHUNK_ROWS = 256,
     WRITE_BLOCKS = 64,  /* blocks of outliers in one write */
     BATCH_LISTS = 1024, /* lists encoded before they are written ... */
+    SCALE_ROWS = 4096,  /* tell how long residuals are */
     NO_LIST = -1,       /* of a null vector */
     OUTLIER = -2
 };
 static const uint64_t batch_bytes = UINT64_C(16) << 20; /* ... and their bytes, but for one list alone */
-static const float padding_add = 3e38f;
+static const uint16_t infinite = 0x7c00;                /* add, as a half, in padding lanes */
 
 struct build {
     const struct kt_index_plan *plan;
@@ -33,6 +36,7 @@ struct build {
     struct ivf_source source;
     struct ivf_shape shape;
     struct ivf_layout layout;
+    struct kt_units first, all;
     int32_t *assigned;    /* list of each position, or NO_LIST or OUTLIER */
     uint32_t *order;      /* positions by list, then the outliers */
     uint64_t *list_begin; /* lists + 1 */
@@ -178,6 +182,33 @@ static kith_status sort_rows(struct build *b, kith_error *error)
     return KITH_OK;
 }
 
+/* How long residuals are: the root of the mean square of some, zeros not counted, down to a power of two. */
+static kith_status measure_scale(struct build *b, kith_error *error)
+{
+    uint64_t step = b->source.rows / SCALE_ROWS + 1, count = 0;
+    uint32_t dim = b->shape.tree_dim;
+    struct worker *worker = &b->workers[0];
+    double sum = 0;
+    int exponent = 1;
+    for (uint64_t p = 0; b->shape.kind != IVF_ROWS && p < b->source.rows; p += step) {
+        if (b->assigned[p] < 0) continue;
+        const float *centroid = b->trained.centroids.values + (size_t)b->assigned[p] * dim;
+        kith_status status = kt_ivf_source_load(&b->source, p, 1, worker->rows, worker->there, error);
+        if (status) return status;
+        for (uint32_t d = 0; d < dim; d++) worker->rows[d] -= centroid[d];
+        double square = kt_ivf_square(worker->rows, dim);
+        sum += square;
+        count += square > 0;
+    }
+    if (count && isfinite(sum)) (void)frexp(sqrt(sum / (double)count), &exponent);
+    exponent--;
+    b->shape.scale = exponent < IVF_LEAST_SCALE  ? IVF_LEAST_SCALE
+                     : exponent > IVF_MOST_SCALE ? IVF_MOST_SCALE
+                                                 : exponent;
+    kt_ivf_units(&b->shape, &b->first, &b->all);
+    return KITH_OK;
+}
+
 static uint32_t row_offset(const struct build *b, uint32_t position)
 {
     return (uint32_t)(kt_ivf_source_row(&b->source, position) - b->shape.base_row);
@@ -200,27 +231,27 @@ static kith_status is_zero_row(const struct build *b, uint32_t position, float *
     return KITH_OK;
 }
 
-static struct kt_factors encode_row(const struct build *b, const float *centroid, float *row,
-                                    struct worker *worker, uint8_t *codes, uint8_t *extra)
+/* The codes of a row, its further bits with their factors, and the factors of the first code, rounded.
+ * `beside` is added to the distance. */
+static void encode_row(const struct build *b, const float *centroid, float *row, float beside,
+                       struct worker *worker, uint8_t *codes, uint8_t *extra, uint16_t rounded[3])
 {
     const struct ivf_shape *s = &b->shape;
     struct kt_factors first, all = { 0 };
     for (uint32_t d = 0; d < s->tree_dim; d++) row[d] -= centroid[d];
     if (s->kind == IVF_PQ) {
         kt_pq_encode(&b->trained.pq, row, codes, worker->decoded);
-        return kt_factors_of(row, centroid, worker->decoded, s->tree_dim);
+        first = kt_factors_of(row, centroid, worker->decoded, s->tree_dim);
+    } else {
+        kt_rabitq_encode(s->tree_dim, s->bits, row, centroid, worker->decoded, codes, extra, &first, &all);
     }
-    kt_rabitq_encode(s->tree_dim, s->bits, row, centroid, worker->decoded, codes, extra, &first, &all);
-    if (s->bits > 1) memcpy(extra + kt_rabitq_extra_bytes(s->tree_dim, s->bits), &all, sizeof all);
-    return first;
-}
-
-static void add_to_factor(uint8_t *add, float by)
-{
-    float value;
-    memcpy(&value, add, sizeof value);
-    value += by;
-    memcpy(add, &value, sizeof value);
+    if (extra) {
+        all.add += beside;
+        kt_factors_round(&all, &b->all, rounded);
+        memcpy(extra + kt_rabitq_extra_bytes(s->tree_dim, s->bits), rounded, IVF_FACTOR_BYTES);
+    }
+    first.add += beside;
+    kt_factors_round(&first, &b->first, rounded);
 }
 
 static kith_status code_block(const struct build *b, uint32_t list, const uint32_t *positions, uint32_t count,
@@ -228,9 +259,9 @@ static kith_status code_block(const struct build *b, uint32_t list, const uint32
 {
     uint32_t tables = b->shape.tables, dim = b->shape.tree_dim, extra_bytes = b->layout.extra_bytes;
     const float *centroid = b->trained.centroids.values + (size_t)list * dim;
-    uint8_t *factors = block + b->layout.codes_bytes, *offsets = factors + 12 * KT_BLOCK_ROWS;
+    uint8_t *factors = block + b->layout.codes_bytes, *offsets = factors + IVF_FACTOR_BYTES * KT_BLOCK_ROWS;
     for (uint32_t r = 0; r < KT_BLOCK_ROWS; r++) {
-        struct kt_factors f = { .add = padding_add };
+        uint16_t rounded[3] = { infinite, 0, 0 };
         if (r < count) {
             bool zero = false;
             uint8_t *own = extra_bytes ? extra + (size_t)r * extra_bytes : NULL;
@@ -238,14 +269,11 @@ static kith_status code_block(const struct build *b, uint32_t list, const uint32
                 kt_ivf_source_load(&b->source, positions[r], 1, worker->rows, worker->there, error);
             if (!status) status = is_zero_row(b, positions[r], worker->decoded, &zero, error);
             if (status) return status;
-            f = encode_row(b, centroid, worker->rows, worker, worker->codes + (size_t)r * tables, own);
-            if (zero) f.add += 1;
-            if (zero && own) add_to_factor(own + extra_bytes - sizeof f, 1);
+            encode_row(b, centroid, worker->rows, zero ? 1 : 0, worker, worker->codes + (size_t)r * tables,
+                       own, rounded);
             kt_put_u32(offsets + 4 * r, row_offset(b, positions[r]));
         }
-        kt_put_f32(factors + 4 * r, f.add);
-        kt_put_f32(factors + 4 * (KT_BLOCK_ROWS + r), f.rescale);
-        kt_put_f32(factors + 4 * (2 * KT_BLOCK_ROWS + r), f.error);
+        for (uint32_t i = 0; i < 3; i++) kt_put_u16(factors + 2 * (i * KT_BLOCK_ROWS + r), rounded[i]);
     }
     kt_pq_pack(worker->codes, count, tables, block);
     return KITH_OK;
@@ -412,6 +440,7 @@ kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vecto
         kt_ivf_layout(&b.shape, &b.layout);
         status = assign_rows(&b, error);
     }
+    if (!status) status = measure_scale(&b, error);
     if (!status) status = sort_rows(&b, error);
     if (!status) {
         kt_ivf_layout(&b.shape, &b.layout);

@@ -69,8 +69,13 @@ struct ivf_shape {
     uint64_t list_bytes;
     uint64_t seed; /* of the rotation */
     double longest;
+    int32_t scale; /* residuals are about 2^scale long */
 };
+enum { IVF_LEAST_SCALE = -60, IVF_MOST_SCALE = 52 }; /* squares of lengths stay floats, times a half too */
+/** The units that factors are stored in: those of the blocks, and those beside the further bits. */
+void kt_ivf_units(const struct ivf_shape *shape, struct kt_units *first, struct kt_units *all);
 
+enum { IVF_FACTOR_BYTES = 3 * sizeof(uint16_t) }; /* of a row */
 struct ivf_layout { /* byte offsets in the file; sizes where they are used twice */
     uint64_t mean, meso, meso_units, meso_squares, meso_begin, centroids, units, squares, codebook, directory,
         lists, outliers, end;
@@ -102,6 +107,7 @@ struct kt_index {
     struct kt_view_file *file;
     struct ivf_shape shape;
     struct ivf_layout layout;
+    struct kt_units first, all;
     struct ivf_space space;
     struct ivf_bytes meso, centroids;
     const uint32_t *meso_begin;
@@ -230,11 +236,13 @@ struct ivf_search {
     const float *vector; /* in the space */
     struct ivf_ranking ranking;
 
-    const uint8_t *lut; /* of either kind of code; look-ups * unit + bias = q.v of the first code */
+    const uint8_t *lut; /* of either kind of code; look-ups * unit + bias = q.v of the first code, in the unit
+                           of its rescale */
     float unit, bias;
     struct kt_rabitq_query signs;
     float query_square;        /* dot: what its distances turn on */
-    float sign_slack, slack;   /* standard errors of q.v, by signs and by all bits, from rounding the query */
+    float sign_slack, slack;   /* standard errors of q.v, by signs and by all bits, from rounding the query;
+                                  each in the unit of its rescale */
     float sign_spread, spread; /* standard errors that bounds keep off, for signs and for all bits */
     float upper;               /* 1; for calibrating less: upper bounds as searches will have them */
     kt_distance_fn exact_distance;
@@ -243,7 +251,7 @@ struct ivf_search {
     struct ivf_candidate *candidates;
     size_t candidate_count, candidate_room;
     uint32_t *sums;                    /* of some blocks */
-    float *estimates;                  /* of the same */
+    float *estimates, *lows;           /* of the same */
     struct ivf_batch *fresh, *waiting; /* rows whose further bits are on their way */
     struct kt_hit *first;              /* a heap for the first of them */
     uint64_t rows;                     /* scanned, of those that a filter wants */

@@ -5,7 +5,9 @@
  *
  *   estimate = |q - c|^2 + add + rescale * (q.v)    error = factor * |q - c| - rescale * slack      (quant.h)
  *
- * of one standard error; slack is that of q.v itself, which rounding the query's tables leaves.
+ * of one standard error; slack is that of q.v itself, which rounding the query's tables leaves. Factors are
+ * halves in units of the index, which go into whatever a factor is multiplied by (ivf_store.c). An infinite
+ * one is multiplied by no zero, so that its row is looked at.
  *
  * Where a filter wants some rows only, the bits of a block's rows are gathered first: a block with none is
  * not read any further than its offsets, and of the others no row that is not wanted is looked at closer.
@@ -21,6 +23,7 @@
  * Always true here: nothing allocates but from the query's scratch; padding lanes never pass a finite bound,
  * and are cut off while there is none.
  */
+#include <float.h>
 #include <math.h>
 
 #include "base/bytes.h"
@@ -40,7 +43,8 @@ struct scan {
     struct ivf_search *s;
     const uint8_t *blocks, *extra;
     uint32_t rows, rank;
-    float distance, root; /* of the query to the centroid: the square, and itself */
+    float distance;   /* of the query to the centroid: the square */
+    float first, all; /* what a row's error is multiplied by, of the first code and of all bits */
 };
 
 /* Rows of one list that wait for their further bits. */
@@ -50,7 +54,7 @@ struct ivf_batch {
     struct lane {
         uint32_t row; /* of the list */
         uint32_t sum; /* of look-ups */
-        float estimate, error;
+        float estimate, low;
     } lanes[SCAN_BLOCKS * KT_BLOCK_ROWS];
 };
 
@@ -86,7 +90,7 @@ static const uint8_t *block_of(const struct scan *scan, uint32_t row)
 
 size_t kt_ivf_offsets_at(const struct kt_index *index)
 {
-    return index->shape.kind == IVF_ROWS ? 0 : index->layout.codes_bytes + 3 * KT_BLOCK_ROWS * sizeof(float);
+    return index->shape.kind == IVF_ROWS ? 0 : index->layout.codes_bytes + IVF_FACTOR_BYTES * KT_BLOCK_ROWS;
 }
 
 /* Where the row offset of a row of the list stands. */
@@ -115,28 +119,45 @@ static kith_status add_candidate(const struct scan *scan, uint32_t row, float lo
 
 /* ---- codes ---- */
 
+/* Three halves, as floats; the fourth number is zero. In line, because a call for three numbers costs more
+ * than they do. */
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t four_whole __attribute__((vector_size(16)));
+
+static inline four load_factors(const uint8_t *end)
+{
+    typedef uint16_t four_halves __attribute__((vector_size(8)));
+    uint64_t bits = kt_get_u64(end - sizeof bits) >> 16; /* before the factors stand bits enough */
+    four_halves halves;
+    memcpy(&halves, &bits, sizeof halves);
+    four_whole whole = __builtin_convertvector(halves, four_whole);
+    four_whole size = (whole & 0x7fff) << 13, special = (size >= 0x0f800000) & 0x7f800000;
+    return (four)((four_whole)((four)size * 0x1p112f) | special | (whole & 0x8000) << 16);
+}
+
 /* The narrower interval of a row by all its bits. */
 static kith_status look_closer(const struct scan *scan, const struct lane *lane)
 {
     struct ivf_search *s = scan->s;
-    const struct ivf_shape *shape = &s->index->shape;
-    float estimate = lane->estimate, error = lane->error, spread = s->sign_spread;
+    const struct kt_index *index = s->index;
+    float estimate = lane->estimate, low = lane->low, width = estimate - low, spread = s->sign_spread;
     if (scan->extra) {
-        struct kt_factors f;
-        uint32_t extra_bytes = s->index->layout.extra_bytes;
+        uint32_t extra_bytes = index->layout.extra_bytes;
         const uint8_t *bits = scan->extra + (size_t)lane->row * extra_bytes;
-        float product = kt_rabitq_product(&s->signs, shape->tree_dim, shape->bits, lane->sum, bits);
-        memcpy(&f, bits + extra_bytes - sizeof f, sizeof f);
-        estimate = scan->distance + f.add + f.rescale * product;
-        error = f.error * scan->root - f.rescale * s->slack;
+        four f = load_factors(bits + extra_bytes);
+        float product =
+            kt_rabitq_product(&s->signs, index->shape.tree_dim, index->shape.bits, lane->sum, bits);
         spread = s->spread;
+        estimate = scan->distance + f[0] * index->all.add + f[1] * (product * index->all.rescale);
+        width = f[2] * scan->all - f[1] * (spread * s->slack);
+        low = estimate - width;
         s->stats->extra++;
         s->stats->bytes += extra_bytes;
     }
-    float low = estimate - spread * error;
     if (!(low <= kt_top_bound(&s->nearest))) return KITH_OK;
-    const struct ivf_trace trace = { lane->estimate, lane->error, estimate, error };
-    return add_candidate(scan, lane->row, low, estimate + s->upper * spread * error, &trace);
+    const struct ivf_trace trace = { lane->estimate, (lane->estimate - lane->low) / s->sign_spread, estimate,
+                                     width / spread };
+    return add_candidate(scan, lane->row, low, estimate + s->upper * width, &trace);
 }
 
 /* The rows of a block, by its row offsets, that are wanted; those beyond the list's end are not. */
@@ -164,22 +185,18 @@ static bool want_blocks(const struct scan *scan, uint32_t row, uint32_t some, ui
 }
 
 /* Adds the rows of `mask` of the block from `first_row` on to a batch. */
-static void collect(struct ivf_batch *batch, uint32_t first_row, uint32_t mask, const uint32_t *sums,
-                    const float *estimates)
+static void collect(struct ivf_batch *batch, uint32_t first_row, uint32_t mask, uint32_t block)
 {
     const struct scan *scan = &batch->scan;
-    const struct ivf_layout *layout = &scan->s->index->layout;
-    const float *rescale =
-        (const float *)(const void *)(block_of(scan, first_row) + layout->codes_bytes) + KT_BLOCK_ROWS;
-    const float *errors = rescale + KT_BLOCK_ROWS;
-    float slack = scan->s->sign_slack;
+    const struct ivf_search *s = scan->s;
+    const struct ivf_layout *layout = &s->index->layout;
     if (scan->rows - first_row < KT_BLOCK_ROWS) mask &= (1u << (scan->rows - first_row)) - 1;
     for (; mask; mask &= mask - 1) {
         uint32_t r = (uint32_t)__builtin_ctz(mask), row = first_row + r;
         const uint8_t *bits = scan->extra + (size_t)row * layout->extra_bytes;
-        float error = errors[r] * scan->root - rescale[r] * slack;
-        batch->lanes[batch->count++] = (struct lane){ row, sums[r], estimates[r], error };
-        for (uint32_t at = 0; at < layout->extra_bytes; at += EXTRA_STEP) __builtin_prefetch(bits + at);
+        uint32_t at = block * KT_BLOCK_ROWS + r;
+        batch->lanes[batch->count++] = (struct lane){ row, s->sums[at], s->estimates[at], s->lows[at] };
+        for (uint32_t i = 0; i < layout->extra_bytes; i += EXTRA_STEP) __builtin_prefetch(bits + i);
     }
 }
 
@@ -192,7 +209,7 @@ static float first_limit(const struct ivf_batch *batch)
     struct kt_top top = { .hits = s->first, .capacity = k };
     if (!batch->scan.extra || batch->count <= k || k > FIRST_K) return INFINITY;
     for (uint32_t i = 0; i < batch->count; i++)
-        kt_top_offer(&top, batch->lanes[i].estimate + s->sign_spread * batch->lanes[i].error, i);
+        kt_top_offer(&top, 2 * batch->lanes[i].estimate - batch->lanes[i].low, i);
     return kt_top_bound(&top);
 }
 
@@ -205,7 +222,7 @@ static kith_status look_at(struct ivf_batch *batch)
     if (isinf(limit)) limit = first_limit(batch);
     for (uint32_t i = 0; !status && i < batch->count; i++) {
         const struct lane *lane = &batch->lanes[i];
-        if (lane->estimate - s->sign_spread * lane->error <= limit) status = look_closer(&batch->scan, lane);
+        if (lane->low <= limit) status = look_closer(&batch->scan, lane);
     }
     batch->count = 0;
     return status;
@@ -222,10 +239,11 @@ static kith_status scan_codes(const struct scan *scan)
     const struct kt_kernels *kernels = kt_kernels();
     const struct ivf_layout *layout = &s->index->layout;
     struct kt_bounds bounds = { .base = scan->distance,
+                                .add_unit = s->index->first.add,
                                 .unit = s->unit,
                                 .bias = s->bias,
                                 .slack = s->sign_spread * s->sign_slack,
-                                .spread = s->sign_spread * scan->root };
+                                .spread = scan->first };
     bool filtered = s->query->exact->among;
     uint32_t masks[SCAN_BLOCKS] __attribute__((uninitialized));
     uint32_t wanted[SCAN_BLOCKS] __attribute__((uninitialized));
@@ -240,14 +258,12 @@ static kith_status scan_codes(const struct scan *scan)
         kernels->fastscan(first, layout->block_bytes, blocks, s->lut, s->index->shape.tables, s->sums);
         bounds.limit = kt_top_bound(&s->nearest);
         kernels->block_bounds(s->sums, first + layout->codes_bytes, layout->block_bytes, blocks, &bounds,
-                              s->estimates, masks);
+                              s->estimates, s->lows, masks);
         for (uint32_t b = 0; filtered && b < blocks; b++) masks[b] &= wanted[b];
         struct ivf_batch *fresh = s->fresh;
         fresh->scan = *scan;
         for (uint32_t b = 0; b < blocks; b++)
-            if (masks[b])
-                collect(fresh, row + b * KT_BLOCK_ROWS, masks[b], s->sums + b * KT_BLOCK_ROWS,
-                        s->estimates + b * KT_BLOCK_ROWS);
+            if (masks[b]) collect(fresh, row + b * KT_BLOCK_ROWS, masks[b], b);
         status = look_at(s->waiting);
         s->fresh = s->waiting;
         s->waiting = fresh;
@@ -309,13 +325,22 @@ static kith_status look_ahead(const struct ivf_search *s, uint32_t next)
     return status;
 }
 
+static inline float above_zero(float value)
+{
+    return value > FLT_MIN ? value : FLT_MIN;
+}
+
 kith_status kt_ivf_scan(struct ivf_search *s, const struct ivf_probe *probe, uint32_t rank, uint32_t next)
 {
     const struct ivf_layout *layout = &s->index->layout;
     struct ivf_list list = kt_ivf_list(s->index, probe->list);
-    struct scan scan = {
-        .s = s, .rows = list.rows, .rank = rank, .distance = probe->distance, .root = sqrtf(probe->distance)
-    };
+    float root = sqrtf(probe->distance);
+    struct scan scan = { .s = s,
+                         .rows = list.rows,
+                         .rank = rank,
+                         .distance = probe->distance,
+                         .first = above_zero(s->sign_spread * root * s->index->first.error),
+                         .all = above_zero(s->spread * root * s->index->all.error) };
     uint64_t bytes = 0;
     s->stats->lists++;
     if (!list.rows) return KITH_OK;
@@ -334,10 +359,11 @@ kith_status kt_ivf_scan_begin(struct ivf_search *s)
     size_t rows = SCAN_BLOCKS * KT_BLOCK_ROWS;
     s->sums = kt_arena_take(s->scratch, rows, sizeof *s->sums);
     s->estimates = kt_arena_take(s->scratch, rows, sizeof *s->estimates);
+    s->lows = kt_arena_take(s->scratch, rows, sizeof *s->lows);
     s->fresh = kt_arena_take(s->scratch, 1, sizeof *s->fresh);
     s->waiting = kt_arena_take(s->scratch, 1, sizeof *s->waiting);
     s->first = kt_arena_take(s->scratch, FIRST_K, sizeof *s->first);
-    if (!s->sums || !s->estimates || !s->fresh || !s->waiting || !s->first)
+    if (!s->sums || !s->estimates || !s->lows || !s->fresh || !s->waiting || !s->first)
         return kt_fail_memory(s->error, 2 * sizeof *s->fresh);
     s->fresh->count = s->waiting->count = 0;
     return make_room(s);

@@ -34,6 +34,7 @@ static kith_status prepare_signs(struct ivf_search *s)
     float top = (float)(1u << (s->index->shape.bits - 1));
     s->sign_slack = rounding * s->unit * sqrtf((float)s->index->shape.tables);
     s->slack = top * s->sign_slack + rounding * s->signs.byte_unit * top / 2 * sqrtf((float)dim);
+    s->slack *= s->index->all.rescale;
     return KITH_OK;
 }
 
@@ -96,6 +97,9 @@ kith_status kt_ivf_search_begin(struct ivf_search *s)
     if (!status) status = kt_ivf_scan_begin(s);
     if (!status && shape->kind == IVF_SIGNS) status = prepare_signs(s);
     if (!status && shape->kind == IVF_PQ) status = prepare_pq(s);
+    s->unit *= s->index->first.rescale;
+    s->bias *= s->index->first.rescale;
+    s->sign_slack *= s->index->first.rescale;
     return status;
 }
 

@@ -2,7 +2,7 @@
  *
  *   header: 128 bytes at offset 0, little-endian
  *     offset  size  field
- *          0     8  "KITHIVF2"
+ *          0     8  "KITHIVF3"
  *          8     4  what lists hold: 0 rows, 1 PQ codes, 2 signs of rotated residuals
  *         12     4  metric, as in kith.h
  *         16     4  element type of the column, as in kith.h
@@ -14,7 +14,7 @@
  *         40     4  lists
  *         44     4  meso clusters
  *         48     4  beam: meso clusters that were looked into when a row was given its list
- *         52     4  zero
+ *         52     4  scale: residuals are about 2^scale long, i32
  *         56     8  rows, the outliers among them
  *         64     8  outliers: rows in no list
  *         72     8  base row id
@@ -41,21 +41,33 @@
  *
  *   A list is its blocks, then, for signs of more than one bit, the extra bits of each of its rows, then
  * zeros up to a multiple of 64. A block holds 32 rows; the last one of a list may hold fewer, its other lanes
- * are padding. with codes:   codes, 16 * tables bytes in fast-scan order (kernels.h), zeros up to a multiple
- * of 64 add, rescale, error   f32 x 32 each (quant.h); add is 3e38 in padding lanes row offset  u32 x 32 from
- * the base row id without:      row offset  u32 x 32 rows, 32 * dim numbers of the column's element type,
- * zeros up to a multiple of 64 extra bits:   packed (quant.h), then add, rescale and error of all bits, f32
- * each
+ * are padding.
+ *     with codes:   codes       16 * tables bytes in fast-scan order (kernels.h), zeros up to 64
+ *                   factors     add, rescale, error: f16 x 32 each (quant.h); add is infinite in padding
+ *                   row offset  u32 x 32 from the base row id
+ *     without:      row offset  u32 x 32
+ *                   rows        32 * dim numbers of the column's element type, zeros up to 64
+ *     extra bits:   packed (quant.h), then add, rescale and error of all bits, f16 each
+ *
+ *   Factors are divided by units of the index before they become halves: powers of two, by which they lie
+ * near 1 whatever the scale of the data.
+ *     add             4^scale
+ *     rescale, error  2^scale / 2^floor(log2(tree dim) / 2), of all bits 2^(bits - 1) less; the rescale of
+ *                     PQ, which has no scale, 1
+ *   Where halves cannot hold the factors of a row its error is infinite and the others are zero: every search
+ * that comes to its list looks at it.
  *
  * All offsets follow from the numbers of the header and the directory, which is checked whole when the file
  * is opened; row offsets are tested against the span where a row becomes a candidate.
  */
-#include "index/ivf/ivf_private.h"
+#include <math.h>
 
 #include "base/bytes.h"
+#include "index/ivf/ivf_private.h"
 
 enum {
     HEADER_BYTES = 128,
+    VERSION_AT = 7, /* the last byte of the magic */
     ALIGN = 64,
     DIRECTORY_BYTES = 16,
     MOST_DIM = 1 << 20, /* with the next two, no product below leaves 64 bits */
@@ -63,7 +75,7 @@ enum {
     MOST_ELEMENT = 8
 };
 static const uint64_t most_bytes = UINT64_C(1) << 60;
-static const char magic[8] = "KITHIVF2";
+static const char magic[8] = "KITHIVF3";
 
 /* ---- where things lie ---- */
 
@@ -105,12 +117,12 @@ void kt_ivf_layout(const struct ivf_shape *s, struct ivf_layout *out)
     out->directory = place(&at, (uint64_t)s->lists * DIRECTORY_BYTES);
     out->lists = at;
     out->codes_bytes = kt_round_up((uint64_t)s->tables * 16, ALIGN);
-    out->extra_bytes =
-        has_extra(s) ? kt_rabitq_extra_bytes(s->tree_dim, s->bits) + 3 * (uint32_t)sizeof(float) : 0;
+    out->extra_bytes = has_extra(s) ? kt_rabitq_extra_bytes(s->tree_dim, s->bits) + IVF_FACTOR_BYTES : 0;
     uint64_t rows = kt_round_up(KT_BLOCK_ROWS * (uint64_t)s->dim * kt_element_bytes(s->element), ALIGN);
     out->row_block_bytes = KT_BLOCK_ROWS * sizeof(uint32_t) + rows;
-    out->block_bytes =
-        s->kind == IVF_ROWS ? out->row_block_bytes : out->codes_bytes + 4 * KT_BLOCK_ROWS * sizeof(uint32_t);
+    out->block_bytes = s->kind == IVF_ROWS
+                           ? out->row_block_bytes
+                           : out->codes_bytes + KT_BLOCK_ROWS * (IVF_FACTOR_BYTES + sizeof(uint32_t));
     out->outliers = out->lists + s->list_bytes;
     out->end = out->outliers + blocks_of(s->outliers) * out->row_block_bytes;
 }
@@ -121,14 +133,24 @@ struct ivf_list kt_ivf_list(const struct kt_index *index, uint32_t list)
     return (struct ivf_list){ kt_get_u64(entry), kt_get_u32(entry + 8) };
 }
 
+void kt_ivf_units(const struct ivf_shape *s, struct kt_units *first, struct kt_units *all)
+{
+    int side = s->scale; /* a number of a residual is about so large */
+    for (uint32_t dim = s->tree_dim; dim >= 4; dim /= 4) side--;
+    float one = ldexpf(1, side), fine = ldexpf(one, 1 - (int)s->bits);
+    *first = (struct kt_units){ ldexpf(1, 2 * s->scale), s->kind == IVF_PQ ? 1 : one, one };
+    *all = (struct kt_units){ first->add, fine, fine };
+}
+
 /* ---- writing ---- */
 
 static void encode_header(const struct ivf_shape *s, uint8_t *p)
 {
     memset(p, 0, HEADER_BYTES);
     memcpy(p, magic, sizeof magic);
-    const uint32_t fields[] = { s->kind,        s->metric, s->element, s->dim,   s->tree_dim, s->tables,
-                                s->sub_vectors, s->bits,   s->lists,   s->mesos, s->beam };
+    const uint32_t fields[] = { s->kind,     s->metric, s->element,     s->dim,
+                                s->tree_dim, s->tables, s->sub_vectors, s->bits,
+                                s->lists,    s->mesos,  s->beam,        (uint32_t)s->scale };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) kt_put_u32(p + 8 + 4 * i, fields[i]);
     kt_put_u64(p + 56, s->rows);
     kt_put_u64(p + 64, s->outliers);
@@ -202,6 +224,11 @@ static kith_status corrupt(const struct kt_view_file *file, const char *what, ui
 static kith_status decode_header(const struct kt_view_file *file, const uint8_t *p, struct ivf_shape *s,
                                  kith_error *error)
 {
+    if (memcmp(p, magic, VERSION_AT) == 0 && p[VERSION_AT] < (uint8_t)magic[VERSION_AT])
+        return kt_fail(error, KITH_UNSUPPORTED,
+                       "%s is an index in a form that Kith no longer reads (%.8s, now %.8s): create the "
+                       "index again",
+                       kt_view_name(file), (const char *)p, magic);
     if (memcmp(p, magic, sizeof magic) != 0)
         return kt_fail(error, KITH_CORRUPT, "%s is not an IVF index: it does not begin with %.8s",
                        kt_view_name(file), magic);
@@ -236,6 +263,7 @@ static kith_status decode_header(const struct kt_view_file *file, const uint8_t 
                              .lists = value[8],
                              .mesos = value[9],
                              .beam = value[10],
+                             .scale = (int32_t)kt_get_u32(p + 52),
                              .rows = kt_get_u64(p + 56),
                              .outliers = kt_get_u64(p + 64),
                              .base_row = kt_get_u64(p + 72),
@@ -266,6 +294,9 @@ static kith_status check_shape(const struct kt_view_file *file, const struct ivf
     if (s->base_row > UINT64_MAX - s->row_span)
         return corrupt(file, "base row", s->base_row, UINT64_MAX - s->row_span, error);
     if (s->rows > s->row_span) return corrupt(file, "rows", s->rows, s->row_span, error);
+    if (s->scale < IVF_LEAST_SCALE || s->scale > IVF_MOST_SCALE)
+        return kt_fail(error, KITH_CORRUPT, "%s is not an index Kith can read: its scale is 2^%d",
+                       kt_view_name(file), s->scale);
     if (s->outliers > s->rows) return corrupt(file, "outliers", s->outliers, s->rows, error);
     if (s->list_bytes > most_bytes)
         return corrupt(file, "bytes of all lists", s->list_bytes, most_bytes, error);
@@ -369,6 +400,7 @@ kith_status kt_ivf_open(struct kt_view_file *file, const json_t *calibration, st
     if (!status) status = check_shape(file, &index->shape, error);
     if (status) goto out;
     kt_ivf_layout(&index->shape, &index->layout);
+    kt_ivf_units(&index->shape, &index->first, &index->all);
     if (index->layout.end > kt_view_length(file)) {
         status = corrupt(file, "the end of the lists", index->layout.end, kt_view_length(file), error);
         goto out;

@@ -299,7 +299,7 @@ static void every_bit_of_rq_takes_an_eighth_of_a_byte(void **state)
         plan.num_bits = bits;
         struct built b = build(&c, plan, 0);
         sizes[bits] = b.size;
-        size_t extra = ROWS * ((bits - 1) * (WIDE / 8) + (bits > 1 ? 12 : 0));
+        size_t extra = ROWS * ((bits - 1) * (WIDE / 8) + (bits > 1 ? 6 : 0));
         assert_in_range(sizes[bits] - sizes[1], extra, extra + 8 * 63);
         assert_int_equal(meta_number(&b, "bits"), bits);
         built_release(&b);

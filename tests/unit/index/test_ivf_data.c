@@ -208,6 +208,126 @@ static void zero_vectors_hide_no_other_row_under_cosine(void **state)
     }
 }
 
+/* ---- data of any size ---- */
+
+/* Numbers 2^33 times as large, or as small, are the same codes and the same halves: all but the numbers of
+ * the tree is one file, byte by byte. */
+static void scaled_rows_have_the_same_lists(void **state)
+{
+    enum { ROWS = 3000, DIM = 40, UP = 33, SCALE_AT = 52, LIST_BYTES_AT = 88 };
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++) {
+        struct built b[3];
+        for (int i = 0; i < 3; i++) {
+            struct column c;
+            column_init(&c, random_numbers(ROWS, DIM, KITH_F32, 60), ROWS, DIM, KITH_F32);
+            float *values = (float *)(void *)c.data;
+            for (size_t j = 0; j < (size_t)ROWS * DIM; j++) values[j] = ldexpf(values[j], UP * (i - 1));
+            b[i] = build(&c, plan_of(types[t], KITH_L2, 20), 0);
+            column_release(&c);
+        }
+        uint64_t lists = kt_get_u64(b[0].bytes + LIST_BYTES_AT);
+        for (int i = 0; i < 3; i++) {
+            int32_t scale = (int32_t)kt_get_u32(b[i].bytes + SCALE_AT);
+            if (types[t] == KITH_IVF_FLAT) break; /* its lists are the numbers themselves */
+            if (scale != (int32_t)kt_get_u32(b[1].bytes + SCALE_AT) + UP * (i - 1))
+                fail_msg("type %d: a scale of %d", types[t], scale);
+            assert_int_equal(b[i].size, b[1].size);
+            assert_memory_equal(b[i].bytes + b[i].size - lists, b[1].bytes + b[1].size - lists, lists);
+        }
+        for (int i = 0; i < 3; i++) built_release(&b[i]);
+    }
+}
+
+static void recall_does_not_depend_on_the_size_of_numbers(void **state)
+{
+    enum { ROWS = 3000, DIM = 48, ASKED = 50, LISTS = 20 };
+    static const float sizes[] = { 1, 1e-10f, 1e-8f, 1e-3f, 1e3f, 1e8f, 1e10f };
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++) {
+        for (int metric = KITH_L2; metric <= KITH_DOT; metric++) {
+            uint64_t rows = 0;
+            for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+                struct column c;
+                struct kt_index_stats stats = { 0 };
+                if (metric == KITH_DOT && fabsf(log10f(sizes[i])) > 3)
+                    continue; /* 1 - q.x is 1, or a float's end */
+                float *queries = column_and_queries(&c, ROWS, ASKED, DIM, KITH_F32, 200);
+                float *values = (float *)(void *)c.data;
+                for (size_t j = 0; j < (size_t)ROWS * DIM; j++) values[j] *= sizes[i];
+                for (size_t j = 0; j < (size_t)ASKED * DIM; j++) queries[j] *= sizes[i];
+                struct truth truth = truth_of(&c, (kith_metric)metric, queries, ASKED, 10);
+                struct built b = build(&c, plan_of(types[t], (kith_metric)metric, LISTS), 0);
+                struct kt_index_query ask = { .k = 10, .nprobes = LISTS };
+                double recall = recall_of(&c, &b, &truth, ask, &stats);
+                if (!i) rows = stats.rows;
+                if (recall < 0.99 || stats.rows > rows + rows / 10)
+                    fail_msg("type %d, metric %d, size %g: recall %.3f of %llu rows, %llu at size 1",
+                             types[t], metric, (double)sizes[i], recall, (unsigned long long)stats.rows,
+                             (unsigned long long)rows);
+                built_release(&b);
+                truth_release(&truth);
+                column_release(&c);
+                kt_free(queries);
+            }
+        }
+    }
+}
+
+/* A row of one of two kinds: in the middle, within a millionth of it, or far on one side or the other. */
+static void make_near_or_far(float *row, uint32_t dim, bool near, bool side)
+{
+    for (uint32_t d = 0; d < dim; d++) row[d] = near ? row[d] * 1e-6f : row[d] + (side ? 3.0f : -3.0f);
+}
+
+/* How long residuals are is measured on every third row of these. Where it is the near ones, halves cannot
+ * hold the others at all; where it is the far ones, the others are hardly more than zeros. Yet each is found.
+ */
+static void rows_that_halves_cannot_hold_are_found(void **state)
+{
+    enum { ROWS = 10000, DIM = 24, ASKED = 40, LISTS = 8 };
+    (void)state;
+    for (size_t t = 0; t < 2 * TYPES; t++) {
+        struct column c;
+        struct kt_hit hits[10];
+        float query[DIM];
+        bool near = t < TYPES; /* that is what is measured */
+        float *queries = column_and_queries(&c, ROWS, ASKED, DIM, KITH_F32, ROWS + ASKED);
+        float *values = (float *)(void *)c.data;
+        for (size_t r = 0; r < ROWS; r++)
+            make_near_or_far(values + r * DIM, DIM, (r % 3 == 0) == near, r % 2);
+        for (size_t q = 0; q < ASKED; q++) make_near_or_far(queries + q * DIM, DIM, q % 4 < 2, q % 2);
+        struct truth truth = truth_of(&c, KITH_L2, queries, ASKED, 10);
+        struct built b = build(&c, plan_of(types[t % TYPES], KITH_L2, LISTS), 0);
+        assert_int_equal(meta_number(&b, "rows"), ROWS);
+        json_t *calibration = types[t % TYPES] == KITH_IVF_PQ ? NULL : calibrate(&c, &b, NULL, 0, 0);
+        for (int calibrated = 0; calibrated < 2; calibrated++) {
+            if (calibrated) reopen(&b, calibration); /* PQ's takes long, and is left out */
+            struct kt_index_query ask = { .k = 10, .nprobes = LISTS };
+            double recall = recall_of(&c, &b, &truth, ask, NULL);
+            if (recall < 0.98)
+                fail_msg("type %d, near %d, calibrated %d: recall %.3f", types[t % TYPES], near, calibrated,
+                         recall);
+            for (uint32_t factor = 0; factor <= 4; factor += 4) { /* by bounds, and by estimates alone */
+                for (uint64_t r = 0; r < 60; r++) {
+                    if (factor && (!near || r % 3 == 0)) continue; /* these have estimates, of halves */
+                    ask.refine_factor = factor;
+                    ask.vector = query;
+                    column_floats(&c, r, query);
+                    if (index_hits(&c, &b, ask, hits, NULL) != 10 || hits[0].row != r)
+                        fail_msg("type %d, near %d, factor %u: row %llu is not found", types[t % TYPES], near,
+                                 factor, (unsigned long long)r);
+                }
+            }
+        }
+        json_decref(calibration);
+        truth_release(&truth);
+        built_release(&b);
+        column_release(&c);
+        kt_free(queries);
+    }
+}
+
 /* ---- products ---- */
 
 /* Lengths from a thousandth to a thousand: nearly every answer is among the few longest rows. */
@@ -494,6 +614,9 @@ int main(void)
         cmocka_unit_test(duplicates_by_the_thousand_are_all_kept),
         cmocka_unit_test(duplicates_hide_no_nearer_row),
         cmocka_unit_test(zero_vectors_hide_no_other_row_under_cosine),
+        cmocka_unit_test(scaled_rows_have_the_same_lists),
+        cmocka_unit_test(recall_does_not_depend_on_the_size_of_numbers),
+        cmocka_unit_test(rows_that_halves_cannot_hold_are_found),
         cmocka_unit_test(products_of_rows_of_all_lengths_are_found),
         cmocka_unit_test(outliers_are_found_and_hide_no_other_row),
         cmocka_unit_test(outliers_are_seen_from_the_mean),

@@ -716,11 +716,12 @@ struct bound {
     double slack; /* how far either may be off in single precision */
 };
 
-static struct bound bound_formula(uint32_t sum, const float *factors, size_t row,
+static struct bound bound_formula(uint32_t sum, const uint16_t *factors, size_t row,
                                   const struct kt_bounds *with)
 {
-    double add = (double)factors[row], rescale = (double)factors[KT_BLOCK_ROWS + row];
-    double error = (double)factors[2 * KT_BLOCK_ROWS + row] * (double)with->spread;
+    double add = half_value(factors[row]) * (double)with->add_unit;
+    double rescale = half_value(factors[KT_BLOCK_ROWS + row]);
+    double error = half_value(factors[2 * KT_BLOCK_ROWS + row]) * (double)with->spread;
     double base = (double)with->base, product = (double)with->unit * sum, bias = (double)with->bias;
     double estimate = base + add + rescale * (product + bias), slack = rescale * (double)with->slack;
     double size =
@@ -728,16 +729,37 @@ static struct bound bound_formula(uint32_t sum, const float *factors, size_t row
     return (struct bound){ estimate, estimate + slack - error, 4e-7 * size };
 }
 
+/* Within `slack`, or the same infinity. */
+static bool close_to(double is, double want, double slack)
+{
+    return isinf(want) ? is == want : fabs(is - want) <= slack;
+}
+
+/* The half nearest to a number that has one within its range. */
+static uint16_t half_near(const struct kt_kernels *kernels, double value)
+{
+    float narrow = (float)value;
+    uint16_t half;
+    kernels->to_half(&narrow, 1, &half);
+    return half;
+}
+
 static const char *check_bounds_of(const struct kt_kernels *kernels, const uint32_t *sums,
-                                   const float *factors, const struct kt_bounds *with)
+                                   const uint16_t *factors, const struct kt_bounds *with)
 {
     float *estimates = lend(2, KT_BLOCK_ROWS * sizeof *estimates);
+    float *lows = lend(3, KT_BLOCK_ROWS * sizeof *lows);
     uint32_t near = 0;
-    kernels->block_bounds(sums, factors, 0, 1, with, estimates, &near);
+    kernels->block_bounds(sums, factors, 0, 1, with, estimates, lows, &near);
     for (size_t r = 0; r < KT_BLOCK_ROWS; r++) {
         struct bound want = bound_formula(sums[r], factors, r, with);
-        if (!(fabs((double)estimates[r] - want.estimate) <= want.slack))
+        if (!close_to((double)estimates[r], want.estimate, want.slack))
             return wrong("estimate of row %zu: %.9g, not %.9g", r, (double)estimates[r], want.estimate);
+        if (!close_to((double)lows[r], want.low, want.slack))
+            return wrong("low of row %zu: %.9g, not %.9g", r, (double)lows[r], want.low);
+        if ((near >> r & 1) != (lows[r] <= with->limit))
+            return wrong("row %zu of low %.9g is %snear by limit %.9g", r, (double)lows[r],
+                         near >> r & 1 ? "" : "not ", (double)with->limit);
         double above = want.low - (double)with->limit;
         if (fabs(above) > want.slack && (near >> r & 1) != (above < 0))
             return wrong("row %zu of low %.9g is %snear by limit %.9g", r, want.low,
@@ -751,23 +773,24 @@ static const char *check_bounds(const struct kt_kernels *kernels, uint64_t seed)
 {
     struct kt_random random = { seed };
     uint32_t *sums = lend(0, KT_BLOCK_ROWS * sizeof *sums);
-    float *factors = lend(1, 3 * KT_BLOCK_ROWS * sizeof *factors);
+    uint16_t *factors = lend(1, 3 * KT_BLOCK_ROWS * sizeof *factors);
     for (int run = 0; run < 400; run++) {
         uint64_t most = run % 4 ? 65281 : UINT64_C(1) << 31;
         struct kt_bounds with = { .base = (float)between(&random, -2, 4),
+                                  .add_unit = run % 5 ? ldexpf(1, run % 9 - 4) : 1,
                                   .slack = run % 3 ? (float)between(&random, 0, 2) : 0,
                                   .unit = (float)(between(&random, 0, 8) / (double)most),
                                   .bias = (float)between(&random, -4, 0),
                                   .spread = (float)between(&random, 0, 2) };
         for (size_t r = 0; r < KT_BLOCK_ROWS; r++) {
             sums[r] = (uint32_t)kt_random_below(&random, most);
-            factors[r] = (float)between(&random, -1, 3);
-            factors[KT_BLOCK_ROWS + r] = (float)between(&random, -2, 1);
-            factors[2 * KT_BLOCK_ROWS + r] = (float)between(&random, 0, 0.5);
+            factors[r] = half_near(kernels, between(&random, -1, 3));
+            factors[KT_BLOCK_ROWS + r] = half_near(kernels, between(&random, -2, 1));
+            factors[2 * KT_BLOCK_ROWS + r] = half_near(kernels, between(&random, 0, 0.5));
         }
         if (run % 4 == 0) sums[run / 4 % KT_BLOCK_ROWS] = INT32_MAX;
         size_t pads = (size_t)run % 7;
-        for (size_t r = KT_BLOCK_ROWS - pads; r < KT_BLOCK_ROWS; r++) factors[r] = 3e38f;
+        for (size_t r = KT_BLOCK_ROWS - pads; r < KT_BLOCK_ROWS; r++) factors[r] = 0x7c00;
         double middle = bound_formula(sums[0], factors, 0, &with).low;
         const float limits[] = {
             (float)middle, (float)(middle + between(&random, -1, 1)), 1e6f, -1e6f, INFINITY, -INFINITY, NAN
@@ -785,16 +808,64 @@ static const char *check_bounds(const struct kt_kernels *kernels, uint64_t seed)
 static const char *check_bounds_nan(const struct kt_kernels *kernels, uint64_t seed)
 {
     uint32_t sums[KT_BLOCK_ROWS] = { 0 };
-    float factors[3 * KT_BLOCK_ROWS] = { 0 }, estimates[KT_BLOCK_ROWS];
-    const struct kt_bounds with = { .unit = 1, .limit = INFINITY };
+    uint16_t factors[3 * KT_BLOCK_ROWS] = { 0 };
+    float estimates[KT_BLOCK_ROWS], lows[KT_BLOCK_ROWS];
+    const struct kt_bounds with = { .add_unit = 1, .unit = 1, .limit = INFINITY };
     (void)seed;
     for (size_t r = 0; r < KT_BLOCK_ROWS; r++) {
-        factors[r] = NAN;
+        factors[r] = 0x7e00;
         uint32_t near = 0;
-        kernels->block_bounds(sums, factors, 0, 1, &with, estimates, &near);
+        kernels->block_bounds(sums, factors, 0, 1, &with, estimates, lows, &near);
         if (near != ~(UINT32_C(1) << r)) return wrong("with row %zu NaN, rows %08x are near", r, near);
         factors[r] = 0;
     }
+    return NULL;
+}
+
+/* Every half means the same to every table: as add, as rescale and as error, in each of the lanes. With ones
+ * and zeros beside it, what comes out is the half itself. */
+static const char *check_bounds_halves(const struct kt_kernels *kernels, uint64_t seed)
+{
+    enum { BLOCKS = 3, STRIDE = 2 * 3 * KT_BLOCK_ROWS + 64, ROWS = BLOCKS * KT_BLOCK_ROWS };
+    static const struct kt_bounds with[3] = { { .add_unit = 1, .limit = 1 },
+                                              { .bias = 1, .limit = 1 },
+                                              { .spread = -1, .limit = 1 } };
+    uint32_t sums[ROWS] = { 0 }, masks[BLOCKS];
+    float out[2][ROWS];
+    (void)seed;
+    for (uint32_t i = 0; i < 3 * (65536 / ROWS + 1); i++) {
+        uint8_t *factors = lend(0, (BLOCKS - 1) * STRIDE + 2 * 3 * KT_BLOCK_ROWS);
+        uint32_t which = i % 3, first = i / 3 * ROWS;
+        memset(factors, 0, (BLOCKS - 1) * STRIDE + 2 * 3 * KT_BLOCK_ROWS);
+        for (uint32_t r = 0; r < ROWS; r++) {
+            uint16_t half = (uint16_t)(first + r);
+            memcpy(factors + r / KT_BLOCK_ROWS * STRIDE + 2 * (which * KT_BLOCK_ROWS + r % KT_BLOCK_ROWS),
+                   &half, sizeof half);
+        }
+        kernels->block_bounds(sums, factors, STRIDE, BLOCKS, &with[which], out[0], out[1], masks);
+        for (uint32_t r = 0; r < ROWS; r++) {
+            double want = half_value((uint16_t)(first + r)), is = (double)out[which == 2][r];
+            uint32_t near = masks[r / KT_BLOCK_ROWS] >> r % KT_BLOCK_ROWS & 1;
+            bool right = isnan(want) ? isnan(is) : is == want;
+            if (!right || (isfinite(want) && near != (want <= 1)))
+                return wrong("half %04x as factor %u in lane %u: %.9g, not %.9g", (first + r) & 0xffff, which,
+                             r, is, want);
+        }
+    }
+    return NULL;
+}
+
+/* A row of infinite error is near by any limit while the spread is above zero, be it the least float. */
+static const char *check_bounds_infinite(const struct kt_kernels *kernels, uint64_t seed)
+{
+    uint32_t sums[KT_BLOCK_ROWS] = { 0 }, near = 0;
+    uint16_t factors[3 * KT_BLOCK_ROWS] = { 0 };
+    float estimates[KT_BLOCK_ROWS], lows[KT_BLOCK_ROWS];
+    (void)seed;
+    for (size_t r = 0; r < KT_BLOCK_ROWS; r += 3) factors[2 * KT_BLOCK_ROWS + r] = 0x7c00;
+    const struct kt_bounds with = { .base = 1e30f, .add_unit = 1, .spread = 0x1p-126f, .limit = -1e30f };
+    kernels->block_bounds(sums, factors, 0, 1, &with, estimates, lows, &near);
+    if (near != 0x49249249) return wrong("every third row has an infinite error, and %08x are near", near);
     return NULL;
 }
 
@@ -1021,6 +1092,8 @@ static const struct kernels_check {
     { "fastscan adds up the tables", check_fastscan },
     { "bounds of a block are those of the formula", check_bounds },
     { "a row of NaN is near to nothing", check_bounds_nan },
+    { "every half is the same factor to every table", check_bounds_halves },
+    { "a row of infinite error is near to everything", check_bounds_infinite },
     { "sign tables hold the sums, rounded", check_signs },
     { "fastscan through a sign table adds up numbers by sign", check_signs_scanned },
     { "dot products of packed numbers are exact", check_packed },

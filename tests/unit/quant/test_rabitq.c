@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/random.h"
+#include "kernels/kernels.h"
 #include "quant/quant.h"
 
 enum { MOST_DIM = 448, QUERIES = 20, ROWS = 200 };
@@ -97,9 +98,25 @@ static void add_error(struct errors *e, double off, double one)
     for (int within = 1; within < 4; within++) e->share[within] += fabs(off) <= within * one ? part : 0;
 }
 
+/* Factors as a file keeps them, in units that suit residuals of about that length. */
+static struct kt_factors stored(const struct kt_factors *f, float length, uint32_t dim, uint32_t bits)
+{
+    float side = exp2f(floorf(log2f(length / sqrtf((float)dim)))), square = exp2f(2 * floorf(log2f(length)));
+    const struct kt_units units = { square, ldexpf(side, 1 - (int)bits), ldexpf(side, 1 - (int)bits) };
+    uint16_t halves[3];
+    float back[3];
+    kt_factors_round(f, &units, halves);
+    kt_kernels()->to_float[KITH_F16](halves, 3, back);
+    return (struct kt_factors){ .add = back[0] * units.add,
+                                .rescale = back[1] * units.rescale,
+                                .error = back[2] * units.error };
+}
+
+enum how { IN_FLOATS, IN_HALVES, ROUNDED_QUERY };
+
 /* The errors of 1 .. 9 bits: rows about a centroid and queries about the same, all at about 1 from it, itself
  * at about 1 from zero. out[0] is of the signs of codes of more bits. */
-static void measure(uint32_t dim, bool in_floats, struct errors out[KT_RABITQ_BITS + 1])
+static void measure(uint32_t dim, enum how how, struct errors out[KT_RABITQ_BITS + 1])
 {
     struct kt_random random = { seed };
     struct code *c = kt_alloc_zero(1, sizeof *c);
@@ -127,7 +144,8 @@ static void measure(uint32_t dim, bool in_floats, struct errors out[KT_RABITQ_BI
                 c->bits = i ? i : KT_RABITQ_BITS;
                 encode(c);
                 struct kt_factors f = i ? c->of_all : c->of_signs;
-                double qv = in_floats ? plain_product(a, c, i > 0) : (double)product(a, c, i > 0);
+                if (how == IN_HALVES) f = stored(&f, 1, dim, i ? i : 1);
+                double qv = how != ROUNDED_QUERY ? plain_product(a, c, i > 0) : (double)product(a, c, i > 0);
                 double estimate = away + (double)f.add + (double)f.rescale * qv;
                 add_error(&out[i], estimate - truth, (double)f.error * sqrt(away));
             }
@@ -152,8 +170,115 @@ static void estimates_err_as_their_factors_say(void **state)
     struct errors errors[KT_RABITQ_BITS + 1];
     (void)state;
     for (size_t i = 0; i < DIMS; i++) {
-        measure(dims[i], true, errors);
+        measure(dims[i], IN_FLOATS, errors);
         for (uint32_t bits = 0; bits <= KT_RABITQ_BITS; bits++) check_errors(&errors[bits], dims[i], bits);
+    }
+}
+
+/* As halves they err no more often than they say, and up to six bits they say hardly more. */
+static void halves_err_as_they_say(void **state)
+{
+    static const double more[KT_RABITQ_BITS + 1] = {
+        1.01, 1.01, 1.01, 1.01, 1.01, 1.01, 1.03, 1.07, 1.2, 1.5
+    };
+    struct errors floats[KT_RABITQ_BITS + 1], halves[KT_RABITQ_BITS + 1];
+    (void)state;
+    for (size_t i = 0; i < DIMS; i++) {
+        measure(dims[i], IN_FLOATS, floats);
+        measure(dims[i], IN_HALVES, halves);
+        for (uint32_t bits = 0; bits <= KT_RABITQ_BITS; bits++) {
+            const struct errors *h = &halves[bits], *f = &floats[bits];
+            if (fabs(h->mean) > 0.06 || h->share[1] < 0.643 || h->share[2] < 0.934 || h->share[3] < 0.994)
+                fail_msg(
+                    "dim %u, %u bits: off by %.3f on the average; %.3f, %.3f, %.4f within 1, 2 and 3 errors",
+                    dims[i], bits, h->mean, h->share[1], h->share[2], h->share[3]);
+            if (h->claimed > more[bits] * f->claimed)
+                fail_msg("dim %u, %u bits: halves say %g, floats %g", dims[i], bits, h->claimed, f->claimed);
+        }
+    }
+}
+
+/* Of a row that lies far from the rest: what rounding takes from add and rescale stands in the error, which
+ * never gets less, and what a half does not hold is near to everything. */
+static void factors_round_to_bounds_that_hold(void **state)
+{
+    const struct kt_units units = { 1, 1, 1 };
+    struct kt_random random = { seed };
+    uint32_t out_of_range = 0;
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        uint16_t halves[3];
+        float back[3];
+        double size = pow(10, 14 * (double)kt_random_float(&random) - 8);
+        struct kt_factors f = { .add = (float)size * gaussian(&random),
+                                .rescale = -(float)sqrt(size) * kt_random_float(&random),
+                                .error = (float)sqrt(size) * kt_random_float(&random),
+                                .across = (float)sqrt(size) * gaussian(&random),
+                                .reach = 3,
+                                .length = (float)sqrt(size) };
+        kt_factors_round(&f, &units, halves);
+        kt_kernels()->to_float[KITH_F16](halves, 3, back);
+        assert_true(back[2] >= f.error);
+        if (isinf(back[2])) {
+            assert_true(back[0] == 0 && back[1] == 0);
+            assert_true(fabsf(f.add) > 60000 || f.error > 60000);
+            out_of_range++;
+            continue;
+        }
+        double turn = (double)f.rescale - (double)back[1], turned = turn * (double)f.reach;
+        double lost = (double)f.add + turn * (double)f.across - (double)back[0];
+        double beside = lost / (double)f.length, own = (double)f.error;
+        double least = sqrt(own * own + turned * turned + beside * beside);
+        if ((double)back[2] < least * (1 - 1e-5) - 1e-9 || (double)back[2] > least * 1.001 + 6e-8)
+            fail_msg("an error of %g is stored as %g; it is %g with what rounding adds", own, (double)back[2],
+                     least);
+        assert_true(fabs(turn) <= 0.0005 * fabs((double)f.rescale) + 3e-8);
+        assert_true(fabs(lost) <= 0.0005 * (fabs((double)f.add) + fabs(turn * (double)f.across)) + 3e-8);
+    }
+    assert_in_range(out_of_range, 1000, 50000);
+}
+
+static void factors_at_the_ends_of_a_half(void **state)
+{
+    static const struct {
+        struct kt_factors f;
+        uint16_t halves[3];
+    } cases[] = {
+        { { 0 }, { 0, 0, 0 } },
+        { { .add = 1 }, { 0x3c00, 0, 0 } },
+        { { .add = 65504, .length = 1 }, { 0x7bff, 0, 0 } },
+        { { .add = -65504, .rescale = -65504, .error = 65504, .length = 1 }, { 0xfbff, 0xfbff, 0x7bff } },
+        { { .add = 65520, .length = 300 }, { 0, 0, 0x7c00 } },
+        { { .rescale = -1e6f, .reach = 1 }, { 0, 0, 0x7c00 } },
+        { { .error = 65505 }, { 0, 0, 0x7c00 } },
+        { { .error = 0x1p-24f }, { 0, 0, 1 } },
+        { { .error = 1e-12f }, { 0, 0, 1 } },
+        { { .error = 1.00001f }, { 0, 0, 0x3c01 } },
+        { { .add = 0x1p-26f }, { 0, 0, 0x7c00 } }, /* lost, and nothing to measure it by */
+        { { .add = 0x1p-26f, .length = 0x1p-13f }, { 0, 0, 0x0800 } },
+        { { .add = NAN, .length = 1 }, { 0, 0, 0x7c00 } },
+        { { .error = NAN }, { 0, 0, 0x7c00 } },
+        { { .rescale = NAN, .reach = 1 }, { 0, 0, 0x7c00 } },
+        { { .add = INFINITY, .error = INFINITY, .length = INFINITY }, { 0, 0, 0x7c00 } },
+    };
+    const struct kt_units one = { 1, 1, 1 };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int scale = -60; scale <= 60; scale += 60) { /* units take the scale away */
+            struct kt_factors f = cases[i].f;
+            const struct kt_units units = { ldexpf(one.add, scale), ldexpf(one.rescale, scale / 2),
+                                            ldexpf(one.error, scale / 2) };
+            uint16_t halves[3] = { 0xffff, 0xffff, 0xffff };
+            f.add *= units.add;
+            f.rescale *= units.rescale;
+            f.error *= units.error;
+            f.length *= units.error;
+            kt_factors_round(&f, &units, halves);
+            for (int j = 0; j < 3; j++)
+                if ((halves[j] & (halves[j] == 0x8000 ? 0x7fff : 0xffff)) != cases[i].halves[j])
+                    fail_msg("case %zu, scale %d: half %d is %04x, not %04x", i, scale, j, halves[j],
+                             cases[i].halves[j]);
+        }
     }
 }
 
@@ -164,7 +289,7 @@ static void a_rounded_query_adds_little_up_to_four_bits(void **state)
     struct errors errors[KT_RABITQ_BITS + 1];
     (void)state;
     for (size_t i = 0; i < DIMS; i++) {
-        measure(dims[i], false, errors);
+        measure(dims[i], ROUNDED_QUERY, errors);
         for (uint32_t bits = 0; bits <= 4; bits++)
             if (fabs(errors[bits].mean) > 0.2 || errors[bits].share[2] < 0.9)
                 fail_msg("dim %u, %u bits: off by %.3f on the average, %.3f within 2 errors", dims[i], bits,
@@ -177,7 +302,7 @@ static void every_bit_more_takes_off_a_third_of_the_error(void **state)
     struct errors errors[KT_RABITQ_BITS + 1];
     (void)state;
     for (size_t i = 0; i < DIMS; i++) {
-        measure(dims[i], true, errors);
+        measure(dims[i], IN_FLOATS, errors);
         for (uint32_t bits = 2; bits <= KT_RABITQ_BITS; bits++) {
             const struct errors *now = &errors[bits], *before = now - 1;
             if (now->size > before->size * 2 / 3 || now->claimed > before->claimed * 2 / 3)
@@ -345,6 +470,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(estimates_err_as_their_factors_say),
+        cmocka_unit_test(halves_err_as_they_say),
+        cmocka_unit_test(factors_round_to_bounds_that_hold),
+        cmocka_unit_test(factors_at_the_ends_of_a_half),
         cmocka_unit_test(a_rounded_query_adds_little_up_to_four_bits),
         cmocka_unit_test(every_bit_more_takes_off_a_third_of_the_error),
         cmocka_unit_test(a_zero_residual_is_estimated_exactly),
