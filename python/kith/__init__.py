@@ -25,8 +25,9 @@ TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import compat, index, pydantic, query, recall, table
+    from . import compat, expr, index, pydantic, query, recall, table
     from .compat import install_as
+    from .expr import Expr, col, func, lit
     from .pydantic import LanceModel, Vector
 
 __version__: str = _core.version()
@@ -35,6 +36,9 @@ __all__ = [
     "connect",
     "install_as",
     "vector",
+    "col",
+    "lit",
+    "func",
     "Database",
     "DBConnection",
     "LanceDBConnection",
@@ -44,6 +48,7 @@ __all__ = [
     "ScanQuery",
     "Schema",
     "Field",
+    "Expr",
     "LanceModel",
     "Vector",
     "KithError",
@@ -52,8 +57,11 @@ __all__ = [
 ]
 
 # imported when they are first asked for: what they need is not free
-_lazy_names = {"install_as": "compat", "LanceModel": "pydantic", "Vector": "pydantic"}
-_lazy_modules = ("compat", "index", "pydantic", "recall")
+_lazy_names = {
+    "install_as": "compat", "LanceModel": "pydantic", "Vector": "pydantic", "Expr": "expr", "col": "expr", "lit": "expr",
+    "func": "expr",
+}  # fmt: skip
+_lazy_modules = ("compat", "expr", "index", "pydantic", "recall")
 
 
 def __getattr__(name: str) -> Any:

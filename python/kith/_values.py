@@ -86,6 +86,65 @@ def plain(value: Any) -> Any:
     raise TypeMismatchError(f"{value!r} is a {type(value).__name__}, which no column can hold")
 
 
+# what bound() answers with: kith_value_type of kith.h
+DECIMAL_VALUE, DATE_VALUE, TIME_VALUE, TIMESTAMP_VALUE, TIMESTAMP_UTC_VALUE, INTERVAL_VALUE = 5, 8, 9, 10, 11, 12
+
+
+def bound(given: Any) -> Any:
+    """Make a value of a filter: a plain object or a list of values, or a type of the library with its number."""
+    value: Any = _pythons(given)
+    if isinstance(value, dt.datetime):
+        return TIMESTAMP_VALUE if value.tzinfo is None else TIMESTAMP_UTC_VALUE, _microseconds(value)
+    if isinstance(value, dt.date):
+        return DATE_VALUE, _day(value)
+    if isinstance(value, dt.time):
+        if value.tzinfo is not None:
+            raise TypeMismatchError(f"{value!r} has a zone, which times of a filter have not")
+        seconds = value.hour * 3600 + value.minute * 60 + value.second
+        return TIME_VALUE, seconds * 1_000_000 + value.microsecond
+    if isinstance(value, dt.timedelta):
+        return INTERVAL_VALUE, value // MICROSECOND
+    if type(value).__name__ == "Decimal" and value.is_finite():
+        return DECIMAL_VALUE, format(value, "f")
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    if isinstance(value, dict) or getattr(value, "__iter__", None) is None:
+        raise TypeMismatchError(f"{value!r} is of type {type(value).__name__}, which is no value of a filter")
+    return list(value)
+
+
+def _finer(text: str, is_timestamp: bool) -> str:
+    if is_timestamp:
+        return text  # which is read in full where it is compared
+    raise TypeMismatchError(f"a duration of {text} is finer than a microsecond, which is as fine as a filter takes it")
+
+
+def _pythons(value: Any) -> Any:
+    """Make Python's own value of what numpy, pandas, pyarrow, Polars or an Enum have for it; arrays become lists."""
+    dtype = getattr(value, "dtype", None)
+    if type(value).__module__ == "numpy" and dtype is not None and dtype.kind in "mM" and dtype.str[3:] != "[D]":
+        if value.ndim:
+            return list(value)
+        whole = value.astype(f"{dtype.kind}8[us]")  # finer ones would become integers, and whole days stay days
+        if whole != value and whole == whole:
+            return _finer(str(value), dtype.kind == "M")
+        value = whole
+    if isinstance(value, (dt.datetime, dt.timedelta)) and type(value).__module__.partition(".")[0] == "pandas":
+        is_stamp = isinstance(value, dt.datetime)
+        rest = getattr(value, "nanosecond" if is_stamp else "nanoseconds")  # NaN, of no time
+        return _finer(str(value), is_stamp) if rest > 0 else plain(value)
+    if type(value).__name__ == "NAType" or hasattr(type(value), "__members__"):
+        return plain(value)
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if hasattr(value, "hex") and hasattr(value, "urn"):  # a UUID
+        return str(value)
+    for method in ("as_py", "to_pylist", "tolist", "to_list"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    return value
+
+
 def text(value: Any) -> str:
     """Make text of a value that stands in a text column and is no str."""
     found = plain(value) if kind(type(value), value) == OTHER else value

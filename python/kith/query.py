@@ -11,11 +11,18 @@ from .errors import InvalidError, UnsupportedError
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
-    from typing import Any, NoReturn, Self, Sequence
+    from typing import Any, Iterable, Mapping, NoReturn, Self, Sequence
 
     import pandas
 
-__all__ = ["Query", "VectorQuery", "ScanQuery", "TakeQuery", "LanceQueryBuilder", "LanceVectorQueryBuilder"]
+    from .expr import Expr
+
+    Where = str | Mapping[str, Any] | Expr
+    Params = Sequence[Any] | Mapping[str, Any]
+
+__all__ = [
+    "Query", "VectorQuery", "ScanQuery", "TakeQuery", "ColumnOrdering", "LanceQueryBuilder", "LanceVectorQueryBuilder",
+]  # fmt: skip
 
 
 def refuse(what: str) -> NoReturn:
@@ -61,36 +68,133 @@ def share(recall: Any) -> float:
     return max(value, LEAST_RECALL)
 
 
+# ---- filters, columns, orders: what users write, as the extension takes it
+
+
+def _is_expr(value: Any) -> bool:
+    return isinstance(getattr(value, "_expr", None), _core.Expr)  # kith.expr need not be imported for that
+
+
+def predicate(where: Any, params: Any = None) -> str | _core.Expr:
+    """Read a filter: text without parameters stays text, so that what is wrong with it is shown in it."""
+    if isinstance(where, str):
+        return where if params is None else _core.sql(where, params)
+    if params is not None:
+        raise InvalidError("params are the values of a filter that is SQL text; a dict or an expression holds its own")
+    if _is_expr(where):
+        return where._expr
+    if hasattr(where, "keys"):
+        from .expr import json_text
+
+        return _core.json(json_text(where))
+    raise InvalidError(f"a filter is SQL text, a dict or an expression of kith.col(), not {where!r}")
+
+
+def _both(one: str | _core.Expr | None, other: str | _core.Expr) -> str | _core.Expr:
+    if one is None:
+        return other
+    # Never by pasting texts: what is whole only beside another is not a filter.
+    return _core.call("and", tuple(_core.sql(part) if isinstance(part, str) else part for part in (one, other)))
+
+
+def _told(where: str | _core.Expr) -> str:
+    try:
+        return where if isinstance(where, str) else where.to_sql()
+    except InvalidError:
+        return "an expression that SQL cannot write"
+
+
+def _column_of(entry: Any) -> tuple[str, str | None]:
+    """One column of an answer: its name, and where it is not just the column of that name, what it is."""
+    if isinstance(entry, str):
+        return entry, None
+    if _is_expr(entry):
+        entry = entry._alias or entry._path or entry.to_sql(), entry
+    if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
+        name: str = entry[0]
+        what: Any = entry[1]
+        if _is_expr(what):
+            what = name if what._path == name else what.to_sql()
+        if isinstance(what, str) and what == name:  # a column has no point in its name, a field of a struct has
+            return name, f"({name})" if "." in name else None
+        if isinstance(what, str):
+            return name, what
+    raise InvalidError(
+        f"select() takes names, expressions, or a dict of a name and what it is: SQL text or an expression; not {entry!r}"
+    )
+
+
+class ColumnOrdering:
+    """A column to order by, as LanceDB names it; for ``order_by()``.
+
+    Parameters
+    ----------
+    column_name : str
+    ascending : bool
+        From the least to the greatest.
+    nulls_first : bool
+        Whether rows without a value come first, instead of last.
+    """
+
+    __slots__ = ("column_name", "ascending", "nulls_first")
+
+    def __init__(self, column_name: str, ascending: bool = True, nulls_first: bool = False) -> None:
+        self.column_name = column_name
+        self.ascending = ascending
+        self.nulls_first = nulls_first
+
+    def __repr__(self) -> str:
+        return f"ColumnOrdering({self.column_name!r}, ascending={self.ascending}, nulls_first={self.nulls_first})"
+
+
+def _cut(text: str, *endings: str) -> tuple[str, str]:
+    """A text without the last word, where that is one of some, and the word."""
+    before, _, last = text.rstrip().rpartition(" ")
+    return (before.rstrip(), last.lower()) if before and last.lower() in endings else (text, "")
+
+
 class Query(frames.Streamable):
     """What vector queries and scans share: columns, limits, forms of the answer."""
 
     __slots__ = ()
 
-    def _set_columns(self, columns: tuple[str, ...]) -> None:
+    def _set_columns(self, columns: tuple[str, ...], expressions: tuple[str | None, ...] | None) -> None:
         raise NotImplementedError
 
-    def select(self, columns: Sequence[str] | dict[str, str]) -> Self:
+    def select(self, columns: Sequence[Any] | Mapping[str, str | Expr]) -> Self:
         """Choose the columns of the answer.
 
         Parameters
         ----------
-        columns : list of str
-            Names. A vector query adds ``_distance``, named or not. A dict is taken when each expression is just
-            the column's own name.
+        columns : list or dict
+            Of a list, each entry is a name, an expression (`kith.expr.Expr`, which may have a name of its own by
+            ``.alias()``) or a dict. A dict says by its keys what columns are called, and by its values what they are:
+            SQL text, or expressions. ``_rowid`` may be named. A vector query adds ``_distance``, named or not.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", [{"item": "one", "net": 10.0}])
+        >>> table.search().select(["item", {"gross": "net * 1.5"}, kith.col("item").length().alias("size")]).to_list()
+        [{'item': 'one', 'gross': 15.0, 'size': 3}]
         """
-        if isinstance(columns, dict):
-            if any(name != expression for name, expression in columns.items()):
-                refuse("select() of expressions")
-            columns = list(columns)
-        if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-            raise InvalidError(f"select() takes a list of column names, not {columns!r}")
-        self._set_columns(tuple(columns))
+        if isinstance(columns, str) or getattr(columns, "__iter__", None) is None:
+            raise InvalidError(f"select() takes a list or a dict, not {columns!r}")
+        found: list[tuple[str, str | None]] = []
+        for entry in [columns] if hasattr(columns, "keys") else columns:
+            found.extend(map(_column_of, entry.items() if hasattr(entry, "keys") else (entry,)))  # type: ignore[union-attr]
+        names = tuple(name for name, _ in found)
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InvalidError(f"select() has two columns called {twice!r}")
+        plain = all(expression is None for _, expression in found)
+        self._set_columns(names, None if plain else tuple(expression for _, expression in found))
         return self
 
-    def where(self, where: Any = None, prefilter: bool = True) -> Self:
-        """Keep rows that a condition admits. Not in this version: anything but None is refused."""
+    def where(self, where: Where | None = None, params: Params | None = None, prefilter: bool = True) -> Self:
+        """Keep rows that a condition admits. Not for rows that are taken by number."""
         if where is not None:
-            refuse("where()")
+            refuse("where() of rows that are taken by number")
         return self
 
     def rerank(self, *args: Any, **kwargs: Any) -> Self:
@@ -98,8 +202,8 @@ class Query(frames.Streamable):
         refuse("rerank()")
 
     def order_by(self, *args: Any, **kwargs: Any) -> Self:
-        """Not in this version."""
-        refuse("order_by()")
+        """Not for this kind of query: the nearest rows come first, and taken ones by their numbers."""
+        refuse(f"order_by() of a {type(self).__name__}")
 
     def text(self, *args: Any, **kwargs: Any) -> Self:
         """Not in this version."""
@@ -161,6 +265,9 @@ class VectorQuery(_core.Options, Query):
         calibrated_on     "rows" of the table, "queries" given to `create_index`, or None
         calibrated_with   so many of them
         seconds           that the search took, without making the answer
+        matches           rows that the filter admits; all of them, without one
+        lists_skipped     of the lists: they hold no such row
+        filter_seconds    that it took to find the matches; not in ``seconds``
         ================  ==========================================================================================
 
     Examples
@@ -176,8 +283,61 @@ class VectorQuery(_core.Options, Query):
 
     __slots__ = ()
 
-    def _set_columns(self, columns: tuple[str, ...]) -> None:
+    def _set_columns(self, columns: tuple[str, ...], expressions: tuple[str | None, ...] | None) -> None:
         self._columns = columns
+        self._expressions = expressions
+
+    def where(
+        self, where: Where | None = None, params: Params | None = None, prefilter: bool = True
+    ) -> VectorQuery:
+        """Keep rows that a condition admits: `limit` rows are found wherever so many meet it.
+
+        Called again it adds a further condition, as in LanceDB; rows have to meet all of them.
+
+        Parameters
+        ----------
+        where : str, dict or kith.expr.Expr, optional
+            SQL text (``"price < ? AND tag IN (?)"``), a filter of Mongo's, Chroma's or Haystack's form
+            (``{"price": {"$lt": 9.5}}``), or an expression (``kith.col("price") < 9.5``). docs/FILTERS.md has the
+            language. None changes nothing.
+        params : list or dict, optional
+            Values for each ``?`` of the text in order, or for each ``:name``. They are bound and never become SQL; a
+            list inside the parentheses of an IN stands for its items.
+        prefilter : bool
+            False searches first and then drops rows that the condition refuses, until enough are left: the same rows,
+            found by another way, which is quicker where nearly every row is admitted. The first call decides.
+
+        Raises
+        ------
+        InvalidError
+            When it is no condition; the message shows the place. Text without parameters is read by the search.
+        NotFoundError
+            From the search, when there is no such column; near names are told.
+        TypeMismatchError
+            From the search, when types do not go together.
+
+        Examples
+        --------
+        >>> import kith
+        >>> rows = [{"vector": [float(i), 0.0], "n": i, "tag": "ab"[i % 2]} for i in range(100)]
+        >>> table = kith.connect("memory://").create_table("t", rows)
+        >>> query = table.search([0.0, 0.0]).where("n > ? AND tag = ?", [50, "b"]).select(["n"]).limit(3)
+        >>> [row["n"] for row in query.to_list()], query.stats["matches"]
+        ([51, 53, 55], 25)
+        >>> [row["n"] for row in table.search([0.0, 0.0]).where({"n": {"$gte": 97}}).to_list()]
+        [97, 98, 99]
+        """
+        if isinstance(params, bool):  # LanceDB's second argument
+            params, prefilter = None, params
+        if where is not None or params is not None:
+            self._postfilter = self._postfilter or (self._where is None and not prefilter)
+            self._where = _both(self._where, predicate(where, params))
+        return self
+
+    def postfilter(self, postfilter: bool = True) -> VectorQuery:
+        """Search first and then filter: see `where`."""
+        self._postfilter = bool(postfilter)
+        return self
 
     def limit(self, limit: int | None) -> VectorQuery:
         """Set how many rows are wanted for each vector.
@@ -321,19 +481,103 @@ class VectorQuery(_core.Options, Query):
 
 
 class ScanQuery(Query):
-    """All rows of a table in insertion order; made by ``table.search()`` without a vector."""
+    """The rows of a table that meet a condition, in insertion order where no other is asked for.
 
-    __slots__ = ("_table", "_columns", "_limit", "_offset", "_with_row_id")
+    Made by ``table.search()`` without a vector.
+
+    Examples
+    --------
+    >>> import kith
+    >>> table = kith.connect("memory://").create_table("t", [{"item": c, "price": p} for c, p in zip("abcd", [3, 1, None, 2])])
+    >>> table.search().where("price < 3").order_by("price desc").select(["item"]).to_list()
+    [{'item': 'd'}, {'item': 'b'}]
+    """
+
+    __slots__ = ("_table", "_columns", "_expressions", "_limit", "_offset", "_with_row_id", "_where", "_order")
 
     def __init__(self, table: _core.Table) -> None:
         self._table = table
         self._columns: tuple[str, ...] | None = None
+        self._expressions: tuple[str | None, ...] | None = None
         self._limit: int | None = None
         self._offset = 0
         self._with_row_id = False
+        self._where: str | _core.Expr | None = None
+        self._order: tuple[tuple[str, bool, bool], ...] | None = None
 
-    def _set_columns(self, columns: tuple[str, ...]) -> None:
+    def _set_columns(self, columns: tuple[str, ...], expressions: tuple[str | None, ...] | None) -> None:
         self._columns = columns
+        self._expressions = expressions
+
+    def where(self, where: Where | None = None, params: Params | None = None, prefilter: bool = True) -> ScanQuery:
+        """Keep rows that a condition admits; called again it adds a further one.
+
+        Parameters
+        ----------
+        where : str, dict or kith.expr.Expr, optional
+            As for `VectorQuery.where`, with the same errors.
+        params : list or dict, optional
+            Values for each ``?`` or ``:name`` of the text.
+        prefilter : bool
+            Accepted for LanceDB's sake: there is no search to come before.
+        """
+        if isinstance(params, bool):  # LanceDB's second argument
+            params = None
+        if where is not None or params is not None:
+            self._where = _both(self._where, predicate(where, params))
+        return self
+
+    def order_by(
+        self, ordering: Any = None, *more: Any, ascending: bool = True, nulls_first: bool = False
+    ) -> ScanQuery:
+        """Say in what order rows come. Equal ones come in insertion order, so that pages by `offset` fit together.
+
+        Parameters
+        ----------
+        ordering : str, Expr, ColumnOrdering or a list of these, optional
+            A column or an expression; the first counts most. A text may end in ``asc`` or ``desc``, and then in
+            ``nulls first`` or ``nulls last``. None means insertion order again.
+        *more
+            Further ones.
+        ascending, nulls_first : bool
+            For those that do not say it themselves. NaN is the greatest number; rows without a value come last, in
+            either direction, where nothing else is said.
+
+        Raises
+        ------
+        TypeMismatchError
+            From the query, when values have no order: vectors, lists, structs.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", [{"n": n} for n in (3, None, 1, 2)])
+        >>> [row["n"] for row in table.search().order_by("n desc nulls first").to_list()]
+        [None, 3, 2, 1]
+        >>> [row["n"] for row in table.search().order_by(kith.col("n") % 2, "n").limit(2).to_list()]
+        [2, 1]
+        """
+        given = [*ordering, *more] if isinstance(ordering, (list, tuple)) else [ordering, *more]
+        if len(given) == 1 and given[0] is None:
+            self._order = None
+            return self
+        self._order = tuple(self._ordering(one, ascending, nulls_first) for one in given)
+        return self
+
+    def _ordering(self, one: Any, ascending: bool, nulls_first: bool) -> tuple[str, bool, bool]:
+        if _is_expr(one):
+            return one._path or one.to_sql(), not ascending, nulls_first
+        if hasattr(one, "column_name"):  # also LanceDB's own
+            return one.column_name, not one.ascending, bool(one.nulls_first)
+        if not isinstance(one, str):
+            raise InvalidError(f"order_by() takes columns and expressions, not {one!r}")
+        rest, which = _cut(one, "first", "last")
+        rest, nulls = _cut(rest, "nulls") if which else (one, "")
+        text = rest if nulls else one
+        rest, direction = _cut(text, "asc", "desc")
+        if (nulls or direction) and one in _names(self._table):
+            return one, not ascending, nulls_first
+        return rest, direction == "desc" if direction else not ascending, which == "first" if nulls else nulls_first
 
     def limit(self, limit: int | None) -> ScanQuery:
         """Set how many rows are wanted; None, zero and negative numbers mean all."""
@@ -352,27 +596,67 @@ class ScanQuery(Query):
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Give the rows as an Arrow stream capsule; each call reads anew."""
-        return self._table.scan(self._columns, self._offset, self._limit, self._with_row_id)
+        return self._table.scan(
+            self._columns, self._offset, self._limit, self._with_row_id, self._where, self._expressions, self._order
+        )
 
     def explain_plan(self, verbose: bool = False) -> str:
-        """Say in words how the query is answered."""
+        """Say in words how the query is answered, and how many rows the filter admits."""
+        return self._explain(self._table.count(self._where))
+
+    def _explain(self, matches: int) -> str:
         wanted = "all rows" if self._limit is None else f"{self._limit} rows"
-        return f"Scan: {wanted} from row {self._offset} on, columns {', '.join(self._columns or ('all',))}"
+        columns = ", ".join(_shown_columns(self._columns, self._expressions))
+        lines = [f"Scan: {wanted} from row {self._offset} on, columns {columns}"]
+        if self._where is not None:
+            lines.append(f"filter: {_told(self._where)}: admits {matches} of {self._table.count()} rows")
+        for text, descending, nulls_first in self._order or ():
+            lines.append(f"order: {text}{' descending' if descending else ''}, nulls {'first' if nulls_first else 'last'}")
+        return "\n  ".join(lines)
+
+    def analyze_plan(self) -> str:
+        """Run the query and say what it did: rows that the filter admits, rows given, the time of each."""
+        from time import perf_counter
+
+        begin = perf_counter()
+        matches = self._table.count(self._where)
+        counted = perf_counter()
+        rows = len(_core.stream_rows(self.__arrow_c_stream__()))
+        ended = perf_counter()
+        told = self._explain(matches)
+        if self._where is not None:
+            told += f"\n  the filter alone took {(counted - begin) * 1e3:.1f} ms"
+        return f"{told}\n  gave {rows} rows in {(ended - counted) * 1e3:.1f} ms"
+
+
+def _names(table: _core.Table) -> list[str]:
+    from .schema import Schema
+
+    return Schema.from_arrow(table.schema()).names
+
+
+def _shown_columns(columns: tuple[str, ...] | None, expressions: tuple[str | None, ...] | None) -> Iterable[str]:
+    if columns is None:
+        return ("all",)
+    pairs = zip(columns, expressions or (None,) * len(columns))
+    return [name if expression is None else f"{expression} as {name}" for name, expression in pairs]
 
 
 class TakeQuery(Query):
     """Given rows of a table, by row id; made by ``table.take_row_ids()`` and ``table.take_offsets()``."""
 
-    __slots__ = ("_table", "_ids", "_columns", "_with_row_id")
+    __slots__ = ("_table", "_ids", "_columns", "_expressions", "_with_row_id")
 
     def __init__(self, table: _core.Table, ids: list[int]) -> None:
         self._table = table
         self._ids = ids
         self._columns: tuple[str, ...] | None = None
+        self._expressions: tuple[str | None, ...] | None = None
         self._with_row_id = False
 
-    def _set_columns(self, columns: tuple[str, ...]) -> None:
+    def _set_columns(self, columns: tuple[str, ...], expressions: tuple[str | None, ...] | None) -> None:
         self._columns = columns
+        self._expressions = expressions
 
     def limit(self, limit: int | None) -> TakeQuery:
         """Take only the first `limit` of them; None means all."""
@@ -392,7 +676,7 @@ class TakeQuery(Query):
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Give the rows as an Arrow stream capsule; each call reads anew."""
-        return self._table.take(self._ids, self._columns, self._with_row_id)
+        return self._table.take(self._ids, self._columns, self._with_row_id, self._expressions)
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""

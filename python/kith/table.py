@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import _core, data as inputs, frames, schema as schemas
 from ._progress import Progress
 from .errors import InvalidError, MissingPackageError, NotFoundError
-from .query import ScanQuery, TakeQuery, VectorQuery, natural, refuse
+from .query import ScanQuery, TakeQuery, VectorQuery, natural, predicate, refuse
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .db import Database
     from .index import IndexConfig, IndexStatistics
+    from .query import Params, Where
     from .recall import RecallReport
 
     BadVectors = Literal["error", "drop", "fill", "null"]
@@ -64,11 +65,24 @@ class Table(frames.Streamable):
     def __len__(self) -> int:
         return self._table.count()
 
-    def count_rows(self, filter: str | None = None) -> int:
-        """Count the rows. Counting those that a filter admits is not in this version."""
-        if filter is not None:
-            refuse("count_rows() with a filter")
-        return self._table.count()
+    def count_rows(self, filter: Where | None = None, params: Params | None = None) -> int:
+        """Count the rows, or those that a filter admits.
+
+        Parameters
+        ----------
+        filter : str, dict or kith.expr.Expr, optional
+            As for `VectorQuery.where`.
+        params : list or dict, optional
+            Values for each ``?`` or ``:name`` of the text.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", [{"n": i} for i in range(100)])
+        >>> table.count_rows(), table.count_rows("n < ?", [10]), table.count_rows({"n": {"$in": [1, 2]}})
+        (100, 10, 2)
+        """
+        return self._table.count(None if filter is None else predicate(filter, params))
 
     def stats(self) -> dict[str, int]:
         """Say how many rows, fragments, files and bytes the table has."""
@@ -229,8 +243,8 @@ class Table(frames.Streamable):
         nprobes: int | None = None,
         refine_factor: int | None = None,
         ef: int | None = None,
-        where: str | None = None,
-        params: Any = None,
+        where: Where | None = None,
+        params: Params | None = None,
         threads: int = 1,
     ) -> Searcher:
         """Prepare a search that is run many times and gives only row ids and distances.
@@ -243,8 +257,9 @@ class Table(frames.Streamable):
             The column; needed when the table has several of vectors.
         metric, recall, nprobes, refine_factor, ef
             As in a query: see `VectorQuery`.
-        where, params : None
-            Not in this version.
+        where, params
+            As for `VectorQuery.where`. What the filter admits is found once for each version of the table, so that a
+            search under it costs no more than its part of the scan.
         threads : int
             For many vectors in one call, which are grouped by the lists that they read; 0 takes one a core. For one
             vector more than 1 shares an exact scan of 8 MiB or more.
@@ -274,8 +289,6 @@ class Table(frames.Streamable):
         >>> nearest([[3.0, 1.0], [98.0, 1.0]])[0].tolist()
         [[3, 2], [98, 97]]
         """
-        if where is not None or params is not None:
-            refuse("a searcher with where=")
         made = VectorQuery()
         made._table = self._table
         made._column = vector_column_name
@@ -287,6 +300,7 @@ class Table(frames.Streamable):
                 getattr(made, name)(value)
         if refine_factor is not None:
             made.refine_factor(refine_factor)
+        made.where(where, params)
         try:
             import numpy
         except ImportError:

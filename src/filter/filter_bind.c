@@ -323,7 +323,7 @@ kith_status kt_filter_bind(const struct kt_expr *expr, const struct kt_schema *s
     if (!filter) return kt_fail_memory(error, sizeof *filter);
     filter->schema = kt_schema_share(schema);
     filter->expr = kt_expr_share(expr);
-    struct binder binder = { .filter = filter, .text = text ? text : expr->source, .error = error };
+    struct binder binder = { .filter = filter, .text = text, .error = error };
     kith_status status = bind(&binder, expr, predicate);
     if (status)
         kt_filter_free(filter);

@@ -101,14 +101,15 @@ static bool put_wide(struct kt_buffer *out, kt_wide value, int32_t scale)
     return true;
 }
 
-/* The double that has the fewest digits among those that are this float. */
-static double shortest_single(double value)
+/* The double of the fewest digits among those that are this float or half. */
+static double shortest(enum kt_type type, double value)
 {
     char text[32];
-    for (int digits = 6; digits < 9; digits++) {
+    for (int digits = 3; digits < 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         double shorter = strtod(text, NULL);
-        if ((float)shorter == (float)value) return shorter;
+        if ((type == KT_FLOAT16 ? kt_half_to(kt_half_from(shorter)) : (double)(float)shorter) == value)
+            return shorter;
     }
     return value;
 }
@@ -118,7 +119,8 @@ static enum outcome to_text(struct frame *frame, const struct kt_field *from, st
     struct kt_buffer buffer = { 0 };
     struct kt_value value;
     bool fine = true;
-    if (from->type == KT_FLOAT32 || from->type == KT_FLOAT16) cell->number = shortest_single(cell->number);
+    if (from->type == KT_FLOAT32 || from->type == KT_FLOAT16)
+        cell->number = shortest(from->type, cell->number);
     if (kt_form_of(from->type) == FORM_WIDE)
         fine = put_wide(&buffer, cell->wide, from->type == KT_DECIMAL128 ? from->scale : 0);
     else

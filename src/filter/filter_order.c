@@ -382,10 +382,3 @@ kith_status kt_filter_tell(const struct kt_filter *filter, struct kt_buffer *out
     kt_expr_release(expr);
     return status;
 }
-
-bool kt_filter_answered(const struct kt_filter *filter, uint64_t answered)
-{
-    for (uint32_t c = 0; c < filter->conjunct_count; c++)
-        if (filter->probe_of[c] < 0 || !(answered >> filter->probe_of[c] & 1)) return false;
-    return true;
-}

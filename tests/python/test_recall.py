@@ -69,7 +69,8 @@ def test_a_query_says_what_it_did(shared):
     assert query.stats is None
     rows = query.to_list()
     stats = query.stats
-    assert set(stats) == {"lists", "codes", "refined", "rows_read", "bytes", "expected_recall", "calibrated_on", "calibrated_with", "seconds"}
+    assert set(stats) == {"lists", "codes", "refined", "rows_read", "bytes", "expected_recall", "calibrated_on", "calibrated_with", "seconds", "matches", "lists_skipped", "filter_seconds"}
+    assert stats["matches"] == 6000 and stats["lists_skipped"] == 0
     assert len(rows) == 5 and 1 <= stats["lists"] <= 60 and 5 <= stats["rows_read"] <= stats["codes"] <= 6000
     assert stats["calibrated_on"] == "rows" and stats["calibrated_with"] >= 100
     assert 0.94 <= stats["expected_recall"] <= 1 and 0 < stats["seconds"] < 1 and stats["bytes"] > 0
@@ -264,9 +265,9 @@ def test_searchers_parameters_out_of_range_are_refused(shared):
     for bad in ({"k": 0}, {"nprobes": -1}, {"refine_factor": 0}, {"ef": -1}, {"threads": -1}, {"metric": "taxicab"}, {"k": 2**32}):
         with pytest.raises(ValueError):
             shared.searcher(**bad)
-    for later in ({"where": "id > 3"}, {"params": {"a": 1}}):
-        with pytest.raises(NotImplementedError):
-            shared.searcher(**later)
+    for bad in ({"where": "nope > 3"}, {"where": "1 >"}, {"where": "1 = ?"}, {"params": {"a": 1}}, {"where": "1 = ?", "params": []}):
+        with pytest.raises(ValueError):
+            shared.searcher(**bad)
 
 
 def test_a_searchers_column_is_chosen(db):

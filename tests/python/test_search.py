@@ -473,7 +473,7 @@ def test_an_index_of_any_dimension_finds_the_nearest(db, dim):
     vectors = matrix(rows, dim, "f4", SEED + dim)
     table = vector_table(db, vectors)
     table.create_index()
-    assert table.list_indices()[0].index_type == "IVF_RQ"
+    assert table.list_indices()[0].index_type == "IvfRq"
     found = 0
     for i in range(0, rows, rows // 20):
         query = vectors[i] + np.float32(0.01)

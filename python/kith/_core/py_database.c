@@ -12,6 +12,40 @@ const char *kpy_text_or_null(PyObject *text)
     return !text || text == Py_None ? NULL : PyUnicode_AsUTF8AndSize(text, NULL);
 }
 
+const char *kpy_text(struct kpy_state *state, PyObject *text, const char *what)
+{
+    Py_ssize_t size;
+    if (!PyUnicode_Check(text)) {
+        kpy_fail(state, KITH_TYPE, "%s is a str, not %R", what, text);
+        return NULL;
+    }
+    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &size);
+    if (utf8 && memchr(utf8, 0, (size_t)size)) {
+        kpy_fail(state, KITH_INVALID, "%s has a zero character in it: %R", what, text);
+        return NULL;
+    }
+    return utf8;
+}
+
+int kpy_texts(struct kpy_state *state, PyObject *tuple, bool gaps, const char ***out, size_t *count)
+{
+    *out = NULL;
+    *count = 0;
+    if (tuple == Py_None) return 0;
+    Py_ssize_t size = PyTuple_Size(tuple);
+    if (size < 0) return -1;
+    *out = kpy_calloc((size_t)size, sizeof **out);
+    if (!*out) return PyErr_NoMemory(), -1;
+    for (Py_ssize_t i = 0; i < size; ++i) {
+        PyObject *text = PyTuple_GetItem(tuple, i);
+        if (gaps && text == Py_None) continue;
+        (*out)[i] = kpy_text(state, text, "a name or an expression");
+        if (!(*out)[i]) return -1;
+    }
+    *count = (size_t)size;
+    return 0;
+}
+
 PyObject *kpy_open(PyObject *module, PyObject *uri)
 {
     struct kpy_state *state = kpy_module_state(module);

@@ -160,6 +160,11 @@ static PyMethodDef functions[] = {
     { "search_analyze", kpy_search_analyze, METH_O, "Runs a search, and says how it was answered." },
     { "searcher", kpy_searcher_new, METH_VARARGS,
       "searcher(options, numpy.empty=None, dtype of ids=None, dtype of distances=None) -> Searcher" },
+    { "sql", kpy_expr_sql, METH_VARARGS, "sql(text, params=None) -> Expr" },
+    { "json", kpy_expr_json, METH_O, "json(text) -> Expr" },
+    { "literal", kpy_expr_literal, METH_O, "literal(value) -> Expr" },
+    { "column", kpy_expr_column, METH_O, "column(path) -> Expr" },
+    { "call", kpy_expr_call, METH_VARARGS, "call(name, tuple of Expr) -> Expr" },
     { "floats", kpy_floats, METH_VARARGS, "floats(matrix, dim) -> a bytearray of float32, row by row" },
     { NULL, NULL, 0, NULL },
 };
@@ -180,7 +185,8 @@ static int module_exec(PyObject *module)
     if (add_type(module, &kpy_database_spec, &state->database_type)) return -1;
     if (add_type(module, &kpy_table_spec, &state->table_type)) return -1;
     if (add_type(module, &kpy_options_spec, &state->options_type)) return -1;
-    return add_type(module, &kpy_searcher_spec, &state->searcher_type);
+    if (add_type(module, &kpy_searcher_spec, &state->searcher_type)) return -1;
+    return add_type(module, &kpy_expr_spec, &state->expr_type);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
@@ -193,6 +199,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->table_type);
     Py_VISIT(state->options_type);
     Py_VISIT(state->searcher_type);
+    Py_VISIT(state->expr_type);
     return 0;
 }
 
@@ -206,6 +213,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->table_type);
     Py_CLEAR(state->options_type);
     Py_CLEAR(state->searcher_type);
+    Py_CLEAR(state->expr_type);
     return 0;
 }
 

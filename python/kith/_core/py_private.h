@@ -38,6 +38,7 @@ struct kpy_state {
     PyTypeObject *table_type;
     PyTypeObject *options_type;
     PyTypeObject *searcher_type;
+    PyTypeObject *expr_type;
 };
 
 struct kpy_state *kpy_module_state(PyObject *module);
@@ -198,10 +199,12 @@ struct kpy_options {
     PyObject_HEAD PyObject *table; /* a kpy_table */
     PyObject *column;              /* str or None */
     PyObject *columns;             /* tuple of str, or None for all */
+    PyObject *expressions;         /* tuple of str or None, one a column; or None */
+    PyObject *where;               /* None, a str of SQL, or a kith._core.Expr */
     unsigned int k, offset, nprobes, minimum_nprobes, maximum_nprobes, refine_factor, ef, threads;
     int metric;
     float recall, lower, upper;
-    char exact, fast_search, has_lower, has_upper, with_row_id, many;
+    char exact, fast_search, has_lower, has_upper, with_row_id, many, postfilter;
     /* the vectors: a view of the user's buffer, or a copy */
     Py_buffer view;
     char has_view;
@@ -215,16 +218,28 @@ struct kpy_options {
     char ran;
 };
 
-/* A kith_query made from options, with the column names it points to, and where its search says what it did.
- */
+/* A kith_query made from options, with what it points to, and where its search says what it did. */
 struct kpy_query {
     kith_query query;
-    const char **names;
+    const char **names, **expressions;
+    PyObject *where; /* a reference: another thread may set another one while the search runs */
     kith_search_stats stats;
 };
 int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out);
 void kpy_query_release(struct kpy_query *query);
 const char *kpy_text_or_null(PyObject *text); /* NULL for None; NULL with an exception for no text */
+/** The text of a str; NULL with an exception for another object and for a text with a zero character, where
+ * the library would see an end. `what` is named then. */
+const char *kpy_text(struct kpy_state *state, PyObject *text, const char *what);
+/** Borrows the texts of a tuple; no array for None. Where there may be gaps, None in it is NULL. The array is
+ * freed with kpy_free(), on failure too. */
+int kpy_texts(struct kpy_state *state, PyObject *tuple, bool gaps, const char ***out, size_t *count);
+/** What a where is: nothing (None), SQL (a str) or a tree (a kith._core.Expr); borrowed. */
+struct kpy_where {
+    const char *text;
+    const kith_expr *filter;
+};
+int kpy_where(struct kpy_state *state, PyObject *where, struct kpy_where *out);
 
 /** Numbers of a query: a borrowed view or a converted copy. */
 struct kpy_vectors {
@@ -245,6 +260,7 @@ extern PyType_Spec kpy_database_spec;
 extern PyType_Spec kpy_table_spec;
 extern PyType_Spec kpy_options_spec;
 extern PyType_Spec kpy_searcher_spec;
+extern PyType_Spec kpy_expr_spec;
 
 PyMODINIT_FUNC PyInit__core(void);
 
@@ -255,6 +271,11 @@ PyObject *kpy_search_stream(PyObject *module, PyObject *options);
 PyObject *kpy_search_explain(PyObject *module, PyObject *options);
 PyObject *kpy_search_analyze(PyObject *module, PyObject *options);
 PyObject *kpy_searcher_new(PyObject *module, PyObject *args);
+PyObject *kpy_expr_sql(PyObject *module, PyObject *args);
+PyObject *kpy_expr_json(PyObject *module, PyObject *text);
+PyObject *kpy_expr_literal(PyObject *module, PyObject *value);
+PyObject *kpy_expr_column(PyObject *module, PyObject *path);
+PyObject *kpy_expr_call(PyObject *module, PyObject *args);
 
 /* Freeing an object of a heap type: its memory, then the reference it holds on the type. */
 void kpy_object_free(PyObject *self);

@@ -40,6 +40,8 @@ static int options_traverse(struct kpy_options *self, visitproc visit, void *arg
     Py_VISIT(self->table);
     Py_VISIT(self->column);
     Py_VISIT(self->columns);
+    Py_VISIT(self->expressions);
+    Py_VISIT(self->where);
     return 0;
 }
 
@@ -48,6 +50,8 @@ static int options_clear(struct kpy_options *self)
     Py_CLEAR(self->table);
     Py_CLEAR(self->column);
     Py_CLEAR(self->columns);
+    Py_CLEAR(self->expressions);
+    Py_CLEAR(self->where);
     return 0;
 }
 
@@ -67,6 +71,8 @@ static PyMemberDef members[] = {
     MEMBER(table, T_OBJECT, 0, "the kith._core.Table"),
     MEMBER(column, T_OBJECT, 0, "the vector column, or None"),
     MEMBER(columns, T_OBJECT, 0, "a tuple of names, or None for all"),
+    MEMBER(expressions, T_OBJECT, 0, "a tuple of what each column is: SQL, or None for the column itself"),
+    MEMBER(where, T_OBJECT, 0, "None, a str of SQL, or a kith._core.Expr"),
     MEMBER(k, T_UINT, 0, "rows a vector"),
     MEMBER(offset, T_UINT, 0, NULL),
     MEMBER(nprobes, T_UINT, 0, NULL),
@@ -84,6 +90,7 @@ static PyMemberDef members[] = {
     MEMBER(has_lower, T_BOOL, 0, NULL),
     MEMBER(has_upper, T_BOOL, 0, NULL),
     MEMBER(with_row_id, T_BOOL, 0, NULL),
+    MEMBER(postfilter, T_BOOL, 0, NULL),
     MEMBER(many, T_BOOL, READONLY, "whether a matrix was given"),
     MEMBER(dim, T_UINT, 0, "numbers in a vector"),
     { NULL, 0, 0, 0, NULL },
@@ -129,13 +136,15 @@ static PyObject *options_stats(struct kpy_options *self, void *unused)
     if (!self->ran) Py_RETURN_NONE;
     const kith_search_stats *stats = &self->stats;
     bool calibrated = stats->calibrated_with > 0;
-    return Py_BuildValue("{sKsKsKsKsKsNszsIsd}", "lists", (unsigned long long)stats->lists, "codes",
+    return Py_BuildValue("{sKsKsKsKsKsNszsIsdsKsKsd}", "lists", (unsigned long long)stats->lists, "codes",
                          (unsigned long long)stats->codes, "refined", (unsigned long long)stats->refined,
                          "rows_read", (unsigned long long)stats->rows_read, "bytes",
                          (unsigned long long)stats->bytes, "expected_recall",
                          none_or_real(stats->expected_recall > 0, (double)stats->expected_recall),
                          "calibrated_on", calibrated ? stats->on_queries ? "queries" : "rows" : NULL,
-                         "calibrated_with", (unsigned int)stats->calibrated_with, "seconds", stats->seconds);
+                         "calibrated_with", (unsigned int)stats->calibrated_with, "seconds", stats->seconds,
+                         "matches", (unsigned long long)stats->matches, "lists_skipped",
+                         (unsigned long long)stats->lists_skipped, "filter_seconds", stats->filter_seconds);
 }
 
 static PyGetSetDef properties[] = {
@@ -167,29 +176,47 @@ PyType_Spec kpy_options_spec = {
 void kpy_query_release(struct kpy_query *query)
 {
     kpy_free(query->names);
-    query->names = NULL;
+    kpy_free(query->expressions);
+    Py_XDECREF(query->where);
+    query->names = query->expressions = NULL;
+    query->where = NULL;
 }
 
-static int query_columns(struct kpy_options *options, struct kpy_query *out)
+static int query_columns(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
 {
+    size_t expressions = 0;
+    kith_query *query = &out->query;
     if (!options->columns || options->columns == Py_None) return 0;
-    Py_ssize_t count = PyTuple_Size(options->columns);
-    if (count < 0) return -1;
-    out->query.no_columns = count == 0;
-    out->names = kpy_calloc((size_t)count, sizeof *out->names);
-    if (!out->names) return PyErr_NoMemory(), -1;
-    for (Py_ssize_t i = 0; i < count; ++i) {
-        out->names[i] = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(options->columns, i), NULL);
-        if (!out->names[i]) return -1;
+    if (kpy_texts(state, options->columns, false, &out->names, &query->column_count) ||
+        kpy_texts(state, options->expressions ? options->expressions : Py_None, true, &out->expressions,
+                  &expressions))
+        return -1;
+    if (out->expressions && expressions != query->column_count) {
+        kpy_fail(state, KITH_INVALID, "%zu expressions are given for %zu columns", expressions,
+                 query->column_count);
+        return -1;
     }
-    out->query.columns = count ? out->names : NULL;
-    out->query.column_count = (size_t)count;
+    query->no_columns = query->column_count == 0;
+    query->columns = query->no_columns ? NULL : out->names;
+    query->expressions = query->no_columns ? NULL : out->expressions;
+    return 0;
+}
+
+static int query_filter(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
+{
+    struct kpy_where where;
+    out->where = Py_NewRef(options->where ? options->where : Py_None);
+    if (kpy_where(state, out->where, &where)) return -1;
+    out->query.where = where.text;
+    out->query.filter = where.filter;
+    out->query.postfilter = options->postfilter;
     return 0;
 }
 
 int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
 {
-    out->names = NULL;
+    out->names = out->expressions = NULL;
+    out->where = NULL;
     out->stats = KITH_INIT(kith_search_stats);
     if (!options->table || Py_TYPE(options->table) != state->table_type) {
         kpy_fail(state, KITH_INVALID, "the search has no table");
@@ -221,7 +248,7 @@ int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct 
         .threads = options->threads,
         .stats = &out->stats,
     };
-    if (PyErr_Occurred() || query_columns(options, out)) {
+    if (PyErr_Occurred() || query_columns(state, options, out) || query_filter(state, options, out)) {
         kpy_query_release(out);
         return -1;
     }

@@ -52,25 +52,6 @@ static int answer_init(struct answer *answer, const char *format, size_t item_by
     return answer->one ? 0 : -1;
 }
 
-PyObject *kpy_searcher_new(PyObject *module, PyObject *args)
-{
-    struct kpy_state *state = kpy_module_state(module);
-    PyObject *options, *empty = Py_None, *id_type = Py_None, *distance_type = Py_None;
-    if (!PyArg_ParseTuple(args, "O!|OOO", state->options_type, &options, &empty, &id_type, &distance_type))
-        return NULL;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(state->searcher_type, Py_tp_alloc);
-    struct searcher *self = (struct searcher *)allocate(state->searcher_type, 0);
-    if (!self) return NULL;
-    unsigned int k = ((struct kpy_options *)options)->k;
-    self->options = Py_NewRef(options);
-    self->empty = Py_NewRef(empty);
-    if (!answer_init(&self->ids, "Q", sizeof(uint64_t), id_type, k) &&
-        !answer_init(&self->distances, "f", sizeof(float), distance_type, k))
-        return (PyObject *)self;
-    Py_DECREF(self);
-    return NULL;
-}
-
 static kith_searcher *handle_for(struct kpy_state *state, struct searcher *self,
                                  const struct kpy_vectors *vectors)
 {
@@ -90,6 +71,34 @@ static kith_searcher *handle_for(struct kpy_state *state, struct searcher *self,
     kpy_query_release(&query);
     if (!status) return *slot;
     kpy_raise(state, &error);
+    return NULL;
+}
+
+/* What is wrong with a filter is told when the searcher is made, not by its first call. */
+static int try_filter(struct kpy_state *state, struct searcher *self)
+{
+    const struct kpy_options *options = (struct kpy_options *)self->options;
+    const struct kpy_vectors usual = { .element = KITH_F32, .dim = options->dim };
+    if (!options->where || options->where == Py_None) return 0;
+    return handle_for(state, self, &usual) ? 0 : -1;
+}
+
+PyObject *kpy_searcher_new(PyObject *module, PyObject *args)
+{
+    struct kpy_state *state = kpy_module_state(module);
+    PyObject *options, *empty = Py_None, *id_type = Py_None, *distance_type = Py_None;
+    if (!PyArg_ParseTuple(args, "O!|OOO", state->options_type, &options, &empty, &id_type, &distance_type))
+        return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(state->searcher_type, Py_tp_alloc);
+    struct searcher *self = (struct searcher *)allocate(state->searcher_type, 0);
+    if (!self) return NULL;
+    unsigned int k = ((struct kpy_options *)options)->k;
+    self->options = Py_NewRef(options);
+    self->empty = Py_NewRef(empty);
+    if (!answer_init(&self->ids, "Q", sizeof(uint64_t), id_type, k) &&
+        !answer_init(&self->distances, "f", sizeof(float), distance_type, k) && !try_filter(state, self))
+        return (PyObject *)self;
+    Py_DECREF(self);
     return NULL;
 }
 

@@ -36,13 +36,18 @@ static PyObject *table_name(struct kpy_table *self, PyObject *unused)
 
 /* ---- numbers ---- */
 
-static PyObject *table_count(struct kpy_table *self, PyObject *unused)
+static PyObject *table_count(struct kpy_table *self, PyObject *args)
 {
+    PyObject *object = Py_None;
+    struct kpy_where where;
     uint64_t rows = 0;
     kith_error error = { 0 };
     kith_status status;
-    (void)unused;
-    Py_BEGIN_ALLOW_THREADS status = kith_table_count(self->handle, NULL, &rows, &error);
+    if (!PyArg_ParseTuple(args, "|O", &object) || kpy_where(kpy_object_state(self), object, &where))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS status = where.filter
+                                        ? kith_table_count_if(self->handle, where.filter, &rows, &error)
+                                        : kith_table_count(self->handle, where.text, &rows, &error);
     Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(rows);
 }
 
@@ -153,51 +158,93 @@ static PyObject *table_append(struct kpy_table *self, PyObject *args, PyObject *
 
 /* ---- rows out ---- */
 
-/* Borrows the texts of a tuple; NULL for None. The array is freed with kpy_free(). */
-static int text_array(PyObject *tuple, const char ***out, size_t *count)
-{
-    *out = NULL;
-    *count = 0;
-    if (tuple == Py_None) return 0;
-    Py_ssize_t size = PyTuple_Size(tuple);
-    if (size < 0) return -1;
-    *out = kpy_calloc((size_t)size, sizeof **out);
-    if (!*out) return PyErr_NoMemory(), -1;
-    for (Py_ssize_t i = 0; i < size; ++i) {
-        (*out)[i] = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(tuple, i), NULL);
-        if (!(*out)[i]) return -1;
-    }
-    *count = (size_t)size;
-    return 0;
-}
-
 static PyObject *stream_of_table(struct kpy_table *self, struct ArrowArrayStream *stream)
 {
     return kpy_stream_own(stream, (PyObject *)self) ? NULL : kpy_stream_capsule(stream);
 }
 
+/* Of (expression, descending, nulls first) each; the array is freed with kpy_free(). */
+static int read_order(struct kpy_state *state, PyObject *tuple, kith_order **out, size_t *count)
+{
+    Py_ssize_t size = tuple == Py_None ? 0 : PyTuple_Size(tuple);
+    *out = NULL;
+    *count = 0;
+    if (size <= 0) return (int)size;
+    kith_order *order = *out = kpy_calloc((size_t)size, sizeof *order);
+    if (!order) return PyErr_NoMemory(), -1;
+    for (Py_ssize_t i = 0; i < size; ++i) {
+        PyObject *expression;
+        int descending, nulls_first;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(tuple, i), "Opp", &expression, &descending, &nulls_first)) return -1;
+        order[i] = (kith_order){ .descending = descending, .nulls_first = nulls_first };
+        order[i].expression = kpy_text(state, expression, "an expression to order by");
+        if (!order[i].expression) return -1;
+    }
+    *count = (size_t)size;
+    return 0;
+}
+
+/* What of a scan Python gave, and what has to be freed after it. */
+struct scan {
+    kith_scan options;
+    const char **names, **expressions;
+    kith_order *order;
+};
+
+static void scan_release(struct scan *scan)
+{
+    kpy_free(scan->names);
+    kpy_free(scan->expressions);
+    kpy_free(scan->order);
+}
+
+static int scan_columns(struct kpy_state *state, PyObject *columns, PyObject *expressions, struct scan *scan)
+{
+    size_t count = 0;
+    if (kpy_texts(state, columns, false, &scan->names, &scan->options.column_count) ||
+        kpy_texts(state, expressions, true, &scan->expressions, &count))
+        return -1;
+    if (scan->expressions && count != scan->options.column_count) {
+        kpy_fail(state, KITH_INVALID, "%zu expressions are given for %zu columns", count,
+                 scan->options.column_count);
+        return -1;
+    }
+    scan->options.columns = scan->names;
+    scan->options.expressions = scan->expressions;
+    return 0;
+}
+
 static PyObject *table_scan(struct kpy_table *self, PyObject *args)
 {
-    kith_scan options = KITH_INIT(kith_scan);
-    PyObject *columns, *limit, *result = NULL;
+    struct kpy_state *state = kpy_object_state(self);
+    struct scan scan = { .options = KITH_INIT(kith_scan) };
+    kith_scan *options = &scan.options;
+    PyObject *columns, *limit, *where_object = Py_None, *expressions = Py_None, *order = Py_None, *result = NULL;
     unsigned long long offset;
     int with_row_id;
-    const char **names = NULL;
+    struct kpy_where where;
     struct ArrowArrayStream stream;
     kith_error error = { 0 };
     kith_status status;
 
-    if (!PyArg_ParseTuple(args, "OKOp", &columns, &offset, &limit, &with_row_id)) return NULL;
-    options.offset = offset;
-    options.with_row_id = with_row_id;
-    if (limit != Py_None) options.limit = PyLong_AsUnsignedLongLong(limit);
-    if (PyErr_Occurred() || text_array(columns, &names, &options.column_count)) goto out;
-    options.columns = names;
-    options.none = limit != Py_None && !options.limit;
-    Py_BEGIN_ALLOW_THREADS status = kith_table_scan(self->handle, &options, &stream, &error);
+    if (!PyArg_ParseTuple(args, "OKOp|OOO", &columns, &offset, &limit, &with_row_id, &where_object, &expressions,
+                          &order))
+        return NULL;
+    options->offset = offset;
+    options->with_row_id = with_row_id;
+    if (limit != Py_None) options->limit = PyLong_AsUnsignedLongLong(limit);
+    if (PyErr_Occurred() || scan_columns(state, columns, expressions, &scan) ||
+        kpy_where(state, where_object, &where) ||
+        read_order(state, order, &scan.order, &options->order_count))
+        goto out;
+    options->none = limit != Py_None && !options->limit;
+    options->where = where.text;
+    options->filter = where.filter;
+    options->order_by = scan.order;
+    Py_BEGIN_ALLOW_THREADS status = kith_table_scan(self->handle, options, &stream, &error);
     Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : stream_of_table(self, &stream);
 out:
-    kpy_free(names);
+    scan_release(&scan);
     return result;
 }
 
@@ -215,25 +262,25 @@ static int row_ids(PyObject *list, uint64_t **out, size_t *count)
 
 static PyObject *table_take(struct kpy_table *self, PyObject *args)
 {
-    kith_scan options = KITH_INIT(kith_scan);
-    PyObject *ids, *columns, *result = NULL;
+    struct scan scan = { .options = KITH_INIT(kith_scan) };
+    PyObject *ids, *columns, *expressions = Py_None, *result = NULL;
     int with_row_id;
     uint64_t *numbers = NULL;
     size_t count;
-    const char **names = NULL;
     struct ArrowArrayStream stream;
     kith_error error = { 0 };
     kith_status status;
 
-    if (!PyArg_ParseTuple(args, "O!Op", &PyList_Type, &ids, &columns, &with_row_id)) return NULL;
-    options.with_row_id = with_row_id;
-    if (row_ids(ids, &numbers, &count) || text_array(columns, &names, &options.column_count)) goto out;
-    options.columns = names;
-    Py_BEGIN_ALLOW_THREADS status = kith_table_take(self->handle, numbers, count, &options, &stream, &error);
+    if (!PyArg_ParseTuple(args, "O!Op|O", &PyList_Type, &ids, &columns, &with_row_id, &expressions)) return NULL;
+    scan.options.with_row_id = with_row_id;
+    if (row_ids(ids, &numbers, &count) || scan_columns(kpy_object_state(self), columns, expressions, &scan))
+        goto out;
+    Py_BEGIN_ALLOW_THREADS status =
+        kith_table_take(self->handle, numbers, count, &scan.options, &stream, &error);
     Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : stream_of_table(self, &stream);
 out:
     kpy_free(numbers);
-    kpy_free(names);
+    scan_release(&scan);
     return result;
 }
 
@@ -340,7 +387,8 @@ static PyObject *table_indexes(struct kpy_table *self, PyObject *unused)
 
 static PyMethodDef methods[] = {
     { "name", (PyCFunction)(void (*)(void))table_name, METH_NOARGS, "Its name." },
-    { "count", (PyCFunction)(void (*)(void))table_count, METH_NOARGS, "How many rows it has." },
+    { "count", (PyCFunction)(void (*)(void))table_count, METH_VARARGS,
+      "count(where=None): how many rows it has, or how many meet a str or Expr." },
     { "version", (PyCFunction)(void (*)(void))table_version, METH_NOARGS, "The version that is read." },
     { "versions", (PyCFunction)(void (*)(void))table_versions, METH_NOARGS,
       "[(version, time_us, rows, operation)]" },
@@ -352,9 +400,10 @@ static PyMethodDef methods[] = {
     { "append", (PyCFunction)(void (*)(void))table_append, METH_VARARGS | METH_KEYWORDS,
       "append(stream capsule, ...) -> version" },
     { "scan", (PyCFunction)(void (*)(void))table_scan, METH_VARARGS,
-      "scan(columns or None, offset, limit or None, with_row_id) -> stream capsule" },
+      "scan(columns or None, offset, limit or None, with_row_id, where=None, expressions=None, order=None) -> "
+      "stream capsule" },
     { "take", (PyCFunction)(void (*)(void))table_take, METH_VARARGS,
-      "take(list of row ids, columns or None, with_row_id) -> stream capsule" },
+      "take(list of row ids, columns or None, with_row_id, expressions=None) -> stream capsule" },
     { "create_index", (PyCFunction)(void (*)(void))table_create_index, METH_VARARGS | METH_KEYWORDS,
       "create_index(...)" },
     { "drop_index", (PyCFunction)(void (*)(void))table_drop_index, METH_O, "drop_index(name)" },
