@@ -7,8 +7,10 @@
  *   filter_tree.c filter_call.c filter_typename.c  building trees
  *   filter_value.c filter_time.c filter_text.c     values as text, SQL out
  *   filter_message.c                               failures, shown where they are
- *   filter_bind.c filter_types.c                   columns found, types settled, constants folded
+ *   filter_bind*.c filter_types.c filter_settle.c  columns found, types settled, constants folded
+ *   filter_order.c                                 what comes first, and what an index may answer
  *   filter_eval*.c                                 over a batch
+ *   filter_like.c filter_regexp*.c filter_path.c   what texts are matched with
  *   filter_stats.c                                 what statistics of a block rule out
  *
  * SQL's three-valued logic holds: a row passes where the predicate is true, not where it is null. The JSON
@@ -239,7 +241,8 @@ enum kt_probe_kind { KT_PROBE_RANGE, KT_PROBE_IN, KT_PROBE_NULL, KT_PROBE_HAS_AN
 struct kt_probe {
     enum kt_probe_kind kind;
     uint32_t column;           /* of the schema */
-    struct kt_value low, high; /* KT_PROBE_RANGE, of the column's type; KT_VALUE_NULL: no bound */
+    struct kt_value low, high; /* KT_PROBE_RANGE, of the column's type (of times, integers in the column's
+                                  unit); KT_VALUE_NULL: no bound. What is above infinity is NaN */
     bool low_open, high_open;  /* the bound itself is not in */
     struct kt_value values;    /* a list, sorted as the column sorts, no value twice, no null */
 };

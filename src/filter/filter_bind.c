@@ -8,8 +8,9 @@
  * Names are looked up as they are written, then without regard to case. A name in double quotes that is no
  * column is a text, as SQLite and MySQL have it, because programs and people write "fizz" and mean 'fizz'.
  *
- * Nodes live in one arena of the filter and are never changed after binding. A node may be an argument twice:
- * it is a graph without cycles, not a tree.
+ * Nodes live in one arena of the filter and are never changed after binding. A node is an argument once: what
+ * is needed twice is evaluated once by whoever needs it, and walking a filter takes no longer than it is
+ * large.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -176,12 +177,14 @@ static kith_status bind_column(struct binder *binder, const struct kt_expr *expr
     if (!place) return KITH_NO_MEMORY;
     place->column = row_id ? -1 : found;
     node->place = place;
+    node->share = 0.5f;
     node->type = row_id ? kt_field_plain(KT_UINT64) : schema->fields[found];
     node->form = kt_form_of(node->type.type);
     node->eval = kt_eval_column;
     kith_status status = KITH_OK;
     for (uint32_t i = 1; !status && i < expr->path_count; i++)
         status = kt_bind_step(binder, node, expr->path[i]);
+    node->cost = node->form == FORM_BOOL ? 0.2f : node->form == FORM_BYTES ? 2 : 0.5f;
     return status;
 }
 
@@ -323,7 +326,7 @@ kith_status kt_filter_bind(const struct kt_expr *expr, const struct kt_schema *s
     if (!filter) return kt_fail_memory(error, sizeof *filter);
     filter->schema = kt_schema_share(schema);
     filter->expr = kt_expr_share(expr);
-    struct binder binder = { .filter = filter, .text = text, .error = error };
+    struct binder binder = { .filter = filter, .text = text ? text : expr->source, .error = error };
     kith_status status = bind(&binder, expr, predicate);
     if (status)
         kt_filter_free(filter);
@@ -335,11 +338,6 @@ kith_status kt_filter_bind(const struct kt_expr *expr, const struct kt_schema *s
 void kt_filter_free(struct kt_filter *filter)
 {
     if (!filter) return;
-    for (uint32_t i = 0; i < filter->probe_count; i++) {
-        kt_value_release(&filter->probes[i].low);
-        kt_value_release(&filter->probes[i].high);
-        kt_value_release(&filter->probes[i].values);
-    }
     kt_expr_release(filter->expr);
     kt_schema_release(filter->schema);
     kt_arena_release(&filter->arena);

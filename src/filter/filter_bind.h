@@ -1,9 +1,34 @@
-/* What the files of binding share beside filter_meaning.h: the settling of kinds of functions, and the plans
+/* What the files of binding share: nodes made and refused, the settling of kinds of functions, and the plans
  * that are prepared for rows. */
 #ifndef KT_FILTER_BIND_H
 #define KT_FILTER_BIND_H
 
 #include "filter/filter_eval.h"
+
+struct binder {
+    struct kt_filter *filter;
+    const char *text;
+    kith_error *error;
+};
+void *kt_bind_take(struct binder *binder, size_t count, size_t size); /* zeroed; NULL: memory is out, said */
+/** A node with room for `count` arguments, which stands where `at` does. */
+struct node *kt_bind_node(struct binder *binder, enum kt_fn fn, const struct node *at, uint32_t count);
+struct node *kt_bind_literal(struct binder *binder, const struct node *at, const struct kt_field *type,
+                             const struct cell *cell);
+struct node *kt_bind_null(struct binder *binder, const struct node *at, enum kt_type type);
+kith_status kt_bind_fail(struct binder *binder, kith_status status, const struct node *at, const char *format,
+                         ...) __attribute__((format(printf, 4, 5)));
+enum { KT_TYPE_TEXT = 128 };
+void kt_bind_type_text(const struct node *node, char text[KT_TYPE_TEXT]);
+/** One step further into a struct. */
+kith_status kt_bind_step(struct binder *binder, struct node *node, const char *name);
+kith_status kt_bind_expr(struct binder *binder, const struct kt_expr *expr, struct node **out);
+/** Settles types of a node whose arguments are bound; may put another node in its place. */
+kith_status kt_bind_call(struct binder *binder, struct node **node);
+/** Puts arguments of predicates in order, makes lookups, conjuncts and probes (filter_order.c). */
+kith_status kt_order(struct binder *binder, bool predicate);
+
+/* ---- kinds of functions ---- */
 
 /* Each settles a node whose arguments are bound, and may put another node in its place. */
 kith_status kt_bind_compare(struct binder *binder, struct node **node);

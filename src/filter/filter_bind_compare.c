@@ -219,13 +219,13 @@ static uint32_t sort_cells(enum form form, struct cell *cells, uint32_t count)
 /* Hash table and, for few values, ranges. */
 static kith_status complete_set(struct binder *binder, const struct kt_field *type, struct test *test)
 {
-    uint32_t size = 8;
+    uint32_t size = 256; /* sparse while it fits in a cache: most rows find a free slot at once */
     while (size < 2 * test->count) size *= 2;
     uint32_t *slots = kt_bind_take(binder, size, sizeof *slots);
     struct range *ones = kt_bind_take(binder, KT_FEW_VALUES, sizeof *ones);
     if (!slots || !ones) return KITH_NO_MEMORY;
     for (uint32_t i = 0; i < test->count; i++) {
-        uint32_t at = (uint32_t)kt_cell_hash(test->form, &test->values[i]) & (size - 1);
+        uint32_t at = kt_cell_hash(test->form, &test->values[i]) & (size - 1);
         while (slots[at]) at = (at + 1) & (size - 1);
         slots[at] = i + 1;
         if (test->form == FORM_BYTES) test->sizes |= UINT64_C(1) << (test->values[i].bytes.size % 64);
@@ -346,17 +346,23 @@ kith_status kt_bind_in(struct binder *binder, struct node **place)
 
 /* ---- LIKE ---- */
 
+/* A pattern's text with a zero behind it, as those of literals. */
+static uint8_t *copy_text(struct binder *binder, struct slice text)
+{
+    uint8_t *copy = kt_bind_take(binder, text.size + 1, 1);
+    if (copy && text.size) memcpy(copy, text.at, text.size);
+    return copy;
+}
+
 /* Texts that begin with `prefix`: up to the first text that does not, which is the prefix with its last byte
  * one higher. UTF-8 has no byte 0xff. */
 static kith_status prefix_range(struct binder *binder, struct slice prefix, struct range *out)
 {
     *out = (struct range){ .has_low = prefix.size, .has_high = prefix.size, .high_open = true };
-    if (!prefix.size) return KITH_OK;
-    uint8_t *end = kt_bind_take(binder, prefix.size, 1);
-    if (!end) return KITH_NO_MEMORY;
-    memcpy(end, prefix.at, prefix.size);
-    end[prefix.size - 1]++;
-    out->low.bytes = prefix;
+    uint8_t *begin = copy_text(binder, prefix), *end = copy_text(binder, prefix);
+    if (!begin || !end) return KITH_NO_MEMORY;
+    if (prefix.size) end[prefix.size - 1]++;
+    out->low.bytes = (struct slice){ begin, prefix.size };
     out->high.bytes = (struct slice){ end, prefix.size };
     return KITH_OK;
 }
@@ -390,7 +396,10 @@ kith_status kt_bind_like(struct binder *binder, struct node *node)
     bool whole = kt_like_is_text(like, &prefix);
     if (node->fn == KT_FN_ILIKE || (!whole && !kt_like_is_prefix(like, &prefix))) return KITH_OK;
     if (!whole) return kt_bind_prefix(binder, node, prefix);
-    struct range range = { .has_low = true, .has_high = true };
-    range.low.bytes = range.high.bytes = prefix;
-    return kt_bind_range(binder, node, node->args[0], &range);
+    struct range range;
+    status = prefix_range(binder, prefix, &range);
+    range.high = range.low;
+    range.has_low = range.has_high = true;
+    range.high_open = false;
+    return status ? status : kt_bind_range(binder, node, node->args[0], &range);
 }

@@ -221,7 +221,7 @@ kith_status kt_eval_or(struct frame *frame, const struct node *node, const uint6
         status = kt_eval(frame, node->args[a], ask, &reg);
         for (uint32_t w = 0; !status && w < frame->words; w++) {
             out->truth[w] |= reg.truth[w];
-            out->known[w] &= reg.known[w] | ~ask[w];
+            out->known[w] &= reg.known[w]; /* nor where it was accepted before; that comes last */
             ask[w] &= ~reg.truth[w];
         }
         kt_rewind(frame, mark);
@@ -237,18 +237,34 @@ kith_status kt_eval_not(struct frame *frame, const struct node *node, const uint
     return status;
 }
 
-kith_status kt_eval_is(struct frame *frame, const struct node *node, const uint64_t *among, struct reg *out)
+/* What is known of an argument, and where it is true. Whether a column is null is said without its values,
+ * but for dictionaries. */
+static kith_status ask(struct frame *frame, const struct node *node, const uint64_t *among, uint64_t *known,
+                       uint64_t *truth)
 {
+    const struct node *arg = node->args[0];
+    bool values = node->fn != KT_FN_IS_NULL && node->fn != KT_FN_IS_NOT_NULL;
     struct reg reg;
-    uint64_t known[KT_PIECE_WORDS], truth[KT_PIECE_WORDS];
-    const uint64_t *asked = among;
-    kith_status status = kt_reg_take(frame, FORM_BOOL, out);
-    struct mark mark = kt_mark(frame);
-    if (!status) status = kt_eval(frame, node->args[0], asked, &reg);
+    memcpy(known, among, frame->words * sizeof *known);
+    memset(truth, 0, frame->words * sizeof *truth);
+    if (!values && arg->place && arg->place->column >= 0 && arg->type.type != KT_DICTIONARY) {
+        kt_locate(frame, arg->place, known);
+        return KITH_OK;
+    }
+    kith_status status = kt_eval(frame, arg, among, &reg);
     if (status) return status;
     memcpy(known, reg.known, frame->words * sizeof *known);
-    memset(truth, 0, sizeof truth);
-    if (node->args[0]->form == FORM_BOOL) memcpy(truth, reg.truth, frame->words * sizeof *truth);
+    if (values) memcpy(truth, reg.truth, frame->words * sizeof *truth);
+    return KITH_OK;
+}
+
+kith_status kt_eval_is(struct frame *frame, const struct node *node, const uint64_t *among, struct reg *out)
+{
+    uint64_t known[KT_PIECE_WORDS], truth[KT_PIECE_WORDS];
+    kith_status status = kt_reg_take(frame, FORM_BOOL, out);
+    struct mark mark = kt_mark(frame);
+    if (!status) status = ask(frame, node, among, known, truth);
+    if (status) return status;
     kt_rewind(frame, mark);
     for (uint32_t w = 0; w < frame->words; w++) {
         uint64_t is[] = { [KT_FN_IS_NULL - KT_FN_IS_NULL] = ~known[w],
@@ -328,9 +344,10 @@ kith_status kt_eval_constant(struct kt_filter *filter, const struct node *node, 
         status = kt_eval(&frame, node, among, &reg);
     }
     if (!status) kt_reg_cell(&reg, node->form, 0, out);
-    if (!status && node->form == FORM_BYTES && !out->null && out->bytes.size) {
-        uint8_t *copy = kt_arena_take(&filter->arena, out->bytes.size, 1);
-        if (copy) memcpy(copy, out->bytes.at, out->bytes.size);
+    if (!status && node->form == FORM_BYTES && !out->null) {
+        uint8_t *copy = kt_arena_take(&filter->arena, out->bytes.size + 1, 1);
+        if (copy && out->bytes.size) memcpy(copy, out->bytes.at, out->bytes.size);
+        if (copy) copy[out->bytes.size] = 0;
         if (!copy) status = kt_fail_memory(error, out->bytes.size);
         out->bytes.at = copy;
     }

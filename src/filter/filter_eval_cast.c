@@ -88,6 +88,7 @@ static bool put_wide(struct kt_buffer *out, kt_wide value, int32_t scale)
 {
     char digits[64];
     int used = 0;
+    if (scale < 0) kt_wide_scale(&value, -scale);
     bool negative = value < 0;
     do {
         int digit = (int)(value % 10);
@@ -117,14 +118,14 @@ static double shortest(enum kt_type type, double value)
 static enum outcome to_text(struct frame *frame, const struct kt_field *from, struct cell *cell)
 {
     struct kt_buffer buffer = { 0 };
-    struct kt_value value;
     bool fine = true;
     if (from->type == KT_FLOAT32 || from->type == KT_FLOAT16)
         cell->number = shortest(from->type, cell->number);
+    struct kt_value value = kt_cell_value(from, cell, false);
     if (kt_form_of(from->type) == FORM_WIDE)
         fine = put_wide(&buffer, cell->wide, from->type == KT_DECIMAL128 ? from->scale : 0);
     else
-        fine = kt_cell_value(from, cell, false, &value) && kt_value_write(&value, &buffer);
+        fine = kt_value_write(&value, &buffer);
     uint8_t *text = fine ? kt_text_take(frame, buffer.size) : NULL;
     if (text) memcpy(text, buffer.data, buffer.size);
     cell->bytes = (struct slice){ text, buffer.size };

@@ -176,7 +176,7 @@ kith_status kt_eval_in(struct frame *frame, const struct node *node, const uint6
         for (uint32_t w = 0; w < frame->words; w++) {
             uint64_t equal = accepted(sign + w * 64, accept_of(KT_FN_EQ)) & item.known[w] & ask[w];
             out->truth[w] |= equal;
-            out->known[w] &= item.known[w] | ~ask[w];
+            out->known[w] &= item.known[w];
             ask[w] &= ~equal;
         }
         kt_rewind(frame, above);

@@ -63,8 +63,8 @@ kith_status kt_eval_element(struct frame *frame, const struct node *node, const 
     for (struct walk walk = kt_walk(key.known, frame->words); kt_walk_next(&walk, &row);) {
         struct items items = items_of(list.array, list.integers[row]);
         int64_t wanted = key.integers[row], count = items.end - items.begin;
-        int64_t at = wanted < 0 ? count + wanted : wanted - 1; /* from the end, or from 1 */
-        if (wanted == 0 || at < 0 || at >= count)
+        int64_t at = wanted < 0 ? count + wanted : wanted - 1; /* from the end, or from 1: 0 is before it */
+        if (at < 0 || at >= count)
             kt_row_clear(out->known, row);
         else
             put_cell(out, node->form, row, items.array, items.begin + at);
@@ -132,6 +132,7 @@ static bool has(const struct node *node, struct items items, const struct cell *
 static bool has_each(const struct node *node, struct items items)
 {
     enum form form = node->test->form;
+    if (items.end - items.begin < node->test->count) return false;
     for (uint32_t v = 0; v < node->test->count; v++) {
         bool found = false;
         for (int64_t at = items.begin; !found && at < items.end; at++) {

@@ -18,7 +18,6 @@
 #include <emmintrin.h>
 #endif
 
-#include "base/random.h"
 #include "filter/filter_eval.h"
 
 /* ---- numbers ---- */
@@ -226,20 +225,32 @@ bool kt_test_has(const struct test *test, const struct cell *cell)
 {
     if (test->kind == TEST_RANGE) return kt_range_has(test->form, &test->range, cell);
     if (!test->count) return false;
-    uint32_t at = (uint32_t)kt_cell_hash(test->form, cell) & test->mask;
+    uint32_t at = kt_cell_hash(test->form, cell) & test->mask;
     for (; test->slots[at]; at = (at + 1) & test->mask)
         if (kt_cell_compare(test->form, cell, &test->values[test->slots[at] - 1]) == 0) return true;
     return false;
 }
 
-static bool same_bytes(struct slice a, struct slice b)
+/* memcmp() is called for what is long only: a call costs more than comparing 8 bytes. */
+static inline bool equal_bytes(const uint8_t *a, const uint8_t *b, size_t count)
 {
-    return a.size == b.size && (!a.size || memcmp(a.at, b.at, a.size) == 0);
+    if (count >= 8)
+        return kt_get_u64(a) == kt_get_u64(b) && (count == 8 || memcmp(a + 8, b + 8, count - 8) == 0);
+    if (count >= 4)
+        return (kt_get_u32(a) == kt_get_u32(b)) & (kt_get_u32(a + count - 4) == kt_get_u32(b + count - 4));
+    if (count >= 2)
+        return (kt_get_u16(a) == kt_get_u16(b)) & (kt_get_u16(a + count - 2) == kt_get_u16(b + count - 2));
+    return count == 0 || *a == *b;
 }
 
-static bool begins_with(struct slice text, struct slice prefix)
+static inline bool same_bytes(struct slice a, struct slice b)
 {
-    return text.size >= prefix.size && (!prefix.size || memcmp(text.at, prefix.at, prefix.size) == 0);
+    return a.size == b.size && equal_bytes(a.at, b.at, a.size);
+}
+
+static inline bool begins_with(struct slice text, struct slice prefix)
+{
+    return text.size >= prefix.size && equal_bytes(text.at, prefix.at, prefix.size);
 }
 
 /* A range from a text up to that with its last byte one higher: what begins with the text. */
@@ -258,6 +269,23 @@ static bool is_one_value(const struct test *test)
            kt_cell_compare(test->form, &range->low, &range->high) == 0;
 }
 
+/* The first 8 bytes, read as a number, decide nearly always. */
+static inline int order_of(struct slice a, struct slice b)
+{
+    if (a.size >= 8 && b.size >= 8) {
+        uint64_t x = __builtin_bswap64(kt_get_u64(a.at)), y = __builtin_bswap64(kt_get_u64(b.at));
+        if (x != y) return x < y ? -1 : 1;
+    }
+    return kt_slice_compare(a, b);
+}
+
+static inline bool within(const struct range *range, struct slice bytes)
+{
+    int low = range->has_low ? order_of(bytes, range->low.bytes) : 1,
+        high = range->has_high ? order_of(bytes, range->high.bytes) : -1;
+    return low >= (range->low_open ? 1 : 0) && high <= (range->high_open ? -1 : 0);
+}
+
 static void test_range_of_bytes(const struct frame *frame, const struct test *test, const struct reg *reg,
                                 uint64_t *hits)
 {
@@ -268,7 +296,7 @@ static void test_range_of_bytes(const struct frame *frame, const struct test *te
         struct slice bytes = reg->bytes[row];
         bool has = one      ? same_bytes(bytes, low)
                    : prefix ? begins_with(bytes, low)
-                            : kt_range_has(FORM_BYTES, &test->range, &(struct cell){ .bytes = bytes });
+                            : within(&test->range, bytes);
         hits[row / 64] |= (uint64_t)has << (row % 64);
     }
 }
@@ -297,7 +325,7 @@ static void test_set_of_integers(const struct frame *frame, const struct test *t
     for (struct walk walk = kt_walk(reg->known, frame->words); kt_walk_next(&walk, &row);) {
         int64_t value = reg->integers[row];
         if (value < least || value > most) continue;
-        uint32_t at = (uint32_t)kt_mix((uint64_t)value) & test->mask;
+        uint32_t at = kt_hash_integer((uint64_t)value) & test->mask;
         bool has = false;
         for (; test->slots[at] && !has; at = (at + 1) & test->mask)
             has = test->values[test->slots[at] - 1].integer == value;

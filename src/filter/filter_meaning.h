@@ -30,7 +30,7 @@ enum form {
     FORM_LIST    /* a list of values: literals only */
 };
 
-struct slice {
+struct slice { /* a literal's has a zero behind it */
     const uint8_t *at;
     size_t size;
 };
@@ -132,13 +132,17 @@ bool kt_field_common(const struct kt_field *a, const struct kt_field *b, struct 
 
 /** A literal's type and cell. Its text is borrowed from `value`. */
 enum form kt_literal_cell(const struct kt_value *value, struct kt_field *type, struct cell *cell);
-/** A cell as a value. Times that are to be `stored` are integers in units of their type. False when memory is
- * out. */
-bool kt_cell_value(const struct kt_field *type, const struct cell *cell, bool stored, struct kt_value *out);
+/** A cell as a value, whose text is the cell's. Times that are to be `stored` are integers in units of their
+ * type. */
+struct kt_value kt_cell_value(const struct kt_field *type, const struct cell *cell, bool stored);
 /** Order of two cells that are not null; NaN is one value, above all others. */
 int kt_cell_compare(enum form form, const struct cell *a, const struct cell *b);
 int kt_slice_compare(struct slice a, struct slice b);
-uint64_t kt_cell_hash(enum form form, const struct cell *cell);
+uint32_t kt_cell_hash(enum form form, const struct cell *cell);
+static inline uint32_t kt_hash_integer(uint64_t bits)
+{
+    return (uint32_t)((bits ^ bits >> 32) * 0x9e3779b97f4a7c15u >> 32);
+}
 
 bool kt_wide_scale(kt_wide *value, int32_t digits); /* times 10^digits; false: overflow */
 kt_wide kt_wide_power(int32_t digits);              /* 10^digits, 0..38 */
@@ -152,6 +156,7 @@ struct kt_bounds {
     kt_wide low, high;
 };
 struct kt_bounds kt_field_bounds(const struct kt_field *type); /* of integers, decimals and times */
+
 struct point {         /* where a constant lies among the values that a type can hold */
     struct cell floor; /* the greatest value of the type that is not above it */
     bool exact;        /* it is that value */
@@ -214,28 +219,5 @@ struct kt_filter {
     struct kt_probe *probes;
     uint32_t probe_count;
 };
-
-struct binder {
-    struct kt_filter *filter;
-    const char *text;
-    kith_error *error;
-};
-void *kt_bind_take(struct binder *binder, size_t count, size_t size); /* zeroed; NULL: memory is out, said */
-/** A node with room for `count` arguments, which stands where `at` does. */
-struct node *kt_bind_node(struct binder *binder, enum kt_fn fn, const struct node *at, uint32_t count);
-struct node *kt_bind_literal(struct binder *binder, const struct node *at, const struct kt_field *type,
-                             const struct cell *cell);
-struct node *kt_bind_null(struct binder *binder, const struct node *at, enum kt_type type);
-kith_status kt_bind_fail(struct binder *binder, kith_status status, const struct node *at, const char *format,
-                         ...) __attribute__((format(printf, 4, 5)));
-enum { KT_TYPE_TEXT = 128 };
-void kt_bind_type_text(const struct node *node, char text[KT_TYPE_TEXT]);
-/** One step further into a struct. */
-kith_status kt_bind_step(struct binder *binder, struct node *node, const char *name);
-kith_status kt_bind_expr(struct binder *binder, const struct kt_expr *expr, struct node **out);
-/** Settles types of a node whose arguments are bound; may put another node in its place. */
-kith_status kt_bind_call(struct binder *binder, struct node **node);
-/** Puts arguments of predicates in order, makes lookups, conjuncts and probes (filter_order.c). */
-kith_status kt_order(struct binder *binder, bool predicate);
 
 #endif

@@ -196,35 +196,32 @@ static bool says_all(const struct kt_field *type, const struct cell *cell)
     return type->type != KT_DECIMAL128 || (cell->wide >= INT64_MIN && cell->wide <= INT64_MAX);
 }
 
-static kith_status probe_range(const struct kt_field *type, const struct range *range, struct kt_probe *probe,
-                               bool *fits)
+static bool probe_range(const struct kt_field *type, const struct range *range, struct kt_probe *probe)
 {
-    bool fine = true;
-    *fits = !range->none && (range->has_low || range->has_high) &&
-            (!range->has_low || says_all(type, &range->low)) &&
-            (!range->has_high || says_all(type, &range->high));
-    if (!*fits) return KITH_OK;
+    if (range->none || (!range->has_low && !range->has_high)) return false;
+    if ((range->has_low && !says_all(type, &range->low)) ||
+        (range->has_high && !says_all(type, &range->high)))
+        return false;
     probe->kind = KT_PROBE_RANGE;
     probe->low_open = range->low_open;
     probe->high_open = range->high_open;
-    if (range->has_low) fine = kt_cell_value(type, &range->low, true, &probe->low);
-    if (fine && range->has_high) fine = kt_cell_value(type, &range->high, true, &probe->high);
-    return fine ? KITH_OK : KITH_NO_MEMORY;
+    if (range->has_low) probe->low = kt_cell_value(type, &range->low, true);
+    if (range->has_high) probe->high = kt_cell_value(type, &range->high, true);
+    return true;
 }
 
-static kith_status probe_set(const struct kt_field *type, const struct test *test, struct kt_probe *probe,
-                             bool *fits)
+static kith_status probe_set(struct binder *binder, const struct kt_field *type, const struct test *test,
+                             struct kt_probe *probe, bool *fits)
 {
     *fits = true;
     for (uint32_t i = 0; i < test->count; i++) *fits &= says_all(type, &test->values[i]);
     if (!*fits) return KITH_OK;
     probe->values.kind = KT_VALUE_LIST;
-    probe->values.items = kt_alloc_zero(test->count, sizeof *probe->values.items);
+    probe->values.count = test->count;
+    probe->values.items = kt_bind_take(binder, test->count + 1, sizeof *probe->values.items);
     if (!probe->values.items) return KITH_NO_MEMORY;
-    for (; probe->values.count < test->count; probe->values.count++)
-        if (!kt_cell_value(type, &test->values[probe->values.count], true,
-                           &probe->values.items[probe->values.count]))
-            return KITH_NO_MEMORY;
+    for (uint32_t i = 0; i < test->count; i++)
+        probe->values.items[i] = kt_cell_value(type, &test->values[i], true);
     return KITH_OK;
 }
 
@@ -233,13 +230,14 @@ static bool is_top_column(const struct node *node)
     return node->place && node->place->column >= 0 && node->place->count == 0;
 }
 
-static kith_status probe_list(const struct node *node, struct kt_probe *probe, bool *fits)
+static kith_status probe_list(struct binder *binder, const struct node *node, struct kt_probe *probe,
+                              bool *fits)
 {
     const struct node *list = node->args[0];
     if (!node->test || !is_top_column(list) || node->test->dropped || !node->test->count) return KITH_OK;
     probe->kind = node->fn == KT_FN_ARRAY_HAS_ALL ? KT_PROBE_HAS_ALL : KT_PROBE_HAS_ANY;
     probe->column = (uint32_t)list->place->column;
-    return probe_set(&list->type.children[0], node->test, probe, fits);
+    return probe_set(binder, &list->type.children[0], node->test, probe, fits);
 }
 
 /* `flag` alone is `flag = true`. */
@@ -250,12 +248,13 @@ static void probe_flag(const struct node *node, struct kt_probe *probe)
     probe->low = probe->high = (struct kt_value){ .kind = KT_VALUE_BOOL, .boolean = true };
 }
 
-static kith_status find_probe(const struct node *node, struct kt_probe *probe, bool *fits)
+static kith_status find_probe(struct binder *binder, const struct node *node, struct kt_probe *probe,
+                              bool *fits)
 {
     const struct node *asked = node->eval == kt_eval_lookup ? node->plan : node;
     *fits = false;
     *probe = (struct kt_probe){ 0 };
-    if (asked->eval == kt_eval_array_has) return probe_list(asked, probe, fits);
+    if (asked->eval == kt_eval_array_has) return probe_list(binder, asked, probe, fits);
     if (asked->form == FORM_BOOL && is_top_column(asked)) {
         probe_flag(asked, probe);
         *fits = true;
@@ -266,9 +265,9 @@ static kith_status find_probe(const struct node *node, struct kt_probe *probe, b
     } else if (asked->eval == kt_eval_test && !asked->negate && is_top_column(asked->subject)) {
         probe->column = (uint32_t)asked->subject->place->column;
         probe->kind = KT_PROBE_IN;
-        return asked->test->kind == TEST_SET
-                   ? probe_set(&asked->subject->type, asked->test, probe, fits)
-                   : probe_range(&asked->subject->type, &asked->test->range, probe, fits);
+        if (asked->test->kind == TEST_SET)
+            return probe_set(binder, &asked->subject->type, asked->test, probe, fits);
+        *fits = probe_range(&asked->subject->type, &asked->test->range, probe);
     }
     return KITH_OK;
 }
@@ -289,9 +288,9 @@ static kith_status find_probes(struct binder *binder)
         filter->probe_of[c] = -1;
         if (filter->probe_count == KT_PROBES) continue;
         struct kt_probe *probe = &filter->probes[filter->probe_count];
-        kith_status status = find_probe(filter->conjuncts[c], probe, &fits);
-        if (fits || status) filter->probe_of[c] = (int32_t)filter->probe_count++;
-        if (status) return kt_fail_memory(binder->error, sizeof(struct kt_value));
+        kith_status status = find_probe(binder, filter->conjuncts[c], probe, &fits);
+        if (status) return status;
+        if (fits) filter->probe_of[c] = (int32_t)filter->probe_count++;
     }
     return KITH_OK;
 }
@@ -321,18 +320,15 @@ kith_status kt_order(struct binder *binder, bool predicate)
 
 static kith_status literal_expr(const struct node *node, struct kt_expr **out, kith_error *error)
 {
-    struct kt_value value = { 0 };
-    bool fine = true;
+    struct kt_value value = kt_cell_value(&node->type, &node->value, false), copy;
+    const struct kt_value *from = node->source && node->form != FORM_SPAN ? node->source : &value;
     if (node->form == FORM_SPAN)
         value = (struct kt_value){ .kind = KT_VALUE_INTERVAL,
                                    .months = node->value.months,
                                    .days = node->value.days,
                                    .integer = node->value.integer };
-    else if (node->source)
-        fine = kt_value_copy(node->source, &value);
-    else
-        fine = kt_cell_value(&node->type, &node->value, false, &value);
-    return fine ? kt_expr_literal(&value, out, error) : kt_fail_memory(error, sizeof value);
+    return kt_value_copy(from, &copy) ? kt_expr_literal(&copy, out, error)
+                                      : kt_fail_memory(error, from->size);
 }
 
 static kith_status column_expr(const struct kt_filter *filter, const struct node *node, struct kt_expr **out,
@@ -381,4 +377,11 @@ kith_status kt_filter_tell(const struct kt_filter *filter, struct kt_buffer *out
     if (!status) status = kt_expr_to_sql(expr, out, error);
     kt_expr_release(expr);
     return status;
+}
+
+bool kt_filter_answered(const struct kt_filter *filter, uint64_t answered)
+{
+    for (uint32_t c = 0; c < filter->conjunct_count; c++)
+        if (filter->probe_of[c] < 0 || !(answered >> filter->probe_of[c] & 1)) return false;
+    return true;
 }

@@ -1,9 +1,7 @@
-/* Regular expressions in linear time: a pattern becomes a small program, and a text is run through all its
- * threads at once (Thompson 1968, Pike's machine without captures). No pattern can make a text take longer
- * than its length times the size of the program, which is bounded; so there are no back-references and no
- * looking around.
+/* Regular expressions: a pattern is read and becomes a small program (filter_regexp_run.c runs it).
  *
- * The language is the common part of RE2's and everyone else's:
+ * The language is the common part of RE2's and everyone else's; there are no back-references and no looking
+ * around, because no program of bounded size does those in linear time.
  *
  *     . [abc] [^a-z] \d \w \s \D \W \S [[:alpha:]]   characters; \d \w \s are ASCII, as in RE2
  *     \n \t \r \f \v \a \x41 \x{20ac} \.             one character
@@ -12,47 +10,19 @@
  *     * + ? {3} {2,} {2,5}, and with a ? behind       how often
  *     (?i) (?s) (?m)                                  from here on: any case; . takes \n; ^ $ at lines
  *
- * It is looked for anywhere in the text. Whether it is there is all that is asked, so greedy and reluctant
- * are the same. A pattern that begins with letters is looked for by memmem() until they are found.
+ * It is looked for anywhere in the text, and whether it is there is all that is asked: greedy and reluctant
+ * are the same. A repetition is written out, so programs are bounded, and the bound is what refuses a pattern
+ * like ((a{900}){900}){900} before it costs anything.
  */
 #include <string.h>
 #include <utf8proc.h>
 
-#include "filter/filter_bind.h"
+#include "filter/filter_regexp.h"
 
 enum {
     PROGRAM_MAX = 20000,
     REPEAT_MAX = 1000,
-    DEPTH_MAX = 250, /* of parentheses */
-    PREFIX_MAX = 64
-};
-
-enum op { OP_CHAR, OP_ANY, OP_CLASS, OP_SPLIT, OP_JUMP, OP_BEGIN, OP_END, OP_WORD, OP_MATCH };
-enum { FOLD = 1, LINES = 2, NEWLINE = 4, NEGATED = 8 }; /* flags of instructions */
-
-struct span { /* of characters */
-    int32_t low, high;
-};
-struct class
-{
-    const struct span *spans;
-    uint32_t count;
-};
-struct instruction {
-    uint8_t op, flags;
-    union {
-        int32_t character;
-        const struct class *class;
-        struct {
-            uint32_t x, y; /* where to go on */
-        };
-    };
-};
-struct regexp {
-    struct instruction *program;
-    uint32_t size;
-    uint8_t prefix[PREFIX_MAX];
-    uint32_t prefix_size;
+    DEPTH_MAX = 250 /* of parentheses */
 };
 
 /* ---- the pattern as a tree ---- */
@@ -251,11 +221,11 @@ static int32_t class_item(struct parser *parser, const struct named **set, bool 
 
 static struct tree *class_leaf(struct parser *parser, const struct spans *spans, bool negated)
 {
-    struct class *class = take(parser, sizeof *class);
-    struct tree *tree = class ? leaf_new(parser, OP_CLASS, 0) : NULL;
+    struct charset *charset = take(parser, sizeof *charset);
+    struct tree *tree = charset ? leaf_new(parser, OP_CLASS, 0) : NULL;
     if (!tree) return NULL;
-    *class = (struct class){ spans->at, spans->count };
-    tree->leaf.class = class;
+    *charset = (struct charset){ spans->at, spans->count };
+    tree->leaf.charset = charset;
     if (negated) tree->leaf.flags |= NEGATED;
     return tree;
 }
@@ -504,7 +474,7 @@ static void emit_tree(struct emitter *emitter, const struct tree *tree)
 /* The letters that every match begins with. */
 static void find_prefix(struct regexp *regexp)
 {
-    for (uint32_t at = 0; regexp->prefix_size + 4 <= PREFIX_MAX; at++) {
+    for (uint32_t at = 0; regexp->prefix_size + 4 <= KT_REGEXP_PREFIX; at++) {
         const struct instruction *instruction = &regexp->program[at];
         if (instruction->op == OP_JUMP && instruction->x == at + 1) continue;
         if (instruction->op != OP_CHAR || instruction->flags & FOLD) break;
@@ -549,149 +519,4 @@ kith_status kt_regexp_make(struct kt_arena *arena, struct slice pattern, struct 
     *fault = (struct regexp_fault){ .words = parser.fault };
     for (const uint8_t *at = parser.begin; at < parser.at; at++) fault->at += (*at & 0xc0) != 0x80;
     return status == KITH_NO_MEMORY ? kt_fail_memory(error, pattern.size) : status;
-}
-
-/* ---- running ---- */
-
-struct threads { /* a set of instructions: sparse, so that emptying it is free */
-    uint32_t *dense, *sparse;
-    uint32_t count;
-};
-
-struct machine {
-    const struct regexp *regexp;
-    struct threads now, next;
-    uint32_t *stack;
-    const uint8_t *begin, *at, *end;
-};
-
-static bool is_word(int32_t c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-}
-
-static bool holds(const struct machine *machine, const struct instruction *instruction)
-{
-    const uint8_t *at = machine->at;
-    bool first = at == machine->begin, last = at == machine->end;
-    if (instruction->op == OP_BEGIN) return first || (instruction->flags & LINES && at[-1] == '\n');
-    if (instruction->op == OP_END) return last || (instruction->flags & LINES && *at == '\n');
-    bool before = !first && is_word(at[-1]), after = !last && is_word(*at);
-    return (before != after) != ((instruction->flags & NEGATED) != 0);
-}
-
-/* Adds an instruction and all that it leads to without a character. True: that is a match. */
-static bool add_thread(struct machine *machine, struct threads *threads, uint32_t start)
-{
-    const struct instruction *program = machine->regexp->program;
-    uint32_t depth = 0;
-    machine->stack[depth++] = start;
-    while (depth) {
-        uint32_t at = machine->stack[--depth];
-        uint32_t place = threads->sparse[at];
-        if (place < threads->count && threads->dense[place] == at) continue;
-        threads->sparse[at] = threads->count;
-        threads->dense[threads->count++] = at;
-        switch (program[at].op) {
-        case OP_MATCH:
-            return true;
-        case OP_SPLIT:
-            machine->stack[depth++] = program[at].y;
-            machine->stack[depth++] = program[at].x;
-            break;
-        case OP_JUMP:
-            machine->stack[depth++] = program[at].x;
-            break;
-        case OP_BEGIN:
-        case OP_END:
-        case OP_WORD:
-            if (holds(machine, &program[at])) machine->stack[depth++] = at + 1;
-            break;
-        default:
-            break;
-        }
-    }
-    return false;
-}
-
-static bool in_class(const struct class *class, int32_t character)
-{
-    for (uint32_t i = 0; i < class->count; i++)
-        if (character >= class->spans[i].low && character <= class->spans[i].high) return true;
-    return false;
-}
-
-static bool takes(const struct instruction *instruction, int32_t character)
-{
-    bool fold = instruction->flags & FOLD, in;
-    switch (instruction->op) {
-    case OP_CHAR:
-        return character == instruction->character ||
-               (fold && utf8proc_tolower(character) == utf8proc_tolower(instruction->character));
-    case OP_ANY:
-        return character != '\n' || instruction->flags & NEWLINE;
-    case OP_CLASS:
-        in = in_class(instruction->class, character) ||
-             (fold && (in_class(instruction->class, utf8proc_tolower(character)) ||
-                       in_class(instruction->class, utf8proc_toupper(character))));
-        return in != ((instruction->flags & NEGATED) != 0);
-    default:
-        return false;
-    }
-}
-
-static int32_t decode(const uint8_t **at, const uint8_t *end)
-{
-    utf8proc_int32_t character;
-    if (**at < 0x80) return *(*at)++;
-    utf8proc_ssize_t size = utf8proc_iterate(*at, end - *at, &character);
-    *at += size > 0 ? size : 1;
-    return size > 0 ? character : 0xfffd;
-}
-
-static bool run(struct machine *machine)
-{
-    const struct regexp *regexp = machine->regexp;
-    struct slice prefix = { regexp->prefix, regexp->prefix_size };
-    for (;;) {
-        if (!machine->now.count && prefix.size) {
-            machine->at =
-                kt_find((struct slice){ machine->at, (size_t)(machine->end - machine->at) }, prefix);
-            if (!machine->at) return false;
-        }
-        if (add_thread(machine, &machine->now, 0)) return true;
-        if (machine->at == machine->end) return false;
-        int32_t character = decode(&machine->at, machine->end);
-        machine->next.count = 0;
-        for (uint32_t i = 0; i < machine->now.count; i++) {
-            uint32_t at = machine->now.dense[i];
-            if (takes(&regexp->program[at], character) && add_thread(machine, &machine->next, at + 1))
-                return true;
-        }
-        struct threads done = machine->now;
-        machine->now = machine->next;
-        machine->next = done;
-    }
-}
-
-kith_status kt_row_regexp(struct call *call, uint32_t row)
-{
-    const struct regexp *regexp = call->node->plan;
-    struct slice text = call->args[0].bytes[row];
-    struct mark mark = kt_mark(call->frame);
-    size_t size = regexp->size + 1;
-    uint32_t *room = kt_stack_take(call->frame, 7 * size * sizeof *room);
-    if (!room) return KITH_NO_MEMORY;
-    static const uint8_t nothing[1];
-    const uint8_t *begin = text.size ? text.at : nothing;
-    struct machine machine = { .regexp = regexp,
-                               .now = { .dense = room, .sparse = room + size },
-                               .next = { .dense = room + 2 * size, .sparse = room + 3 * size },
-                               .stack = room + 4 * size,
-                               .begin = begin,
-                               .at = begin,
-                               .end = begin + text.size };
-    if (run(&machine)) kt_row_set(call->out->truth, row);
-    kt_rewind(call->frame, mark);
-    return KITH_OK;
 }

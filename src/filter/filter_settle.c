@@ -349,9 +349,7 @@ struct range kt_range_of(enum kt_fn comparison, const struct kt_field *type, con
         range.has_low = true;
         range.low_open = comparison == KT_FN_GT || !point->exact;
     }
-    if (form == FORM_FLOAT && equal && isnan(point->floor.number))
-        only_nan(&range);
-    else if (form == FORM_FLOAT)
+    if (form == FORM_FLOAT)
         without_nan(&range);
     else if (form == FORM_INT || form == FORM_WIDE)
         close_ends(type, &range);

@@ -12,7 +12,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/random.h"
 #include "filter/filter_meaning.h"
 
 /* ---- forms ---- */
@@ -232,6 +231,7 @@ bool kt_wide_scale(kt_wide *value, int32_t digits)
 
 double kt_wide_double(kt_wide value, int32_t scale)
 {
+    if (scale < 0) return (double)value * (double)kt_wide_power(-scale);
     return scale ? (double)value / (double)kt_wide_power(scale) : (double)value;
 }
 
@@ -331,29 +331,19 @@ int kt_cell_compare(enum form form, const struct cell *a, const struct cell *b)
     }
 }
 
-uint64_t kt_cell_hash(enum form form, const struct cell *cell)
+uint32_t kt_cell_hash(enum form form, const struct cell *cell)
 {
     uint64_t bits = (uint64_t)cell->integer;
-    if (form == FORM_BYTES) return kt_hash(cell->bytes.at, cell->bytes.size);
+    if (form == FORM_BYTES) return (uint32_t)kt_hash(cell->bytes.at, cell->bytes.size);
     if (form == FORM_WIDE) bits = (uint64_t)cell->wide ^ (uint64_t)(cell->wide >> 64) * 31;
     if (form == FORM_FLOAT) {
         double number = isnan(cell->number) ? (double)INFINITY : cell->number + 0.0; /* -0 becomes 0 */
         memcpy(&bits, &number, sizeof bits);
     }
-    return kt_mix(bits);
+    return kt_hash_integer(bits);
 }
 
 /* ---- cells as values ---- */
-
-static bool text_value(enum kt_value_kind kind, struct slice bytes, struct kt_value *out)
-{
-    char *text = kt_alloc(bytes.size + 1);
-    if (!text) return false;
-    if (bytes.size) memcpy(text, bytes.at, bytes.size);
-    text[bytes.size] = 0;
-    *out = (struct kt_value){ .kind = kind, .text = text, .size = bytes.size };
-    return true;
-}
 
 static struct kt_value wide_value(const struct kt_field *type, kt_wide wide)
 {
@@ -388,25 +378,23 @@ static struct kt_value time_value(const struct kt_field *type, int64_t ticks)
     return value;
 }
 
-bool kt_cell_value(const struct kt_field *type, const struct cell *cell, bool stored, struct kt_value *out)
+struct kt_value kt_cell_value(const struct kt_field *type, const struct cell *cell, bool stored)
 {
-    *out = (struct kt_value){ .kind = KT_VALUE_NULL };
-    if (cell->null) return true;
+    struct kt_value value = { .kind = KT_VALUE_INT, .integer = cell->integer };
+    if (cell->null) return (struct kt_value){ .kind = KT_VALUE_NULL };
     switch (kt_form_of(type->type)) {
     case FORM_BOOL:
-        *out = (struct kt_value){ .kind = KT_VALUE_BOOL, .boolean = cell->truth };
-        return true;
+        return (struct kt_value){ .kind = KT_VALUE_BOOL, .boolean = cell->truth };
     case FORM_FLOAT:
-        *out = (struct kt_value){ .kind = KT_VALUE_FLOAT, .number = cell->number };
-        return true;
+        return (struct kt_value){ .kind = KT_VALUE_FLOAT, .number = cell->number };
     case FORM_WIDE:
-        *out = wide_value(type, cell->wide);
-        return true;
+        return wide_value(type, cell->wide);
     case FORM_BYTES:
-        return text_value(kt_field_is_text(type) ? KT_VALUE_TEXT : KT_VALUE_BYTES, cell->bytes, out);
+        value = (struct kt_value){ .kind = kt_field_is_text(type) ? KT_VALUE_TEXT : KT_VALUE_BYTES };
+        value.text = (char *)(uintptr_t)cell->bytes.at;
+        value.size = cell->bytes.size;
+        return value;
     default:
-        *out = (struct kt_value){ .kind = KT_VALUE_INT, .integer = cell->integer };
-        if (kt_field_tick(type) && !stored) *out = time_value(type, cell->integer);
-        return true;
+        return kt_field_tick(type) && !stored ? time_value(type, cell->integer) : value;
     }
 }
