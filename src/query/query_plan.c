@@ -119,6 +119,8 @@ static kith_status price_of_lists(const struct kt_plan *plan, uint64_t matches, 
 /* Under a filter: by the index, or by reading the admitted rows. */
 static kith_status compare_ways(struct kt_plan *plan, kith_error *error)
 {
+    if (plan->fast_search) /* which rows the index covers is part of the question */
+        return kt_where_count(plan->where, plan->index, &plan->matches, error);
     const struct kt_vectors *vectors = &plan->snapshot->vectors[plan->column];
     double row_bytes = (double)vectors->dim * (double)kt_element_bytes(vectors->element);
     uint64_t matches = plan->where->rows.count; /* those that the index does not cover are read either way */
