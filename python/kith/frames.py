@@ -38,7 +38,7 @@ class Streamable:
 
     def to_arrow(self, *, timeout: Any = None) -> pyarrow.Table:
         """Give the rows as a pyarrow Table."""
-        return arrow().table(self)
+        return arrow().RecordBatchReader.from_stream(self).read_all()
 
     def to_pandas(self, flatten: Any = None, *, timeout: Any = None) -> pandas.DataFrame:
         """Give the rows as a pandas DataFrame; pyarrow is not needed."""

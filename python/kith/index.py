@@ -160,21 +160,35 @@ IvfHnswSq = HnswSq
 
 @dataclass
 class BTree:
-    """An index of a column of numbers, text or dates. Not built by this version."""
+    """Rows in the order of a column's values, for filters that ask for one value or a range.
+
+    Of numbers, truth values, texts, bytes, dates and times. A filter takes from it the rows that it needs, and is the
+    same with and without it. Rows added later are found all the same; a write that leaves too many of them behind
+    extends it.
+
+    Examples
+    --------
+    >>> import kith
+    >>> from kith.index import BTree
+    >>> table = kith.connect("memory://").create_table("t", [{"n": i} for i in range(1000)])
+    >>> table.create_index("n", config=BTree())
+    >>> [(index.name, index.index_type) for index in table.list_indices()], table.count_rows("n < 10")
+    ([('n_idx', 'BTree')], 10)
+    """
 
     kind: ClassVar[str] = "BTREE"
 
 
 @dataclass
 class Bitmap:
-    """An index of a column of few distinct values. Not built by this version."""
+    """The rows of each value of a column: smaller and quicker than `BTree` where few values differ."""
 
     kind: ClassVar[str] = "BITMAP"
 
 
 @dataclass
 class LabelList:
-    """An index of a column of lists of labels. Not built by this version."""
+    """The rows of each item of a column of lists, for array_has(), array_has_any() and array_has_all()."""
 
     kind: ClassVar[str] = "LABEL_LIST"
 
@@ -205,12 +219,13 @@ class IndexConfig:
     ----------
     name : str
     index_type : str
-        "IvfRq", "IvfPq", "IvfFlat", ...
+        "IvfRq", "IvfPq", "IvfFlat", ..., over values "BTree", "Bitmap" or "LabelList".
     columns : list of str
     num_indexed_rows, num_unindexed_rows : int
         Rows in the index; rows added since, which searches scan exactly.
     size_bytes : int
-    distance_type : str
+    distance_type : str or None
+        None for an index over values.
     num_partitions, num_sub_vectors, num_bits : int
         As trained; 0 where the type has none.
     created_at : datetime, in UTC
@@ -228,7 +243,7 @@ class IndexConfig:
     num_indexed_rows: int
     num_unindexed_rows: int
     size_bytes: int
-    distance_type: str
+    distance_type: str | None
     num_partitions: int
     num_sub_vectors: int
     num_bits: int
@@ -252,8 +267,8 @@ class IndexStatistics:
     ----------
     num_indexed_rows, num_unindexed_rows : int
     index_type : str
-        "IVF_RQ", "IVF_PQ", "IVF_FLAT", ...
-    distance_type : str
+        "IVF_RQ", "IVF_PQ", "IVF_FLAT", ..., over values "BTREE", "BITMAP" or "LABEL_LIST".
+    distance_type : str or None
     num_indices : int
     loss : float or None
         Not recorded by this version.
@@ -272,17 +287,22 @@ class IndexStatistics:
         return getattr(self, key)
 
 
+def metric_of(info: dict[str, Any]) -> str | None:
+    """Give the metric of an index; None for one over values."""
+    return None if info["metric"] == "default" else info["metric"]
+
+
 def described(info: dict[str, Any]) -> IndexConfig:
     """Make the public description of an index from the extension's."""
-    words = info["type"].split("_")
+    words = "B_TREE" if info["type"] == "BTREE" else info["type"]
     return IndexConfig(
         name=info["name"],
-        index_type="".join(word.capitalize() for word in words),
+        index_type="".join(word.capitalize() for word in words.split("_")),
         columns=[info["column"]],
         num_indexed_rows=info["rows_indexed"],
         num_unindexed_rows=info["rows_unindexed"],
         size_bytes=info["bytes"],
-        distance_type=info["metric"],
+        distance_type=metric_of(info),
         num_partitions=info["num_partitions"],
         num_sub_vectors=info["num_sub_vectors"],
         num_bits=info["num_bits"],

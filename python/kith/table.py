@@ -419,7 +419,7 @@ class Table(frames.Streamable):
         queries: Any = None,
         max_memory: int | str | None = None,
     ) -> None:
-        """Build an index of a vector column. Rows added later are found all the same.
+        """Build an index of a vector column, or over the values of another one. Rows added later are found all the same.
 
         Two forms are understood: ``create_index("vector", config=IvfRq(...))`` names the column first;
         ``create_index("cosine", num_partitions=256, num_sub_vectors=96)`` the metric, or nothing. Ctrl-C stops it
@@ -444,7 +444,8 @@ class Table(frames.Streamable):
             Bits a number (IVF_RQ: 1 to 9, else 4) or a piece (IVF_PQ: 4 or 8, else 8).
         index_type : str, optional
             "IVF_RQ" (RaBitQ: Gao, Long 2024; what is built where nothing is said), "IVF_PQ" (Jegou, Douze, Schmid
-            2011), "IVF_SQ" or "IVF_FLAT".
+            2011), "IVF_SQ" or "IVF_FLAT". Over values, for filters, "BTREE" (what is built where nothing is said),
+            "BITMAP" or "LABEL_LIST" (where nothing is said, of a column of lists).
         max_iterations, sample_rate : int, optional
             Of the training: rounds of k-means at most (12), rows a list (64).
         config : kith.index.IvfPq and others
@@ -501,7 +502,7 @@ class Table(frames.Streamable):
             target = column or (metric if not first_is_metric else self._old_column(vector_column_name))
             self._check_index_column(target, config)
         kind = (options["type"] or "").upper()
-        if "HNSW" in kind or kind in ("BTREE", "BITMAP", "LABEL_LIST", "FTS", "FM"):
+        if "HNSW" in kind or kind in ("FTS", "FM"):
             refuse(f"an index of type {kind}")
         given = {key: value for key, value in options.items() if value is not None}
         for key in given.keys() - {"type", "metric"}:
@@ -526,13 +527,54 @@ class Table(frames.Streamable):
             return
         if column not in self._light_schema().names and column.lower() not in _metrics:
             raise NotFoundError(f"'{column}' is neither a column nor a metric (l2, cosine, dot, hamming)")
-        type_ = self._light_schema().field(column).type
-        if not type_.format.startswith("+w:"):
-            refuse(f"an index of the column '{column}' of type {type_}")
 
-    def create_scalar_index(self, column: str, *args: Any, **kwargs: Any) -> None:
-        """Not in this version."""
-        refuse("an index of a scalar column")
+    def create_scalar_index(
+        self,
+        column: str,
+        index_type: Literal["BTREE", "BITMAP", "LABEL_LIST"] = "BTREE",
+        name: str | None = None,
+        replace: bool = True,
+        *,
+        wait_timeout: timedelta | None = None,
+        progress: Any = None,
+    ) -> None:
+        """Build an index over the values of a column, which filters use by themselves.
+
+        Parameters
+        ----------
+        column : str
+        index_type : {"BTREE", "BITMAP", "LABEL_LIST"}
+            Rows in the order of their values; a set of rows for each value, where few differ; the same for each item
+            of a column of lists.
+        name : str, optional
+            ``<column>_idx`` where it is not given.
+        replace : bool
+            Whether to replace an index of the same name; else that is an error.
+        wait_timeout : timedelta, optional
+            Accepted for LanceDB's sake: the index is ready when the call returns.
+        progress : bool, callable or tqdm-like, optional
+            See `kith.Database.create_table`.
+
+        Raises
+        ------
+        InvalidError
+            When the column's type does not fit; the message says what would.
+        NotFoundError
+            When there is no such column.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", [{"n": i, "tags": ["a"] * (i % 2)} for i in range(1000)])
+        >>> table.create_scalar_index("n")
+        >>> table.create_scalar_index("tags", "LABEL_LIST")
+        >>> [index.index_type for index in table.list_indices()], table.count_rows("array_has(tags, 'a') AND n < 10")
+        (['BTree', 'LabelList'], 5)
+        """
+        if not isinstance(column, str):
+            raise InvalidError(f"one column is indexed, named by a str, not {column!r}")
+        with Progress(progress) as callback:
+            self._table.create_index(column=column, name=name, type=index_type, keep=not replace, progress=callback)
 
     def create_fts_index(self, *args: Any, **kwargs: Any) -> None:
         """Not in this version."""
@@ -546,12 +588,12 @@ class Table(frames.Streamable):
 
     def index_stats(self, index_name: str) -> IndexStatistics | None:
         """Say how many rows an index covers; None where there is no index of that name."""
-        from .index import IndexStatistics
+        from .index import IndexStatistics, metric_of
 
         for info in self._table.indexes():
             if info["name"] == index_name:
                 return IndexStatistics(
-                    info["rows_indexed"], info["rows_unindexed"], info["type"], info["metric"]
+                    info["rows_indexed"], info["rows_unindexed"], info["type"], metric_of(info)
                 )
         return None
 
@@ -639,7 +681,7 @@ class Table(frames.Streamable):
         """
         for index in self._table.indexes():
             if index["rows_unindexed"]:
-                given = {key: index[key] for key in ("column", "name", "type", "metric", "num_sub_vectors", "num_bits") if index[key]}
+                given = {key: index[key] for key in ("column", "name", "type", "metric", "num_sub_vectors", "num_bits") if index[key] not in ("default", 0)}
                 self._table.create_index(keep=False, **given)
 
 

@@ -19,6 +19,7 @@ import kith
 from conftest import distances
 from kith import col, func, lit
 from kith.expr import Expr
+from kith.index import BTree, Bitmap, IvfRq, LabelList
 from kith.query import ColumnOrdering
 
 SEED = 20261121
@@ -473,6 +474,10 @@ def test_a_range_of_distances_and_fast_search_go_with_filters(crowd):
     assert {row["id"] for row in found} == set(np.flatnonzero((crowd.free < 0.1) & (true >= low) & (true < high)).tolist())
     fast = table.search(vector).where("id >= 14990").fast_search().limit(50).to_list()
     assert sorted(row["id"] for row in fast) == list(range(14_990, 15_000))
+    for prefilter in (True, False):  # few matches, which are read one by one otherwise
+        few = table.search(vector).where("id BETWEEN 14990 AND 15009", prefilter=prefilter).limit(50)
+        assert sorted(row["id"] for row in few.to_list()) == list(range(14_990, 15_010))
+        assert sorted(row["id"] for row in few.fast_search().to_list()) == list(range(14_990, 15_000))
 
 
 def test_stats_tell_of_the_filter(crowd):
@@ -685,6 +690,81 @@ def test_limits_are_told(shop):
     with pytest.raises(ValueError, match="100000|longer"):
         shop.count_rows("id IN (?)", [range(100_001)])
     assert shop.count_rows("id IN (?)", [range(100_000)]) == 5
+
+
+# ---- indexes over values
+
+
+@pytest.fixture
+def valued(db):
+    random = np.random.default_rng(SEED)
+    rows = {
+        "vector": random.standard_normal((3000, 4)).astype("f4"), "n": random.integers(0, 500, 3000), "f": random.random(3000), "tag": random.choice(list("abcdef"), 3000),
+        "labels": [random.choice(list("uvwxyz"), random.integers(0, 4)).tolist() for _ in range(3000)], "s": [{"a": i} for i in range(3000)],
+    }  # fmt: skip
+    table = db.create_table("valued", {name: values[:2500] for name, values in rows.items()})
+    return table, {name: values[2500:] for name, values in rows.items()}
+
+
+WHERES = [
+    "n = 77", "n IN (1, 2, 3)", "n < 100", "n BETWEEN 100 AND 110", "n >= 499", "n < 0", "n <> 5", "tag = 'a'", "tag IN ('a', 'zz')", "tag > 'd'", "tag IS NULL", "f < 0.25", "f < 0.25 AND n > 250 AND tag = 'b'",
+    "n = 1 OR tag = 'c'", "NOT n < 100", "array_has(labels, 'u')", "array_has_any(labels, ['v', 'w'])", "array_has_all(labels, ['x', 'y'])", "n = 5 AND array_has(labels, 'z')", "n + 1 = 5", "lower(tag) = 'a'",
+]  # fmt: skip
+
+
+def test_an_index_over_values_changes_no_answer(valued):
+    table, more = valued
+    before = {where: ids_of(table, where) for where in WHERES}
+    for build in (
+        lambda: table.create_index("n"), lambda: table.create_scalar_index("tag", index_type="BITMAP"), lambda: table.create_index("f", config=BTree()), lambda: table.create_index("labels", config=LabelList()),
+        lambda: table.create_index("n", config=Bitmap()), lambda: table.create_index("vector", config=IvfRq(num_partitions=8)), lambda: table.drop_index("tag_idx"), lambda: table.create_scalar_index("tag", "btree"),
+    ):  # fmt: skip
+        build()
+        assert {where: ids_of(table, where) for where in WHERES} == before
+    added = ids_of(table, "n >= 0")
+    table.add(more)
+    assert len(ids_of(table, "n >= 0")) == len(added) + 500
+    after = {where: ids_of(table, where) for where in WHERES}
+    table.optimize()
+    assert {where: ids_of(table, where) for where in WHERES} == after and all(index.num_unindexed_rows == 0 for index in table.list_indices())
+    for index in table.list_indices():
+        table.drop_index(index.name)
+    assert {where: ids_of(table, where) for where in WHERES} == after
+
+
+def ids_of(table, where):
+    return table.search().where(where).select(["_rowid"]).to_arrow()["_rowid"].to_pylist()
+
+
+def test_indexes_over_values_are_described(valued):
+    table, more = valued
+    table.create_scalar_index("n")
+    table.create_index("tag", config=Bitmap(), name="by_tag")
+    table.create_index("labels")
+    table.create_index("vector", config=IvfRq(num_partitions=4))
+    known = {index.name: (index.index_type, index.columns, index.distance_type) for index in table.list_indices()}
+    assert known == {"n_idx": ("BTree", ["n"], None), "by_tag": ("Bitmap", ["tag"], None), "labels_idx": ("LabelList", ["labels"], None), "vector_idx": ("IvfRq", ["vector"], "l2")}
+    table.add(more)
+    stats = table.index_stats("by_tag")
+    assert (stats.index_type, stats.num_indexed_rows, stats.num_unindexed_rows, stats.distance_type) == ("BITMAP", 2500, 500, None)
+    table.wait_for_index(["n_idx", "by_tag"])
+    with pytest.raises(RuntimeError):
+        table.create_scalar_index("n", replace=False)
+    table.create_scalar_index("n", "BITMAP")
+    assert table.index_stats("n_idx")["index_type"] == "BITMAP"
+
+
+def test_indexes_that_cannot_be_are_refused(valued):
+    table, _ = valued
+    for call, words in [
+        (lambda: table.create_scalar_index("vector"), "vector"), (lambda: table.create_scalar_index("nope"), "nope"), (lambda: table.create_scalar_index("n", "LABEL_LIST"), "BTREE"),
+        (lambda: table.create_scalar_index("labels", "BITMAP"), "LABEL_LIST"), (lambda: table.create_scalar_index("n", "MAGIC"), "MAGIC"), (lambda: table.create_scalar_index(["n"]), "one column"),
+        (lambda: table.create_index("n", num_partitions=3), "num_partitions"), (lambda: table.create_index("vector", config=BTree()), "vector"), (lambda: table.create_index("n", config=IvfRq()), "n"),
+        (lambda: table.create_scalar_index("s"), "s"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            call()
+    assert table.list_indices() == []
 
 
 # ---- versions, threads, processes

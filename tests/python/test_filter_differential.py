@@ -132,17 +132,27 @@ FRAGMENTS = [(260, ""), (129, "no nulls"), (64, "all null"), (70, "narrow"), (1,
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory):
     print("seed", SEED)
+    return make_engines(kith.connect(tmp_path_factory.mktemp("db")))
+
+
+def make_engines(database):
     rng = random.Random(SEED)
-    table = kith.connect(tmp_path_factory.mktemp("db")).create_table("t", schema=SCHEMA)
-    for count, kind in FRAGMENTS:
-        # the Arrow table's dictionaries must not differ between batches for DuckDB
-        table.add(pa.Table.from_pylist(make_rows(rng, count, kind), schema=SCHEMA))
-    return Engines(table)
+    table, indexed = (database.create_table(name, schema=SCHEMA) for name in ("plain", "indexed"))
+    for i, (count, kind) in enumerate(FRAGMENTS):
+        rows = pa.Table.from_pylist(make_rows(rng, count, kind), schema=SCHEMA)
+        table.add(rows)
+        indexed.add(rows)
+        if i == 3:  # rows that come later are not in the indexes
+            for j, field in enumerate(SCHEMA):
+                if not pa.types.is_struct(field.type):
+                    indexed.create_scalar_index(field.name, "LABEL_LIST" if pa.types.is_list(field.type) else "BITMAP" if j % 2 else "BTREE")
+    return Engines(table, indexed)
 
 
 class Engines:
-    def __init__(self, table):
+    def __init__(self, table, indexed):
         self.table = table
+        self.indexed = indexed
         self.rows = table.to_arrow()
         self.count = len(self.rows)
         self.duck = duckdb.connect(config={"threads": 1})
@@ -180,10 +190,10 @@ class Engines:
             return [error] if len(texts) == 1 else [self.lite_says([text])[0] for text in texts]
         return [np.array([2 if value is None else int(value != 0) for value in column], "u1") for column in zip(*found)]
 
-    def kith_says(self, text):
+    def kith_says(self, text, table=None):
         """The rows that the filter admits, as 0 and 1."""
         try:
-            columns = _core.stream_columns(self.table._table.scan(("_rowid",), 0, None, False, text))
+            columns = _core.stream_columns((table or self.table)._table.scan(("_rowid",), 0, None, False, text))
         except kith.KithError as error:
             return error
         admitted = np.zeros(self.count, "u1")
@@ -560,6 +570,7 @@ def test_rows_are_those_of_duckdb_and_sqlite(engines):
                 continue
             admitted = engines.kith_says(part.kith)
             wrong.check("DuckDB, filter", part, part.duck, admitted, (theirs == 1).astype("u1"))
+            wrong.check("DuckDB, filter with indexes", part, part.duck, engines.kith_says(part.kith, engines.indexed), (theirs == 1).astype("u1"))
             wrong.check("DuckDB, column", part, part.duck, mine, theirs)
         lite = [(part, mine) for part, mine in zip(parts, shown) if part.lite is not None]
         for (part, mine), theirs in zip(lite, engines.lite_says([part.lite for part, _ in lite]) if lite else ()):

@@ -12,7 +12,7 @@ import pytest
 
 import kith
 from conftest import distances
-from kith.index import BTree, Bitmap, FTS, HnswPq, HnswSq, IvfFlat, IvfPq, IvfRq, IvfSq, LabelList
+from kith.index import FTS, HnswPq, HnswSq, IvfFlat, IvfPq, IvfRq, IvfSq
 
 SEED = 20261121
 ELEMENTS = {"float32": "f4", "float16": "f2", "float64": "f8", "int8": "i1", "uint8": "u1"}
@@ -389,15 +389,10 @@ def test_parameters_that_do_not_fit_are_refused(small):
     assert small.list_indices() == []
 
 
-@pytest.mark.parametrize("config", [HnswSq(), HnswPq(), BTree(), Bitmap(), LabelList(), FTS()])
+@pytest.mark.parametrize("config", [HnswSq(), HnswPq(), FTS()])
 def test_indexes_of_later_versions_are_refused_in_words(small, config):
     with pytest.raises(NotImplementedError):
         small.create_index("vector", config=config)
-
-
-def test_an_index_of_a_scalar_column_is_refused_in_words(small):
-    with pytest.raises(NotImplementedError, match="'id'"):
-        small.create_index("id")
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 40])

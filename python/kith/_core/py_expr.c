@@ -1,8 +1,9 @@
 /* kith._core.Expr: a kith_expr as a Python object, and Python values as values of a filter.
  *
- * Values are handed over as values, whatever they look like: nothing here writes SQL. Numbers, texts and bytes
- * are read in place; what Python code must look at (dates, decimals, numpy's and pandas' scalars, arrays) goes
- * through kith._values.bound(), which answers with a plain object or with a type of the library and its number.
+ * Values are handed over as values, whatever they look like: nothing here writes SQL. Numbers, texts and
+ * bytes are read in place; what Python code must look at (dates, decimals, numpy's and pandas' scalars,
+ * arrays) goes through kith._values.bound(), which answers with a plain object or with a type of the library
+ * and its number.
  *
  * That code may change the lists it comes from. So a list is read from a tuple made of it, and every object
  * whose bytes are lent to the library is kept until the call is over.

@@ -175,7 +175,8 @@ static int read_order(struct kpy_state *state, PyObject *tuple, kith_order **out
     for (Py_ssize_t i = 0; i < size; ++i) {
         PyObject *expression;
         int descending, nulls_first;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(tuple, i), "Opp", &expression, &descending, &nulls_first)) return -1;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(tuple, i), "Opp", &expression, &descending, &nulls_first))
+            return -1;
         order[i] = (kith_order){ .descending = descending, .nulls_first = nulls_first };
         order[i].expression = kpy_text(state, expression, "an expression to order by");
         if (!order[i].expression) return -1;
@@ -219,7 +220,8 @@ static PyObject *table_scan(struct kpy_table *self, PyObject *args)
     struct kpy_state *state = kpy_object_state(self);
     struct scan scan = { .options = KITH_INIT(kith_scan) };
     kith_scan *options = &scan.options;
-    PyObject *columns, *limit, *where_object = Py_None, *expressions = Py_None, *order = Py_None, *result = NULL;
+    PyObject *columns, *limit, *where_object = Py_None, *expressions = Py_None, *order = Py_None,
+                               *result = NULL;
     unsigned long long offset;
     int with_row_id;
     struct kpy_where where;
@@ -227,8 +229,8 @@ static PyObject *table_scan(struct kpy_table *self, PyObject *args)
     kith_error error = { 0 };
     kith_status status;
 
-    if (!PyArg_ParseTuple(args, "OKOp|OOO", &columns, &offset, &limit, &with_row_id, &where_object, &expressions,
-                          &order))
+    if (!PyArg_ParseTuple(args, "OKOp|OOO", &columns, &offset, &limit, &with_row_id, &where_object,
+                          &expressions, &order))
         return NULL;
     options->offset = offset;
     options->with_row_id = with_row_id;
@@ -271,7 +273,8 @@ static PyObject *table_take(struct kpy_table *self, PyObject *args)
     kith_error error = { 0 };
     kith_status status;
 
-    if (!PyArg_ParseTuple(args, "O!Op|O", &PyList_Type, &ids, &columns, &with_row_id, &expressions)) return NULL;
+    if (!PyArg_ParseTuple(args, "O!Op|O", &PyList_Type, &ids, &columns, &with_row_id, &expressions))
+        return NULL;
     scan.options.with_row_id = with_row_id;
     if (row_ids(ids, &numbers, &count) || scan_columns(kpy_object_state(self), columns, expressions, &scan))
         goto out;
@@ -400,7 +403,8 @@ static PyMethodDef methods[] = {
     { "append", (PyCFunction)(void (*)(void))table_append, METH_VARARGS | METH_KEYWORDS,
       "append(stream capsule, ...) -> version" },
     { "scan", (PyCFunction)(void (*)(void))table_scan, METH_VARARGS,
-      "scan(columns or None, offset, limit or None, with_row_id, where=None, expressions=None, order=None) -> "
+      "scan(columns or None, offset, limit or None, with_row_id, where=None, expressions=None, order=None) "
+      "-> "
       "stream capsule" },
     { "take", (PyCFunction)(void (*)(void))table_take, METH_VARARGS,
       "take(list of row ids, columns or None, with_row_id, expressions=None) -> stream capsule" },
