@@ -727,6 +727,28 @@ static void rows_lent_by_a_file_are_read_as_they_lie(void **state)
     kt_schema_release(schema);
 }
 
+static void items_of_fixed_lists_are_found_at_any_offset(void **state)
+{
+    (void)state;
+    static uint64_t bits[ROWS_WORDS];
+    struct kt_random random = sample_random();
+    struct kt_schema *schema = rows_schema();
+    struct kt_batch *whole = rows_batch(&random, schema, 200), *part = NULL;
+    assert_ok(kt_batch_slice(whole, 37, 150, &part, &oops));
+    assert_true(rows_eval("switches[2]", part, NULL, bits));
+    const struct kt_array *list = &part->columns[kt_schema_find(schema, "switches")],
+                          *item = &list->children[0];
+    for (int64_t row = 0; row < 150; row++) {
+        int64_t at = (list->offset + row) * 3 + 1;
+        bool wanted = !kt_array_null(list, row) && !kt_array_null(item, at) &&
+                      kt_bit(item->values, (uint64_t)(item->offset + at));
+        assert_int_equal(bit_of(bits, row), wanted);
+    }
+    kt_batch_release(part);
+    kt_batch_release(whole);
+    kt_schema_release(schema);
+}
+
 /* ---- dictionaries ---- */
 
 /* A column of `rows` codes of a type into a dictionary of `length` texts, every seventh null. */
@@ -860,6 +882,7 @@ int main(void)
         cmocka_unit_test(only_rows_asked_for_are_given),
         cmocka_unit_test(rows_may_begin_anywhere),
         cmocka_unit_test(rows_lent_by_a_file_are_read_as_they_lie),
+        cmocka_unit_test(items_of_fixed_lists_are_found_at_any_offset),
         cmocka_unit_test(conditions_on_a_dictionary_hold_for_its_rows),
         cmocka_unit_test(a_row_that_nobody_asks_for_does_not_fail),
         cmocka_unit_test(row_ids_run_on_or_are_given),
