@@ -674,6 +674,9 @@ def test_errors_show_the_place_and_what_is_near(shop):
             call(col("prce") < 3)
         with pytest.raises(kith.errors.NotFoundError):
             call({"prce": 3})
+    with pytest.raises(KeyError) as caught:
+        shop.count_rows("id > ? AND prce < ?", [1, 3])
+    assert str(caught.value).split("\n")[-2:] == ["  id > ? AND prce < ?", "             ^~~~"]
     for bad in (3, object(), ["id = 1"], b"id = 1", lambda: 0):
         with pytest.raises(ValueError, match="a filter is"):
             shop.search().where(bad)
