@@ -333,7 +333,7 @@ int kt_cell_compare(enum form form, const struct cell *a, const struct cell *b)
 
 uint32_t kt_cell_hash(enum form form, const struct cell *cell)
 {
-    uint64_t bits = (uint64_t)cell->integer;
+    uint64_t bits = form == FORM_BOOL ? cell->truth : (uint64_t)cell->integer;
     if (form == FORM_BYTES) return (uint32_t)kt_hash(cell->bytes.at, cell->bytes.size);
     if (form == FORM_WIDE) bits = (uint64_t)cell->wide ^ (uint64_t)(cell->wide >> 64) * 31;
     if (form == FORM_FLOAT) {
