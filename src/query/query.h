@@ -14,6 +14,7 @@ struct kt_where { /* immutable once made, shared by reference; of one snapshot *
     struct kt_filter *filter;
     struct kt_selection rows;
     uint64_t evaluated, ruled; /* rows that the predicate was evaluated for, and that statistics settled */
+    uint32_t probed;           /* parts of the predicate that an index over values answered */
     double seconds;
     struct kt_lock lock;              /* of `counted` */
     struct kt_where_counted *counted; /* how the rows lie in indexes that were asked */

@@ -155,6 +155,9 @@ static kith_status tell_where(const struct kt_plan *plan, struct kt_buffer *text
     kt_buffer_text(text, "evaluated for %llu rows, %llu settled by statistics, in %.2f ms\n",
                    (unsigned long long)where->evaluated, (unsigned long long)where->ruled,
                    where->seconds * 1e3);
+    if (where->probed)
+        kt_buffer_text(text, "  Values: %u %s of the filter answered by indexes over values\n",
+                       (unsigned)where->probed, where->probed == 1 ? "part" : "parts");
     if (plan->postfilter)
         kt_buffer_text(text, "  Postfilter: searched without it, refused rows dropped after\n");
     return status;

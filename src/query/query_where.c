@@ -220,16 +220,18 @@ static bool is_covered(const struct answer *answer, const struct kt_piece *piece
 
 static kith_status ask_indexes(struct job *job, kith_error *error)
 {
-    const struct kt_where *where = job->where;
+    struct kt_where *where = job->where;
     const struct kt_snapshot *snapshot = where->snapshot;
     const struct kt_probe *probes = kt_filter_probes(where->filter, &job->answer_count);
     kith_status status = KITH_OK;
-    for (uint32_t i = 0; i < job->answer_count; i++)
+    for (uint32_t i = 0; i < job->answer_count; i++) {
         for (uint32_t s = 0; !status && s < snapshot->scalar_count; s++) {
             const struct kt_table_scalar *scalar = &snapshot->scalars[s];
             if (scalar->column == probes[i].column && !is_covered(&job->answers[i], scalar->piece))
                 status = ask_piece(where, scalar, &probes[i], &job->answers[i], error);
         }
+        where->probed += job->answers[i].cover_count > 0;
+    }
     return status;
 }
 
