@@ -179,11 +179,72 @@ static kith_status check_views(const struct kt_array *array, const struct kt_ext
     return KITH_OK;
 }
 
+/* Whether an index, as unsigned numbers of `type`, is not below `limit`; without a branch, many at a time. */
+#define ANY_FROM(type)                                                                                       \
+    do {                                                                                                     \
+        const type *restrict index = (const type *)(const void *)at, least = (type)limit;                    \
+        unsigned from = 0;                                                                                   \
+        for (int64_t i = 0; i < count; i++) from |= index[i] >= least;                                       \
+        return from;                                                                                         \
+    } while (0)
+static bool any_from(const uint8_t *at, unsigned bytes, int64_t count, uint64_t limit)
+{
+    switch (bytes) {
+    case 1:
+        ANY_FROM(uint8_t);
+    case 2:
+        ANY_FROM(uint16_t);
+    case 4:
+        ANY_FROM(uint32_t);
+    default:
+        ANY_FROM(uint64_t);
+    }
+}
+#undef ANY_FROM
+
+/* Whether all indices are those of values; a negative one is above all others as an unsigned number, and so
+ * it is where `limit` ends with the signed ones. False also where the type is no index, or lies askew. */
+static bool all_inside(const struct kt_array *array, uint64_t values)
+{
+    unsigned bytes;
+    bool is_signed = false;
+    switch (array->field->index) {
+    case KT_INT8:
+        is_signed = true; /* fall through */
+    case KT_UINT8:
+        bytes = 1;
+        break;
+    case KT_INT16:
+        is_signed = true; /* fall through */
+    case KT_UINT16:
+        bytes = 2;
+        break;
+    case KT_INT32:
+        is_signed = true; /* fall through */
+    case KT_UINT32:
+        bytes = 4;
+        break;
+    case KT_INT64:
+        is_signed = true; /* fall through */
+    case KT_UINT64:
+        bytes = 8;
+        break;
+    default:
+        return false;
+    }
+    uint64_t most = UINT64_MAX >> (64 - 8 * bytes + is_signed);
+    if (values > most && !is_signed) return true; /* every number of the type is one */
+    uint64_t limit = values > most ? most + 1 : values;
+    const uint8_t *at = array->values + (size_t)array->offset * bytes;
+    return (uintptr_t)at % bytes == 0 && !any_from(at, bytes, array->length, limit);
+}
+
 static kith_status check_indices(const struct kt_array *array, const char *column, kith_error *error)
 {
     enum { PIECE = 512 };
     int64_t indices[PIECE];
     uint64_t values = (uint64_t)array->children[0].length;
+    if (!array->length || all_inside(array, values)) return KITH_OK;
     for (int64_t at = 0; at < array->length; at += PIECE) {
         int64_t count = array->length - at < PIECE ? array->length - at : PIECE;
         unsigned outside = 0;
