@@ -13,29 +13,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "column/column_cast_private.h"
 
 enum { PIECE = 512 };
 
 /* ---- half precision, by bits: no instruction is assumed ---- */
-
-static float half_to_float(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = (half >> 10) & 31, fraction = half & 1023,
-             bits;
-    if (exponent == 31) {
-        bits = sign | 0x7f800000u | fraction << 13;
-    } else if (exponent) {
-        bits = sign | (exponent + 112) << 23 | fraction << 13;
-    } else {
-        float small = (float)fraction * 0x1p-24f;
-        memcpy(&bits, &small, sizeof bits);
-        bits |= sign;
-    }
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
 
 /* Round to nearest, ties to even. */
 uint16_t kt_half_of(float value)
@@ -78,7 +61,7 @@ static void load_doubles(enum kt_type type, const void *from, int64_t count, dou
     int64_t integers[PIECE];
     switch (type) {
     case KT_FLOAT16:
-        for (int64_t i = 0; i < count; i++) out[i] = (double)half_to_float(((const uint16_t *)from)[i]);
+        for (int64_t i = 0; i < count; i++) out[i] = (double)kt_half_to_float(((const uint16_t *)from)[i]);
         break;
     case KT_FLOAT32:
         for (int64_t i = 0; i < count; i++) out[i] = (double)((const float *)from)[i];

@@ -47,7 +47,7 @@ static enum outcome to_number(const struct kt_field *from, const struct kt_field
     if (kt_field_is_float(to)) {
         double number = form == FORM_FLOAT ? cell->number : kt_wide_double(wide, from_scale);
         cell->number = to->type == KT_FLOAT32   ? (double)(float)number
-                       : to->type == KT_FLOAT16 ? kt_half_to(kt_half_from(number))
+                       : to->type == KT_FLOAT16 ? (double)kt_half_to_float(kt_half_from(number))
                                                 : number;
         return isinf(cell->number) && !isinf(number) ? CAST_REFUSED : CAST_FINE;
     }
@@ -109,7 +109,8 @@ static double shortest(enum kt_type type, double value)
     for (int digits = 3; digits < 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         double shorter = strtod(text, NULL);
-        if ((type == KT_FLOAT16 ? kt_half_to(kt_half_from(shorter)) : (double)(float)shorter) == value)
+        if ((type == KT_FLOAT16 ? (double)kt_half_to_float(kt_half_from(shorter)) : (double)(float)shorter) ==
+            value)
             return shorter;
     }
     return value;

@@ -91,7 +91,7 @@ static void load_doubles(const struct kt_array *array, int64_t row, uint32_t cou
     if (array->field->type == KT_FLOAT32)
         for (uint32_t i = 0; i < count; i++) out[i] = (double)((const float *)p)[at + i];
     else if (array->field->type == KT_FLOAT16)
-        for (uint32_t i = 0; i < count; i++) out[i] = kt_half_to(((const uint16_t *)p)[at + i]);
+        for (uint32_t i = 0; i < count; i++) out[i] = (double)kt_half_to_float(((const uint16_t *)p)[at + i]);
     else
         memcpy(out, (const double *)p + at, count * sizeof *out);
 }

@@ -189,13 +189,13 @@ static double next_below(enum kt_type type, double value)
     if (type == KT_FLOAT32) return (double)nextafterf((float)value, -INFINITY);
     if (type == KT_FLOAT64) return nextafter(value, -(double)INFINITY);
     uint16_t half = kt_half_from(value); /* neighbours in size are neighbours as bits */
-    if ((half & 0x7fff) == 0) return kt_half_to(0x8001);
-    return kt_half_to((uint16_t)(half & 0x8000 ? half + 1 : half - 1));
+    if ((half & 0x7fff) == 0) return (double)kt_half_to_float(0x8001);
+    return (double)kt_half_to_float((uint16_t)(half & 0x8000 ? half + 1 : half - 1));
 }
 
 static double rounded(enum kt_type type, double value)
 {
-    if (type == KT_FLOAT16) return kt_half_to(kt_half_from(value));
+    if (type == KT_FLOAT16) return (double)kt_half_to_float(kt_half_from(value));
     return type == KT_FLOAT32 ? (double)(float)value : value;
 }
 

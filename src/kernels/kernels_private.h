@@ -1,5 +1,6 @@
 /* What the files of this room share. Nothing here may be compiled into common code under another file's
- * instruction set: inlines are always inlined, and a kernel file includes no header of another room. */
+ * instruction set: inlines are always inlined, and a kernel file includes no header of another room (the
+ * scalar one, which is common code, may). */
 #ifndef KT_KERNELS_PRIVATE_H
 #define KT_KERNELS_PRIVATE_H
 
@@ -34,7 +35,6 @@ enum kt_term { KT_TERM_L2, KT_TERM_DOT, KT_TERM_COSINE, KT_TERM_NORM, KT_TERM_HA
 float kt_cosine_careful(kith_element element, const void *query, const void *row, size_t dim);
 
 /** IEEE half precision by integer arithmetic. */
-float kt_half_to_float(uint16_t half);
 uint16_t kt_float_to_half(float value);
 
 #endif

@@ -10,6 +10,7 @@
  *   - a row's result does not depend on how many rows are in the call, or on where it stands among them;
  *   - integer sums are exact, so their order is free.
  */
+#include "base/half.h"
 #include "kernels/kernels_private.h"
 
 #include <math.h>
@@ -35,17 +36,6 @@ static float float_of(uint32_t bits)
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
-}
-
-/* Without branches: exponent and mantissa stand where a float has them, 112 powers of two too low, which a
- * multiplication mends for subnormal halves as well. */
-float kt_half_to_float(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-    uint32_t size = (uint32_t)(half & 0x7fff) << 13;
-    uint32_t infinite = size >= 0x0f800000 ? 0x7f800000 : 0;
-    uint32_t quiet = size > 0x0f800000 ? 0x400000 : 0;
-    return float_of(sign | infinite | quiet | bits_of(float_of(size) * 0x1p112f));
 }
 
 uint16_t kt_float_to_half(float value)
