@@ -68,6 +68,14 @@ static inline uint32_t kt_max_u32(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
 }
+/* As memcmp() says, and of two of which one begins with the other the shorter one is less. */
+static inline int kt_compare_bytes(const void *a, size_t size_a, const void *b, size_t size_b)
+{
+    size_t both = size_a < size_b ? size_a : size_b;
+    int order = both ? memcmp(a, b, both) : 0;
+    return order ? order : (size_a > size_b) - (size_a < size_b);
+}
+
 static inline uint64_t kt_round_up(uint64_t value, uint64_t multiple)
 {
     return (value + multiple - 1) / multiple * multiple;

@@ -12,6 +12,7 @@
 #ifndef KT_FILTER_MEANING_H
 #define KT_FILTER_MEANING_H
 
+#include "base/half.h"
 #include "filter/filter_private.h"
 
 __extension__ typedef __int128 kt_wide;
@@ -148,7 +149,6 @@ bool kt_wide_scale(kt_wide *value, int32_t digits); /* times 10^digits; false: o
 kt_wide kt_wide_power(int32_t digits);              /* 10^digits, 0..38 */
 double kt_wide_double(kt_wide value, int32_t scale);
 uint16_t kt_half_from(double value);
-double kt_half_to(uint16_t half);
 
 /* ---- constants against columns (filter_settle.c) ---- */
 

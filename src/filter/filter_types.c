@@ -235,15 +235,6 @@ double kt_wide_double(kt_wide value, int32_t scale)
     return scale ? (double)value / (double)kt_wide_power(scale) : (double)value;
 }
 
-double kt_half_to(uint16_t half)
-{
-    int exponent = half >> 10 & 31, fraction = half & 1023;
-    double size = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
-                  : exponent     ? ldexp(1024 + fraction, exponent - 25)
-                                 : ldexp(fraction, -24);
-    return half & 0x8000 ? -size : size;
-}
-
 /* Halves in the order of their bits are halves in order of size: the nearest is found by rounding to a
  * multiple of the last place. */
 uint16_t kt_half_from(double value)
@@ -304,9 +295,7 @@ enum form kt_literal_cell(const struct kt_value *value, struct kt_field *type, s
 
 int kt_slice_compare(struct slice a, struct slice b)
 {
-    size_t size = a.size < b.size ? a.size : b.size;
-    int found = size ? memcmp(a.at, b.at, size) : 0;
-    return found ? found : (a.size > b.size) - (a.size < b.size);
+    return kt_compare_bytes(a.at, a.size, b.at, b.size);
 }
 
 static int compare_doubles(double a, double b)

@@ -21,6 +21,14 @@ static inline bool kt_is_scalar_index(kith_index_type type)
 /** Whether an index of `type` can hold the column; KITH_INVALID says what would fit. */
 kith_status kt_scalar_check(kith_index_type type, const struct kt_field *field, kith_error *error);
 
+/* ---- the order ---- */
+
+/** Whether values of the type have one. */
+bool kt_has_order(const struct kt_field *field);
+/** The values of two rows of a column that has an order, neither null: below 0, 0 or above, as memcmp() says.
+ */
+int kt_order_values(const struct kt_array *column, int64_t a, int64_t b);
+
 /* ---- building ---- */
 
 /* The values of a column, gathered: 16 bytes a row in memory, its text beside, and as much again to sort. */

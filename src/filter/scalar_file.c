@@ -182,13 +182,6 @@ static struct page_entry entry_at(const struct kt_scalar *scalar, uint32_t page)
     return page_entry_get(scalar->directory + (size_t)page * KT_DIRECTORY_ENTRY);
 }
 
-static int compare_bytes(const uint8_t *a, size_t size_a, const uint8_t *b, size_t size_b)
-{
-    size_t both = size_a < size_b ? size_a : size_b;
-    int order = both ? memcmp(a, b, both) : 0;
-    return order ? order : (size_a > size_b) - (size_a < size_b);
-}
-
 /* A page whose numbers follow each other; its separator is greater than the one before. */
 static bool page_is_sound(const struct kt_scalar *scalar, uint32_t page, const struct page_entry *before)
 {
@@ -198,8 +191,9 @@ static bool page_is_sound(const struct kt_scalar *scalar, uint32_t page, const s
     if (at.begin % KT_PAGE_HEAD || next.begin - at.begin < (uint64_t)KT_PAGE_HEAD * (next.key - at.key))
         return false;
     if (next.separator > scalar->shape.separator_bytes) return false;
-    return !before || compare_bytes(scalar->separators + before->separator, at.separator - before->separator,
-                                    scalar->separators + at.separator, next.separator - at.separator) < 0;
+    return !before ||
+           kt_compare_bytes(scalar->separators + before->separator, at.separator - before->separator,
+                            scalar->separators + at.separator, next.separator - at.separator) < 0;
 }
 
 static kith_status check_directory(const struct kt_scalar *scalar, kith_error *error)
@@ -285,7 +279,7 @@ static uint32_t page_of(const struct kt_scalar *scalar, const struct key *key)
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         uint64_t begin = entry_at(scalar, middle).separator, end = entry_at(scalar, middle + 1).separator;
-        if (compare_bytes(scalar->separators + begin, end - begin, key->bytes, key->size) <= 0)
+        if (kt_compare_bytes(scalar->separators + begin, end - begin, key->bytes, key->size) <= 0)
             low = middle;
         else
             high = middle;
@@ -304,7 +298,7 @@ static int compare_key(const struct page *page, uint32_t at, const struct key *k
     uint32_t begin = at ? kt_get_u32(page->heads + (size_t)KT_PAGE_HEAD * at - 4) : 0;
     uint32_t end = kt_get_u32(page->heads + (size_t)KT_PAGE_HEAD * at + 4);
     *sound = begin <= end && end <= page->byte_count;
-    return *sound ? compare_bytes(page->bytes + begin, end - begin, key->bytes, key->size) : 0;
+    return *sound ? kt_compare_bytes(page->bytes + begin, end - begin, key->bytes, key->size) : 0;
 }
 
 /* How many keys of the page are less; *equal: the next one is the key itself. */

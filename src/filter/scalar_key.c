@@ -16,6 +16,7 @@
  * int8). Its key is then the greatest that is below it, and says so: "equal" has no rows, and a bound lies
  * behind that key, on whichever side it is.
  */
+#include "base/half.h"
 #include "filter/scalar_private.h"
 
 #include <math.h>
@@ -67,15 +68,6 @@ static void put_decimal_key(uint8_t to[KT_DECIMAL_BYTES], int64_t high, uint64_t
 
 /* ---- of a column ---- */
 
-static double half_to_double(uint16_t half)
-{
-    int exponent = (half >> 10) & 31, fraction = half & 1023;
-    double magnitude = exponent == 31  ? (fraction ? NAN : INFINITY)
-                       : exponent == 0 ? ldexp(fraction, -24)
-                                       : ldexp(1024 + fraction, exponent - 25);
-    return half & 0x8000 ? -magnitude : magnitude;
-}
-
 uint64_t kt_key_number(const struct kt_array *array, int64_t row)
 {
     const void *values = array->values;
@@ -100,7 +92,7 @@ uint64_t kt_key_number(const struct kt_array *array, int64_t row)
     case KT_UINT64:
         return ((const uint64_t *)values)[at];
     case KT_FLOAT16:
-        return key_of_double(half_to_double(((const uint16_t *)values)[at]));
+        return key_of_double((double)kt_half_to_float(((const uint16_t *)values)[at]));
     case KT_FLOAT32:
         return key_of_double((double)((const float *)values)[at]);
     case KT_FLOAT64:
@@ -118,6 +110,24 @@ const uint8_t *kt_key_bytes(const struct kt_array *array, int64_t row, uint8_t r
     put_decimal_key(room, (int64_t)kt_get_u64(value + 8), kt_get_u64(value));
     *count = KT_DECIMAL_BYTES;
     return room;
+}
+
+bool kt_has_order(const struct kt_field *field)
+{
+    return kt_key_form(field) != KEY_NONE;
+}
+
+int kt_order_values(const struct kt_array *column, int64_t a, int64_t b)
+{
+    if (kt_key_form(column->field) == KEY_NUMBER) {
+        uint64_t x = kt_key_number(column, a), y = kt_key_number(column, b);
+        return (x > y) - (x < y);
+    }
+    uint8_t rooms[2][KT_DECIMAL_BYTES];
+    int64_t x_count, y_count;
+    const uint8_t *x = kt_key_bytes(column, a, rooms[0], &x_count);
+    const uint8_t *y = kt_key_bytes(column, b, rooms[1], &y_count);
+    return kt_compare_bytes(x, (size_t)x_count, y, (size_t)y_count);
 }
 
 /* ---- of a literal ---- */

@@ -1,124 +1,10 @@
 /* Rows in the order of some expressions: their values fetched as columns, then row numbers sorted by them.
  * The sort is stable and begins with insertion order, so that equal rows keep that order and pages neither
- * repeat nor lose one. NaN is the greatest number; null comes last, or first where that is asked for.
+ * repeat nor lose one. The order of values is that of the indexes over them; null comes last, or first where
+ * that is asked for.
  */
 #include "base/bytes.h"
 #include "query/query_private.h"
-
-/* ---- one value with another */
-
-static int compare_u64(uint64_t a, uint64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-static int compare_i64(int64_t a, int64_t b)
-{
-    return (a > b) - (a < b);
-}
-
-static int compare_doubles(double a, double b)
-{
-    bool a_nan = a != a, b_nan = b != b;
-    if (a_nan || b_nan) return a_nan - b_nan;
-    return (a > b) - (a < b);
-}
-
-static int compare_bytes(const struct kt_array *array, int64_t i, int64_t j)
-{
-    int64_t a_count = 0, b_count = 0;
-    const uint8_t *a = kt_array_bytes(array, i, &a_count), *b = kt_array_bytes(array, j, &b_count);
-    size_t both = (size_t)(a_count < b_count ? a_count : b_count);
-    int order = both ? memcmp(a, b, both) : 0;
-    return order ? order : compare_i64(a_count, b_count);
-}
-
-static double half_at(const struct kt_array *array, int64_t row)
-{
-    float value;
-    kt_kernels()->to_float[KITH_F16](array->values + 2 * (array->offset + row), 1, &value);
-    return (double)value;
-}
-
-static int compare_decimals(const uint8_t *a, const uint8_t *b)
-{
-    int high = compare_i64((int64_t)kt_get_u64(a + 8), (int64_t)kt_get_u64(b + 8));
-    return high ? high : compare_u64(kt_get_u64(a), kt_get_u64(b));
-}
-
-/* A whole number of 1, 2, 4 or 8 bytes. */
-static int64_t whole_at(const struct kt_array *array, int64_t row, size_t bytes, bool is_signed)
-{
-    uint64_t value = 0;
-    memcpy(&value, array->values + (size_t)(array->offset + row) * bytes, bytes);
-    unsigned unused = 64 - 8 * (unsigned)bytes;
-    return is_signed ? (int64_t)(value << unused) >> unused : (int64_t)value;
-}
-
-static int compare_floats(const struct kt_array *array, int64_t i, int64_t j)
-{
-    const float *values = (const float *)(const void *)array->values + array->offset;
-    return compare_doubles((double)values[i], (double)values[j]);
-}
-
-static int compare_values(const struct kt_array *array, int64_t i, int64_t j)
-{
-    const double *doubles = (const double *)(const void *)array->values;
-    switch (array->field->type) {
-    case KT_BOOL:
-        return kt_bit(array->values, (uint64_t)(array->offset + i)) -
-               kt_bit(array->values, (uint64_t)(array->offset + j));
-    case KT_INT8:
-        return compare_i64(whole_at(array, i, 1, true), whole_at(array, j, 1, true));
-    case KT_INT16:
-        return compare_i64(whole_at(array, i, 2, true), whole_at(array, j, 2, true));
-    case KT_INT32:
-    case KT_DATE32:
-    case KT_TIME32:
-        return compare_i64(whole_at(array, i, 4, true), whole_at(array, j, 4, true));
-    case KT_INT64:
-    case KT_DATE64:
-    case KT_TIME64:
-    case KT_TIMESTAMP:
-    case KT_DURATION:
-        return compare_i64(whole_at(array, i, 8, true), whole_at(array, j, 8, true));
-    case KT_UINT8:
-        return compare_i64(whole_at(array, i, 1, false), whole_at(array, j, 1, false));
-    case KT_UINT16:
-        return compare_i64(whole_at(array, i, 2, false), whole_at(array, j, 2, false));
-    case KT_UINT32:
-        return compare_i64(whole_at(array, i, 4, false), whole_at(array, j, 4, false));
-    case KT_UINT64:
-        return compare_u64((uint64_t)whole_at(array, i, 8, false), (uint64_t)whole_at(array, j, 8, false));
-    case KT_FLOAT16:
-        return compare_doubles(half_at(array, i), half_at(array, j));
-    case KT_FLOAT32:
-        return compare_floats(array, i, j);
-    case KT_FLOAT64:
-        return compare_doubles(doubles[array->offset + i], doubles[array->offset + j]);
-    case KT_DECIMAL128:
-        return compare_decimals(array->values + 16 * (array->offset + i),
-                                array->values + 16 * (array->offset + j));
-    default:
-        return compare_bytes(array, i, j);
-    }
-}
-
-static bool has_order(enum kt_type type)
-{
-    switch (type) {
-    case KT_NULL:
-    case KT_FIXED_LIST:
-    case KT_LIST:
-    case KT_STRUCT:
-    case KT_LARGE_LIST:
-        return false;
-    default:
-        return true;
-    }
-}
-
-/* ---- sorting */
 
 struct sort {
     const struct kt_batch *keys;
@@ -135,7 +21,7 @@ static int compare_rows(const struct sort *sort, uint64_t i, uint64_t j)
             order = i_null - j_null;
             if (sort->order[c].nulls_first) order = -order;
         } else {
-            order = compare_values(array, (int64_t)i, (int64_t)j);
+            order = kt_order_values(array, (int64_t)i, (int64_t)j);
             if (sort->order[c].descending) order = -order;
         }
         if (order) return order;
@@ -184,7 +70,7 @@ static kith_status fetch_keys(struct kt_snapshot *snapshot, const kith_order *or
     for (uint32_t i = 0; !status && i < projection.schema->count; i++) {
         char type[120];
         kt_field_type_text(&projection.schema->fields[i], type, sizeof type);
-        if (!has_order(projection.schema->fields[i].type))
+        if (!kt_has_order(&projection.schema->fields[i]))
             status = kt_fail(error, KITH_TYPE, "rows cannot be ordered by \"%.200s\": %s has no order",
                              order[i].expression, type);
     }
