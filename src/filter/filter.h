@@ -201,10 +201,10 @@ kith_status kt_fail_at(kith_error *error, kith_status status, const char *text, 
 
 struct kt_filter; /* immutable; any number of threads evaluate it */
 
-/** Settles columns and types. `text` is the source for messages, or NULL. A name is looked up as it is, then
+/** Settles columns and types. A name is looked up as it is, then
  * without regard to case. KITH_NOT_FOUND names near columns, KITH_TYPE both types and the position. */
-kith_status kt_filter_bind(const struct kt_expr *expr, const struct kt_schema *schema, const char *text,
-                           bool predicate, struct kt_filter **out, kith_error *error);
+kith_status kt_filter_bind(const struct kt_expr *expr, const struct kt_schema *schema, bool predicate,
+                           struct kt_filter **out, kith_error *error);
 void kt_filter_free(struct kt_filter *filter);
 /** Columns of the schema that it reads, in order of the schema. */
 const uint32_t *kt_filter_columns(const struct kt_filter *filter, uint32_t *count);

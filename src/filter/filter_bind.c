@@ -319,14 +319,14 @@ static kith_status bind(struct binder *binder, const struct kt_expr *expr, bool 
     return status ? status : collect_columns(binder);
 }
 
-kith_status kt_filter_bind(const struct kt_expr *expr, const struct kt_schema *schema, const char *text,
-                           bool predicate, struct kt_filter **out, kith_error *error)
+kith_status kt_filter_bind(const struct kt_expr *expr, const struct kt_schema *schema, bool predicate,
+                           struct kt_filter **out, kith_error *error)
 {
     struct kt_filter *filter = kt_alloc_zero(1, sizeof *filter);
     if (!filter) return kt_fail_memory(error, sizeof *filter);
     filter->schema = kt_schema_share(schema);
     filter->expr = kt_expr_share(expr);
-    struct binder binder = { .filter = filter, .text = text ? text : expr->source, .error = error };
+    struct binder binder = { .filter = filter, .text = expr->source, .error = error };
     kith_status status = bind(&binder, expr, predicate);
     if (status)
         kt_filter_free(filter);

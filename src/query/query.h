@@ -22,9 +22,6 @@ struct kt_where { /* immutable once made, shared by reference; of one snapshot *
 /** How the admitted rows lie in an index of the snapshot; `where` keeps the answer. */
 kith_status kt_where_count(struct kt_where *where, const struct kt_table_index *index,
                            const struct kt_index_matches **out, kith_error *error);
-/** `text` is the source of `expr` for messages, or NULL. */
-kith_status kt_where_make(struct kt_snapshot *snapshot, const struct kt_expr *expr, const char *text,
-                          uint32_t threads, struct kt_where **out, kith_error *error);
 /** Of an SQL text or an expression, as options have them; *out is NULL where both are. */
 kith_status kt_where_of(struct kt_snapshot *snapshot, const char *text, const struct kt_expr *expr,
                         uint32_t threads, struct kt_where **out, kith_error *error);

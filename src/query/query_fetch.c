@@ -51,7 +51,7 @@ static kith_status show_expression(const struct kt_schema *schema, const char *n
 {
     struct kt_expr *expr = NULL;
     kith_status status = kt_expr_parse(text, NULL, 0, &expr, error);
-    if (!status) status = kt_filter_bind(expr, schema, text, false, &item->filter, error);
+    if (!status) status = kt_filter_bind(expr, schema, false, &item->filter, error);
     kt_expr_release(expr);
     if (status) return status;
     item->shown = KT_SHOW_EXPRESSION;

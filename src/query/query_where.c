@@ -263,8 +263,8 @@ static kith_status evaluate_all(struct kt_where *where, uint32_t threads, kith_e
     return status;
 }
 
-kith_status kt_where_make(struct kt_snapshot *snapshot, const struct kt_expr *expr, const char *text,
-                          uint32_t threads, struct kt_where **out, kith_error *error)
+static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr, uint32_t threads,
+                        struct kt_where **out, kith_error *error)
 {
     struct kt_where *where = kt_alloc_zero(1, sizeof *where);
     double begin = kt_seconds();
@@ -275,7 +275,7 @@ kith_status kt_where_make(struct kt_snapshot *snapshot, const struct kt_expr *ex
     where->rows.rows = snapshot->state->next_row;
     where->rows.words = kt_alloc_zero(where->rows.rows / 64 + 1, sizeof *where->rows.words);
     kith_status status = where->rows.words ? KITH_OK : kt_fail_memory(error, where->rows.rows / 8);
-    if (!status) status = kt_filter_bind(expr, snapshot->schema, text, true, &where->filter, error);
+    if (!status) status = kt_filter_bind(expr, snapshot->schema, true, &where->filter, error);
     if (!status) status = evaluate_all(where, threads, error);
     where->seconds = kt_seconds() - begin;
     if (status)
@@ -295,7 +295,7 @@ kith_status kt_where_of(struct kt_snapshot *snapshot, const char *text, const st
         return kt_fail(error, KITH_INVALID,
                        "a filter was given twice, as text and as an expression; give one");
     kith_status status = text ? kt_expr_parse(text, NULL, 0, &parsed, error) : KITH_OK;
-    if (!status) status = kt_where_make(snapshot, text ? parsed : expr, text, threads, out, error);
+    if (!status) status = make(snapshot, text ? parsed : expr, threads, out, error);
     kt_expr_release(parsed);
     return status;
 }

@@ -276,7 +276,7 @@ static inline struct kt_filter *rows_bind(const char *text, const struct kt_sche
 {
     struct kt_filter *filter = NULL;
     struct kt_expr *expr = rows_parse(text);
-    if (kt_filter_bind(expr, schema, text, predicate, &filter, &oops)) fail_msg("%s\n%s", text, oops.message);
+    if (kt_filter_bind(expr, schema, predicate, &filter, &oops)) fail_msg("%s\n%s", text, oops.message);
     kt_expr_release(expr);
     return filter;
 }

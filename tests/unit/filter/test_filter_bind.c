@@ -7,7 +7,7 @@ static kith_status try_bind(const char *text, const struct kt_schema *schema, bo
 {
     struct kt_filter *filter = NULL;
     struct kt_expr *expr = rows_parse(text);
-    kith_status status = kt_filter_bind(expr, schema, text, predicate, &filter, error);
+    kith_status status = kt_filter_bind(expr, schema, predicate, &filter, error);
     kt_filter_free(filter);
     kt_expr_release(expr);
     return status;
@@ -359,7 +359,7 @@ static void long_lists_are_sets(void **state)
     struct kt_schema *schema = rows_schema();
     struct kt_parameter parameter = { NULL, list };
     assert_ok(kt_expr_parse("i64 IN (?)", &parameter, 1, &expr, &oops));
-    assert_ok(kt_filter_bind(expr, schema, NULL, true, &filter, &oops));
+    assert_ok(kt_filter_bind(expr, schema, true, &filter, &oops));
     int64_t values[256];
     for (int i = 0; i < 256; i++) values[i] = i * 1001;
     struct kt_array column = { .field = &schema->fields[kt_schema_find(schema, "i64")],
