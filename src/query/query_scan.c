@@ -160,26 +160,32 @@ static kith_status next_listed(void *context, struct kt_batch **out, kith_error 
     return kt_fetch(scan->snapshot, &scan->projection, hits, &some, 1, some, out, error);
 }
 
-/* Every row that is there and admitted, in insertion order. */
-static kith_status list_rows(struct scan *scan, kith_error *error)
+/* The row at or after `row` that is admitted. */
+static uint64_t next_row(const struct scan *scan, uint64_t row)
+{
+    return scan->where ? kt_selection_next(&scan->where->rows, row) : row;
+}
+
+/* The first `most` rows that are there and admitted, in insertion order. */
+static kith_status list_rows(struct scan *scan, uint64_t most, kith_error *error)
 {
     const struct kt_snapshot *snapshot = scan->snapshot;
-    size_t most = scan->where ? scan->where->rows.count : snapshot->state->rows;
+    most = kt_min_u64(most, scan->where ? scan->where->rows.count : snapshot->state->rows);
     scan->listed = kt_alloc_array(most + 1, sizeof *scan->listed);
     if (!scan->listed) return kt_fail_memory(error, most * sizeof *scan->listed);
     for (uint32_t s = 0; s < snapshot->state->fragment_count; s++) {
-        uint64_t row = kt_segment_first_row(snapshot->segments[s]);
-        uint64_t end = row + kt_segment_rows(snapshot->segments[s]);
-        for (; row < end && scan->listed_count < most; row++)
-            if (!scan->where || kt_selected(&scan->where->rows, row))
-                scan->listed[scan->listed_count++] = (struct kt_hit){ 0, row };
+        uint64_t first = kt_segment_first_row(snapshot->segments[s]);
+        uint64_t end = first + kt_segment_rows(snapshot->segments[s]), row = next_row(scan, first);
+        for (; row < end && scan->listed_count < most; row = next_row(scan, row + 1))
+            scan->listed[scan->listed_count++] = (struct kt_hit){ 0, row };
     }
     return KITH_OK;
 }
 
 static kith_status list_in_order(struct scan *scan, const kith_scan *options, kith_error *error)
 {
-    kith_status status = list_rows(scan, error);
+    uint64_t shown = scan->left > UINT64_MAX - scan->skip ? UINT64_MAX : scan->skip + scan->left;
+    kith_status status = list_rows(scan, options->order_count ? UINT64_MAX : shown, error);
     if (!status && options->order_count)
         status = kt_order_rows(scan->snapshot, options->order_by, options->order_count, scan->listed,
                                scan->listed_count, error);
