@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kith.h"
+
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *memory, size_t size);
@@ -60,5 +62,29 @@ void free(void *memory)
 }
 
 #pragma GCC visibility pop
+
+/** Runs an operation with its k-th allocation failing, for every k until none is left. It must fail with
+ * KITH_NO_MEMORY where one failed and in no other way, and lose nothing. With `streamed` it may fail with
+ * KITH_INVALID that says so, as an error that went through an Arrow stream does, and one failure may go
+ * unnoticed.
+ * @return the number of allocations that it makes, and one */
+static inline long fails_at_every_step(kith_status (*operation)(kith_error *error), bool streamed)
+{
+    long k = 0, before = outstanding;
+    do {
+        kith_error error = { 0 };
+        failed_one = false;
+        allocations_left = k++;
+        kith_status status = operation(&error);
+        allocations_left = -1;
+        if (outstanding != before) fail_msg("step %ld: %ld allocations were lost", k, outstanding - before);
+        if (status && !failed_one) fail_msg("fails with memory: %s", error.message);
+        bool told = streamed && status == KITH_INVALID && strstr(error.message, "out of memory");
+        if (status && status != KITH_NO_MEMORY && !told)
+            fail_msg("step %ld: status %d: %s", k, (int)status, error.message);
+        if (!status && failed_one && !streamed) fail_msg("step %ld: nobody minded", k);
+    } while (failed_one);
+    return k;
+}
 
 #endif

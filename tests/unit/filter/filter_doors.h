@@ -262,4 +262,14 @@ static inline struct kt_expr *random_tree(struct kt_random *random, uint32_t dep
     return expr;
 }
 
+/* `before`, `piece` so many times, `after`; to be freed with kt_free(). */
+static inline char *repeated(const char *before, const char *piece, size_t count, const char *after)
+{
+    struct kt_buffer text = { 0 };
+    assert_true(kt_buffer_append(&text, before, strlen(before)));
+    for (size_t i = 0; i < count; i++) assert_true(kt_buffer_append(&text, piece, strlen(piece)));
+    assert_true(kt_buffer_append(&text, after, strlen(after) + 1));
+    return (char *)text.data;
+}
+
 #endif

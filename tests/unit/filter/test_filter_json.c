@@ -128,15 +128,6 @@ static void what_is_wrong_is_told(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_json_refused(wrong[i][0], wrong[i][1]);
 }
 
-static char *repeated(const char *before, const char *piece, size_t count, const char *after)
-{
-    struct kt_buffer text = { 0 };
-    assert_true(kt_buffer_append(&text, before, strlen(before)));
-    for (size_t i = 0; i < count; i++) assert_true(kt_buffer_append(&text, piece, strlen(piece)));
-    assert_true(kt_buffer_append(&text, after, strlen(after) + 1));
-    return (char *)text.data;
-}
-
 static void assert_repeated_refused(const char *before, const char *piece, size_t count, const char *after,
                                     const char *words)
 {

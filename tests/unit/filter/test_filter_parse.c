@@ -516,15 +516,6 @@ static void control_characters_are_not_shown(void **state)
 
 /* ---- limits ---- */
 
-static char *repeated(const char *before, const char *piece, size_t count, const char *after)
-{
-    struct kt_buffer text = { 0 };
-    assert_true(kt_buffer_append(&text, before, strlen(before)));
-    for (size_t i = 0; i < count; i++) assert_true(kt_buffer_append(&text, piece, strlen(piece)));
-    assert_true(kt_buffer_append(&text, after, strlen(after) + 1));
-    return (char *)text.data;
-}
-
 static void assert_repeated_refused(const char *before, const char *piece, size_t count, const char *after,
                                     const char *words)
 {
