@@ -9,6 +9,7 @@
 #define KT_LARGEST_CHECKPOINT ((size_t)256 << 20)
 #define KT_LARGEST_LINE ((size_t)16 << 20)
 #define KT_LARGEST_ROW ((uint64_t)1 << 62)
+#define KT_LARGEST_SPAN ((uint64_t)1 << 31) /* of a fragment, whose dead rows are a bitmap */
 enum { KT_FORMAT = 1, KT_TXNS_KEPT = 4096, KT_LOG_NAME = 40 };
 
 /* Which status a bad action has: CORRUPT both when a log is read, INVALID and CONFLICT in a transaction. */
@@ -57,6 +58,7 @@ struct kt_commit_header {
 json_t *
 kt_record_header(const struct kt_commit_header *header); /* NULL when memory is out, as for all below */
 json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragment);
+json_t *kt_record_delete(uint64_t rows, const struct kt_bytes *runs);
 json_t *kt_record_piece(const struct kt_piece *piece);
 /** The fragment is the caller's, also its references. */
 kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader, struct kt_fragment *out,
@@ -90,15 +92,20 @@ struct kt_state *kt_state_new(void);
 struct kt_state *kt_state_copy(const struct kt_state *from);
 struct kt_state_private *kt_state_private_part(const struct kt_state *state);
 
-void kt_fragment_release(struct kt_fragment *fragment);
 void kt_piece_release(struct kt_piece *piece);
 /** Copies down to the arrays; JSON too, so that nobody outside can change what a state holds. */
-kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment *out, kith_error *error);
 kith_status kt_piece_copy(const struct kt_piece *from, struct kt_piece *out, kith_error *error);
 /* Memory that several states share: a count of references in front. */
 void *kt_shared_new(size_t bytes);
 void *kt_shared_share(void *shared);
 void kt_shared_release(void *shared);
+
+/** The array with room for one more: it may have moved; NULL, and it stays, when memory is out. */
+void *kt_grown(void *array, size_t count, size_t size);
+void *kt_array_copy(const void *from, size_t count, size_t size);
+/** Whether it may be the name and the seal of a file in `folder`. */
+kith_status kt_stored_file_check(const struct kt_stored_file *file, const char *folder, const char *extension,
+                                 struct kt_blame blame, kith_error *error);
 
 /* The actions. Each takes over the fragment or piece, done or not. */
 kith_status kt_state_set_schema(struct kt_state *state, json_t *schema, struct kt_blame blame,
@@ -114,6 +121,9 @@ kith_status kt_state_remove_fragment(struct kt_state *state, uint64_t first_row,
                                      kith_error *error);
 kith_status kt_state_replace_fragments(struct kt_state *state, struct kt_fragment *fragment,
                                        struct kt_blame blame, kith_error *error);
+/** On failure the state is spoiled. */
+kith_status kt_state_delete(struct kt_state *state, const struct kt_bytes *runs, uint64_t rows,
+                            struct kt_blame blame, kith_error *error);
 kith_status kt_state_add_piece(struct kt_state *state, struct kt_piece *piece, struct kt_blame blame,
                                kith_error *error);
 kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct kt_blame blame,
@@ -126,6 +136,40 @@ bool kt_state_has_txn(const struct kt_state *state, const uint8_t id[16]);
 /** Puts the commit's number, hash, version, time and transaction into a state that has its actions. */
 kith_status kt_state_commit(struct kt_state *state, const struct kt_commit_header *header, uint64_t hash,
                             size_t bytes, kith_error *error);
+
+/* ---- store_fragments.c */
+
+void kt_fragment_release(struct kt_fragment *fragment);
+struct kt_fragment kt_fragment_share(const struct kt_fragment *from);
+/** Copies down to the arrays and the JSON, without dead rows. A span of 0 becomes the number of rows. */
+kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment *out, kith_error *error);
+/** Live rows of the fragments that lie in [first, end), where none reaches beyond it; else 0. */
+uint64_t kt_state_live_within(const struct kt_state *state, uint64_t first, uint64_t end);
+struct kt_runs;
+/** Adds the rows of [first, end) that lived in `then` and do not in `state`. KITH_CONFLICT unless the
+ * fragments there are whole, the same as then, and at least one. */
+kith_status kt_state_died_since(const struct kt_state *state, const struct kt_state *then, uint64_t first,
+                                uint64_t end, struct kt_runs *died, kith_error *error);
+void kt_state_remove_empty_fragments(struct kt_state *state);
+
+/* ---- store_dead.c: rows as runs of row ids, the payload of `delete` */
+
+/* Runs being written. Zeroed is empty. */
+struct kt_runs {
+    uint64_t rows; /* so far */
+    struct kt_buffer bytes;
+    struct kt_rows run; /* the last one, to which more may be added */
+    uint64_t written;   /* where the run before it ended */
+};
+/** Rows [begin, end), none of them empty, each behind the one before it. */
+kith_status kt_runs_add(struct kt_runs *runs, uint64_t begin, uint64_t end, kith_error *error);
+/** The dead rows of a fragment. */
+kith_status kt_runs_add_dead(struct kt_runs *runs, const struct kt_fragment *fragment, kith_error *error);
+/** The rows that are dead in `now` (NULL: all) and were not in `then`; KITH_CONFLICT when any is back. */
+kith_status kt_runs_add_died(struct kt_runs *runs, const struct kt_fragment *then,
+                             const struct kt_fragment *now, kith_error *error);
+kith_status kt_runs_end(struct kt_runs *runs, struct kt_bytes **out, kith_error *error);
+void kt_runs_release(struct kt_runs *runs);
 
 /* ---- store_replay.c: commits and checkpoints to states, and states to checkpoints */
 

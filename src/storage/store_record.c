@@ -2,10 +2,10 @@
  *
  *   header    {"kith":1,"table":ID,"commit":7,"version":5,"parent":HASH,"txns":[{"id":ID}],"time_us":T,
  *              "operation":"append","needs":[],"encryption":null}
- *   fragment  {"do":"add_fragment","first_row":0,"rows":9,"files":[FILE with
- * "fields":[0,1]],"inline":812,"stats":{}} piece
- * {"do":"add_piece","id":ID,"index":"v_idx","file":FILE,"covers":[[0,9]],"meta":{}} FILE
- * {"name":"data/ab12.arrow","length":N,"table":N,"tail":HASH,"block":16384}
+ *   fragment  {"do":"add_fragment","first_row":0,"rows":9,"span":12,"files":[FILE with "fields":[0,1]],
+ *              "inline":812,"stats":{}}, without "span" where it is "rows"
+ *   piece     {"do":"add_piece","id":ID,"index":"v_idx","file":FILE,"covers":[[0,9]],"meta":{}}
+ *   FILE      {"name":"data/ab12.arrow","length":N,"table":N,"tail":HASH,"block":16384}
  *
  * HASH is 16, ID 32 hexadecimal digits. `parent` is the XXH3 of the whole file of the commit before, zero
  * for the first. A later Kith that adds what an older one must not ignore names it in `needs`; other keys
@@ -174,6 +174,8 @@ json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragmen
     for (uint32_t i = 0; well && i < fragment->group_count; i++)
         well = json_array_append_new(files, record_group(&fragment->groups[i])) == 0;
     well = well && json_object_set(record, "files", files) == 0;
+    if (fragment->span != fragment->rows)
+        well = well && put(record, "span", json_integer((json_int_t)fragment->span));
     if (fragment->inline_rows)
         well = well && put(record, "inline", json_integer((json_int_t)fragment->inline_rows->size));
     if (fragment->stats) well = well && json_object_set(record, "stats", fragment->stats) == 0;
@@ -224,6 +226,9 @@ kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader
     if (!kt_json_u64(record, "first_row", KT_LARGEST_ROW, &fragment.first_row) ||
         !kt_json_u64(record, "rows", KT_LARGEST_ROW, &fragment.rows) || !count_fields(files, &total))
         return kt_fail(error, KITH_CORRUPT, "a fragment lacks a field or has a wrong one");
+    fragment.span = fragment.rows;
+    if (json_object_get(record, "span") && !kt_json_u64(record, "span", KT_LARGEST_ROW, &fragment.span))
+        return kt_fail(error, KITH_CORRUPT, "a fragment has a wrong span");
 
     fragment.group_count = (uint32_t)json_array_size(files);
     fragment.groups = kt_shared_new(fragment.group_count * sizeof *fragment.groups + total * sizeof(int32_t));
@@ -251,6 +256,12 @@ kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader
 out:
     kt_fragment_release(&fragment);
     return status;
+}
+
+json_t *kt_record_delete(uint64_t rows, const struct kt_bytes *runs)
+{
+    return json_pack("{s:s,s:I,s:I}", "do", "delete", "rows", (json_int_t)rows, "bytes",
+                     (json_int_t)runs->size);
 }
 
 /* ---- pieces */

@@ -1,7 +1,8 @@
 /* From the bytes of commits and checkpoints to states, and from a state to its checkpoint.
  *
- * A checkpoint has the same form and the same actions as a commit; it differs in its header, in that its
- * fragments may leave gaps between their row ids, and in two lines that no commit has:
+ * A checkpoint has the same form and the same actions as a commit (one `delete` for everything that is dead);
+ * it differs in its header, in that its fragments may leave gaps between their row ids, and in two lines that
+ * no commit has:
  *
  *   {"kith":1,"table":ID,"checkpoint":64,"hash":HASH,"version":50,"next_row":900,"time_us":T,"log_bytes":N,
  *    "needs":[],"encryption":null}
@@ -88,6 +89,19 @@ static kith_status replay_piece(struct kt_state *state, json_t *action, kith_err
     return status ? status : kt_state_add_piece(state, &piece, FILE_IS_BAD, error);
 }
 
+static kith_status replay_delete(struct kt_state *state, json_t *action, struct kt_log_reader *reader,
+                                 kith_error *error)
+{
+    uint64_t rows, length;
+    struct kt_bytes *runs = NULL;
+    kith_status status = read_number(action, "rows", &rows, error);
+    if (!status) status = read_number(action, "bytes", &length, error);
+    if (!status) status = kt_log_take(reader, length, &runs, error);
+    if (!status) status = kt_state_delete(state, runs, rows, FILE_IS_BAD, error);
+    kt_bytes_release(runs);
+    return status;
+}
+
 static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_reader *reader,
                           bool checkpoint, kith_error *error)
 {
@@ -102,6 +116,7 @@ static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_
         kith_status status = read_number(action, "first_row", &first, error);
         return status ? status : kt_state_remove_fragment(state, first, FILE_IS_BAD, error);
     }
+    if (!strcmp(verb, "delete")) return replay_delete(state, action, reader, error);
     if (!strcmp(verb, "add_piece")) return replay_piece(state, action, error);
     if (!strcmp(verb, "remove_piece")) {
         const char *id = json_string_value(json_object_get(action, "id"));
@@ -281,7 +296,23 @@ static bool add_txns(json_t *lines, const struct kt_state_private *mine)
     return true;
 }
 
-static bool add_state(json_t *lines, const struct kt_state *state)
+/* One `delete` for everything that is dead; `*runs` stays NULL when nothing is. */
+static kith_status add_dead(json_t *lines, const struct kt_state *state, struct kt_bytes **runs,
+                            kith_error *error)
+{
+    struct kt_runs dead = { 0 };
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; i < state->fragment_count && !status; i++)
+        status = kt_runs_add_dead(&dead, &state->fragments[i], error);
+    if (!status && dead.rows) status = kt_runs_end(&dead, runs, error);
+    if (!status && dead.rows && !add(lines, kt_record_delete(dead.rows, *runs)))
+        status = kt_fail_memory(error, (*runs)->size);
+    kt_runs_release(&dead);
+    return status;
+}
+
+static kith_status add_state(json_t *lines, const struct kt_state *state, struct kt_bytes **runs,
+                             kith_error *error)
 {
     const struct kt_state_private *mine = kt_state_private_part(state);
     char hash[17];
@@ -296,9 +327,14 @@ static bool add_state(json_t *lines, const struct kt_state *state)
     well = well && add_config(lines, state->config);
     for (uint32_t i = 0; well && i < state->fragment_count; i++)
         well = add(lines, kt_record_fragment("add_fragment", &state->fragments[i]));
+    if (well) {
+        kith_status status = add_dead(lines, state, runs, error);
+        if (status) return status;
+    }
     for (uint32_t i = 0; well && i < state->piece_count; i++)
         well = add(lines, kt_record_piece(&state->pieces[i]));
-    return well && add_versions(lines, state) && add_txns(lines, mine);
+    if (well && add_versions(lines, state) && add_txns(lines, mine)) return KITH_OK;
+    return kt_fail_memory(error, state->fragment_count * sizeof *state->fragments);
 }
 
 kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer *out, kith_error *error)
@@ -306,18 +342,19 @@ kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer 
     size_t count = 0;
     kt_json_watch();
     json_t *lines = json_array();
-    struct kt_bytes **payloads = kt_alloc_array(state->inline_count, sizeof *payloads);
-    kith_status status = KITH_OK;
-    if (!lines || !payloads || !add_state(lines, state)) {
-        status = kt_fail_memory(error, state->fragment_count * sizeof *state->fragments);
-        goto out;
-    }
+    struct kt_bytes **payloads = kt_alloc_array(state->inline_count + (size_t)1, sizeof *payloads);
+    struct kt_bytes *runs = NULL;
+    kith_status status = !lines || !payloads ? kt_fail_memory(error, state->inline_count * sizeof *payloads)
+                                             : add_state(lines, state, &runs, error);
+    if (status) goto out;
     for (uint32_t i = 0; i < state->fragment_count; i++)
         if (state->fragments[i].inline_rows) payloads[count++] = state->fragments[i].inline_rows;
+    if (runs) payloads[count++] = runs;
     status = kt_json_watched(KITH_OK, error);
     if (!status) status = kt_log_encode(lines, payloads, count, KT_LARGEST_CHECKPOINT, out, error);
 out:
     json_decref(lines);
+    kt_bytes_release(runs);
     kt_free(payloads);
     return status;
 }

@@ -193,13 +193,64 @@ kith_status kt_txn_add_fragment(struct kt_txn *txn, const struct kt_fragment *fr
     return put_fragment(txn, &copy, "add_fragment", error, kt_state_add_fragment);
 }
 
+/* Ends `runs` and deletes them. */
+static kith_status put_delete(struct kt_txn *txn, struct kt_runs *runs, kith_error *error)
+{
+    struct kt_bytes *bytes = NULL;
+    if (!runs->rows) return KITH_OK;
+    kith_status status = kt_runs_end(runs, &bytes, error);
+    if (!status) status = note(txn, kt_record_delete(runs->rows, bytes), error);
+    if (!status) status = note_payload(txn, bytes, error);
+    if (!status) status = kt_state_delete(txn->state, bytes, runs->rows, CALLER_IS_WRONG, error);
+    kt_bytes_release(bytes);
+    return status;
+}
+
+kith_status kt_txn_delete(struct kt_txn *txn, const uint64_t *rows, size_t count, kith_error *error)
+{
+    struct kt_runs runs = { 0 };
+    kith_status status = check_open(txn, error);
+    for (size_t i = 0; i < count && !status; i++) {
+        if ((i && rows[i] <= rows[i - 1]) || rows[i] >= KT_LARGEST_ROW)
+            status = kt_fail(error, KITH_INVALID, "row %llu cannot come at this place of what is deleted",
+                             (unsigned long long)rows[i]);
+        else
+            status = kt_runs_add(&runs, rows[i], rows[i] + 1, error);
+    }
+    if (!status) status = put_delete(txn, &runs, error);
+    kt_runs_release(&runs);
+    return status;
+}
+
+static kith_status check_inputs(const struct kt_fragment *fragment, const struct kt_state *then,
+                                kith_error *error)
+{
+    uint64_t first = fragment->first_row, end = kt_fragment_end(fragment);
+    uint64_t lived = end > first ? kt_state_live_within(then, first, end) : 0;
+    if (fragment->rows == lived) return KITH_OK;
+    return kt_fail(error, KITH_INVALID, "%llu rows cannot replace rows %llu to %llu, of which %llu lived",
+                   (unsigned long long)fragment->rows, (unsigned long long)first, (unsigned long long)end,
+                   (unsigned long long)lived);
+}
+
 kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment,
-                                     kith_error *error)
+                                     const struct kt_state *then, kith_error *error)
 {
     struct kt_fragment copy;
+    struct kt_runs died = { 0 };
     kith_status status = check_open(txn, error);
     if (!status) status = kt_fragment_copy(fragment, &copy, error);
-    return status ? status : put_fragment(txn, &copy, "replace_fragments", error, kt_state_replace_fragments);
+    if (status) return status;
+    uint64_t first = copy.first_row, end = kt_fragment_end(&copy);
+    status = check_inputs(&copy, then, error);
+    if (!status) status = kt_state_died_since(txn->state, then, first, end, &died, error);
+    if (status)
+        kt_fragment_release(&copy);
+    else
+        status = put_fragment(txn, &copy, "replace_fragments", error, kt_state_replace_fragments);
+    if (!status) status = put_delete(txn, &died, error);
+    kt_runs_release(&died);
+    return status;
 }
 
 kith_status kt_txn_remove_fragment(struct kt_txn *txn, uint64_t first_row, kith_error *error)

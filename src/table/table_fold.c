@@ -78,11 +78,17 @@ static kith_status add_segment(const struct kt_snapshot *snapshot, struct kt_seg
     return status;
 }
 
+struct folded {
+    const struct kt_fragment *fragment;
+    const struct kt_state *then; /* the state that was read */
+};
+
 static kith_status prepare(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
 {
+    const struct folded *folded = context;
     (void)state; /* replace_fragments refuses rows that are no longer there */
     kt_txn_maintenance(txn);
-    return kt_txn_replace_fragments(txn, context, error);
+    return kt_txn_replace_fragments(txn, folded->fragment, folded->then, error);
 }
 
 static void fold(struct kt_table_home *home, const struct kt_snapshot *snapshot, uint32_t begin)
@@ -97,7 +103,8 @@ static void fold(struct kt_table_home *home, const struct kt_snapshot *snapshot,
     if (!status) status = kt_fragments_end(&fragments, false, &ignored);
     if (!status && fragments.done_count == 1) {
         fragments.done[0].first_row = snapshot->state->fragments[begin].first_row;
-        kt_txn_commit(txn, prepare, &fragments.done[0], NULL, &ignored);
+        struct folded folded = { &fragments.done[0], snapshot->state };
+        kt_txn_commit(txn, prepare, &folded, NULL, &ignored);
         txn = NULL;
     }
     kt_fragments_release(&fragments);
