@@ -168,6 +168,11 @@ kith_status kt_runs_add_dead(struct kt_runs *runs, const struct kt_fragment *fra
 /** The rows that are dead in `now` (NULL: all) and were not in `then`; KITH_CONFLICT when any is back. */
 kith_status kt_runs_add_died(struct kt_runs *runs, const struct kt_fragment *then,
                              const struct kt_fragment *now, kith_error *error);
+/** The ids of [first, end) that no row of `state` lives under. */
+kith_status kt_runs_add_holes(struct kt_runs *runs, const struct kt_state *state, uint64_t first,
+                              uint64_t end, kith_error *error);
+/** Makes fragment->stored of fragment->holes, which must be as many as its rows leave over. */
+kith_status kt_fragment_read_holes(struct kt_fragment *fragment, kith_status malformed, kith_error *error);
 kith_status kt_runs_end(struct kt_runs *runs, struct kt_bytes **out, kith_error *error);
 void kt_runs_release(struct kt_runs *runs);
 

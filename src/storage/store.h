@@ -35,8 +35,8 @@ struct kt_bytes *kt_bytes_share(struct kt_bytes *bytes);
 void kt_bytes_release(struct kt_bytes *bytes);
 
 /* Row ids [first_row, first_row + span): in files, or inline in the log (then `inline_rows` is their bytes).
- * `rows` of them are stored; fewer than `span` where folding left dead ones out (then a file of the fragment
- * carries the row ids, which is the table room's). Of those stored, `dead_rows` are deleted, never all. */
+ * `rows` of them are stored; fewer than `span` where folding left dead ones out: those ids are holes. Of
+ * those stored, `dead_rows` are deleted, never all. */
 struct kt_fragment {
     uint64_t first_row;
     uint64_t span;
@@ -44,6 +44,8 @@ struct kt_fragment {
     uint64_t dead_rows;
     struct kt_bytes *dead; /* bit i: row first_row + i is stored and deleted; in whole words of 64 bits; NULL:
                               none */
+    struct kt_bytes *stored; /* bit i: row first_row + i is no hole; NULL: there are none */
+    struct kt_bytes *holes;  /* the same as the log says it; storage's own */
     struct kt_column_group *groups;
     uint32_t group_count;
     struct kt_bytes *inline_rows; /* reference-counted; NULL for rows in files */

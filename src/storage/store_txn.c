@@ -178,6 +178,7 @@ put_fragment(struct kt_txn *txn, struct kt_fragment *fragment, const char *actio
 {
     kith_status status = note(txn, kt_record_fragment(action, fragment), error);
     if (!status && fragment->inline_rows) status = note_payload(txn, fragment->inline_rows, error);
+    if (!status && fragment->holes) status = note_payload(txn, fragment->holes, error);
     if (!status) return take(txn->state, fragment, CALLER_IS_WRONG, error);
     kt_fragment_release(fragment);
     return status;
@@ -233,6 +234,17 @@ static kith_status check_inputs(const struct kt_fragment *fragment, const struct
                    (unsigned long long)lived);
 }
 
+static kith_status say_holes(struct kt_fragment *fragment, const struct kt_state *then, kith_error *error)
+{
+    struct kt_runs holes = { 0 };
+    kith_status status =
+        kt_runs_add_holes(&holes, then, fragment->first_row, kt_fragment_end(fragment), error);
+    if (!status && holes.rows) status = kt_runs_end(&holes, &fragment->holes, error);
+    if (!status) status = kt_fragment_read_holes(fragment, KITH_INVALID, error);
+    kt_runs_release(&holes);
+    return status;
+}
+
 kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment,
                                      const struct kt_state *then, kith_error *error)
 {
@@ -243,6 +255,7 @@ kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragmen
     if (status) return status;
     uint64_t first = copy.first_row, end = kt_fragment_end(&copy);
     status = check_inputs(&copy, then, error);
+    if (!status) status = say_holes(&copy, then, error);
     if (!status) status = kt_state_died_since(txn->state, then, first, end, &died, error);
     if (status)
         kt_fragment_release(&copy);
