@@ -41,6 +41,11 @@ enum { KT_ROWS_AT_ONCE = 8192 };
 kith_status kt_rows_fetch(const struct kt_snapshot *snapshot, const struct kt_projection *projection,
                           const struct kt_selection *rows, uint64_t *from, struct kt_hit *hits, uint32_t most,
                           struct kt_batch **out, kith_error *error);
+/** Lends what `filter` reads of `rows` rows of segment `number`, which lie in one record batch, from place
+ * `row` on. */
+kith_status kt_lend_columns(const struct kt_snapshot *snapshot, const struct kt_filter *filter,
+                            uint32_t number, uint64_t row, uint32_t rows, struct kt_arena *scratch,
+                            struct kt_filter_rows *out, kith_error *error);
 /** Reads a stream to its end, cast to the table's columns of the names it has: *given is their schema. */
 kith_status kt_stream_drain(struct ArrowArrayStream *stream, const struct kt_schema *table,
                             const kith_write *write, struct kt_schema **given, struct kt_batch **out,

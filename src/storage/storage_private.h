@@ -146,6 +146,8 @@ kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment 
 /** Live rows of the fragments that lie in [first, end), where none reaches beyond it; else 0. */
 uint64_t kt_state_live_within(const struct kt_state *state, uint64_t first, uint64_t end);
 struct kt_runs;
+kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *fragment,
+                                    struct kt_blame blame, kith_error *error);
 /** Adds the rows of [first, end) that lived in `then` and do not in `state`. KITH_CONFLICT unless the
  * fragments there are whole, the same as then, and at least one. */
 kith_status kt_state_died_since(const struct kt_state *state, const struct kt_state *then, uint64_t first,

@@ -165,6 +165,10 @@ kith_status kt_txn_delete(struct kt_txn *txn, const uint64_t *rows, size_t count
  * then. */
 kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment,
                                      const struct kt_state *then, kith_error *error);
+/** Puts other files, or other inline rows, in the place of those of a fragment, which must be the same as
+ * when `fragment` was copied from it and changed: the rows keep their ids and places, and stay dead where
+ * they are. What adding columns needs. */
+kith_status kt_txn_widen_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
 kith_status kt_txn_add_piece(struct kt_txn *txn, const struct kt_piece *piece, kith_error *error);
 kith_status kt_txn_remove_piece(struct kt_txn *txn, const char *id, kith_error *error);
 /** Marks the commit as maintenance: it keeps the users' version. */

@@ -269,6 +269,29 @@ kith_status kt_state_replace_fragments(struct kt_state *state, struct kt_fragmen
     return KITH_OK;
 }
 
+kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *fragment,
+                                    struct kt_blame blame, kith_error *error)
+{
+    kith_status status = check_fragment(fragment, blame, error);
+    uint32_t at = kt_state_fragment_at(state, fragment->first_row);
+    struct kt_fragment *old = at < state->fragment_count ? &state->fragments[at] : NULL;
+    if (!status && (!old || old->first_row != fragment->first_row || old->span != fragment->span ||
+                    old->rows != fragment->rows))
+        status = kt_fail(error, blame.missing, "no fragment has %llu rows from %llu on (any more)",
+                         (unsigned long long)fragment->rows, (unsigned long long)fragment->first_row);
+    if (status) {
+        kt_fragment_release(fragment);
+        return status;
+    }
+    fragment->dead = kt_bytes_share(old->dead);
+    fragment->dead_rows = old->dead_rows;
+    count_fragment(state, old, false);
+    kt_fragment_release(old);
+    *old = *fragment;
+    count_fragment(state, old, true);
+    return KITH_OK;
+}
+
 /* Whether `fragment` is still in `state`; NULL when its rows all died. */
 static kith_status find_again(const struct kt_state *state, const struct kt_fragment *fragment,
                               const struct kt_fragment **out, kith_error *error)

@@ -266,6 +266,14 @@ kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragmen
     return status;
 }
 
+kith_status kt_txn_widen_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error)
+{
+    struct kt_fragment copy;
+    kith_status status = check_open(txn, error);
+    if (!status) status = kt_fragment_copy(fragment, &copy, error);
+    return status ? status : put_fragment(txn, &copy, "widen_fragment", error, kt_state_widen_fragment);
+}
+
 kith_status kt_txn_remove_fragment(struct kt_txn *txn, uint64_t first_row, kith_error *error)
 {
     kith_status status = check_open(txn, error);
