@@ -203,7 +203,26 @@ kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_
 void kt_store_remember(struct kt_store *store, struct kt_state *state);
 void kt_store_checkpoint_if_due(struct kt_store *store, const struct kt_state *state);
 
-/* ---- store_txn.c, store_drop.c */
+/* ---- store_txn.c, store_actions.c, store_drop.c */
+
+struct kt_txn_file {
+    char name[56];
+};
+
+struct kt_txn {
+    struct kt_store *store;
+    uint8_t id[16];
+    char operation[16];
+    bool maintenance;
+    bool uses_data, uses_index;
+    uint32_t created;
+    struct kt_txn_file *files; /* `created` names */
+    /* of one attempt: */
+    struct kt_state *state; /* the base with the actions so far; NULL outside of prepare */
+    json_t *lines;          /* the header's place, then the actions */
+    struct kt_bytes **payloads;
+    size_t payload_count;
+};
 
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error);
 /** Moves the folder of a table whose newest commit is `drop` out of the way and removes it. */
