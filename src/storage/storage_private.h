@@ -128,8 +128,6 @@ kith_status kt_state_add_piece(struct kt_state *state, struct kt_piece *piece, s
                                kith_error *error);
 kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct kt_blame blame,
                                   kith_error *error);
-kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
-                                 kith_error *error);
 kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint64_t commit,
                              kith_error *error);
 bool kt_state_has_txn(const struct kt_state *state, const uint8_t id[16]);
@@ -171,7 +169,14 @@ kith_status kt_runs_add_died(struct kt_runs *runs, const struct kt_fragment *the
 kith_status kt_runs_end(struct kt_runs *runs, struct kt_bytes **out, kith_error *error);
 void kt_runs_release(struct kt_runs *runs);
 
-/* ---- store_replay.c: commits and checkpoints to states, and states to checkpoints */
+/* ---- store_versions.c */
+
+kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
+                                 kith_error *error);
+/** The newest commit that shows `version`; 0 when it is not kept. */
+uint64_t kt_state_commit_of(const struct kt_state *state, uint64_t version);
+
+/* ---- store_replay.c, store_encode.c: commits and checkpoints to states, and states to checkpoints */
 
 /** Applies a commit's bytes to `state`, which must be the one before it. */
 kith_status kt_replay_commit(struct kt_state *state, const uint8_t *bytes, size_t size, kith_error *error);
@@ -201,6 +206,30 @@ kith_status kt_store_newest(struct kt_store *store, struct kt_state **out, kith_
 /** Reads the log from its newest checkpoint, trusting no older state. */
 kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_error *error);
 void kt_store_remember(struct kt_store *store, struct kt_state *state);
+struct kt_state *kt_store_known(struct kt_store *store); /* the newest seen, or NULL */
+/** Hands `state` on, or says that there is no table when it is NULL or dropped. */
+kith_status kt_store_refuse_dropped(struct kt_store *store, struct kt_state *state, struct kt_state **out,
+                                    kith_error *error);
+
+/* ---- store_load.c: the log in its folder */
+
+struct kt_log_listing {
+    struct kt_io_names names;
+    uint64_t largest; /* number of any file of the log; 0: there is none */
+};
+kith_status kt_store_list_log(struct kt_store *store, struct kt_log_listing *out, kith_error *error);
+/** Applies all commits up to `last` that are there. `*reached` is the last that could be. */
+kith_status kt_store_apply(struct kt_store *store, struct kt_state *state, uint64_t last, uint64_t *reached,
+                           kith_error *error);
+/** The state at commit `last` or the newest before it; NULL when the log is empty. */
+kith_status kt_store_load_log(struct kt_store *store, uint64_t last, struct kt_state **out, uint64_t *reached,
+                              kith_error *error);
+kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, struct kt_state **out,
+                                     kith_error *error);
+
+/* ---- store_checkpoint.c */
+
+void kt_store_checkpoint_seen(struct kt_store *store, const struct kt_state *state, size_t bytes);
 void kt_store_checkpoint_if_due(struct kt_store *store, const struct kt_state *state);
 
 /* ---- store_txn.c, store_actions.c, store_drop.c */

@@ -326,17 +326,7 @@ kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct
     return KITH_OK;
 }
 
-/* ---- versions and transactions */
-
-kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
-                                 kith_error *error)
-{
-    struct kt_version_entry *versions = kt_grown(state->versions, state->version_count, sizeof *entry);
-    if (!versions) return kt_fail_memory(error, sizeof *entry);
-    state->versions = versions;
-    state->versions[state->version_count++] = *entry;
-    return KITH_OK;
-}
+/* ---- transactions and commits */
 
 kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint64_t commit, kith_error *error)
 {
