@@ -171,6 +171,75 @@ kith_status kt_txn_remove_piece(struct kt_txn *txn, const char *id, kith_error *
     return status ? status : note(txn, json_pack("{s:s,s:s}", "do", "remove_piece", "id", id), error);
 }
 
+/* ---- tags and what was */
+
+kith_status kt_txn_set_tag(struct kt_txn *txn, const char *name, uint64_t version, kith_error *error)
+{
+    static const struct kt_blame blame = { KITH_INVALID, KITH_NOT_FOUND };
+    kith_status status = check_open(txn, error);
+    if (!status) status = kt_json_watched(KITH_OK, error); /* the checkpoint watches anew */
+    if (status) return status;
+    kt_txn_maintenance(txn);
+    uint64_t commit = version ? kt_state_commit_of(txn->state, version) : 0;
+    if (commit) status = kt_store_keep_checkpoint(txn->store, commit, error);
+    if (!status) status = kt_state_set_tag(txn->state, name, version, commit, blame, error);
+    return status ? status : note(txn, kt_record_tag(name, version, commit), error);
+}
+
+/* Whether the files of `old` are still there for sure: its commit is not forgotten, or has a tag. */
+static bool is_kept(const struct kt_state *state, const struct kt_state *old)
+{
+    if (old->commit >= kt_state_private_part(state)->below) return true;
+    for (uint32_t i = 0; i < state->tag_count; i++)
+        if (state->tags[i].commit == old->commit) return true;
+    return false;
+}
+
+static kith_status note_content(struct kt_txn *txn, const struct kt_state *old, kith_error *error)
+{
+    struct kt_bytes *runs = NULL;
+    kith_status status =
+        note(txn, json_pack("{s:s,s:I}", "do", "restore", "version", (json_int_t)old->version), error);
+    if (!status) status = kt_record_content(txn->lines, old, "restore_fragment", &runs, error);
+    for (uint32_t i = 0; i < old->fragment_count && !status; i++)
+        if (old->fragments[i].inline_rows) status = note_payload(txn, old->fragments[i].inline_rows, error);
+    if (!status && runs) status = note_payload(txn, runs, error);
+    kt_bytes_release(runs);
+    return status;
+}
+
+static kith_status take_content(struct kt_state *state, const struct kt_state *old, kith_error *error)
+{
+    kith_status status = kt_state_clear(state, error);
+    if (!status && old->schema) status = kt_state_set_schema(state, old->schema, CALLER_IS_WRONG, error);
+    if (status) return status;
+    json_decref(state->config);
+    state->config = json_incref(old->config);
+    for (uint32_t i = 0; i < old->fragment_count && !status; i++) {
+        struct kt_fragment fragment = kt_fragment_share(&old->fragments[i]);
+        status = kt_state_restore_fragment(state, &fragment, CALLER_IS_WRONG, error);
+    }
+    for (uint32_t i = 0; i < old->piece_count && !status; i++) {
+        struct kt_piece piece;
+        status = kt_piece_copy(&old->pieces[i], &piece, error);
+        if (!status) status = kt_state_add_piece(state, &piece, CALLER_IS_WRONG, error);
+    }
+    return status;
+}
+
+kith_status kt_txn_restore(struct kt_txn *txn, const struct kt_state *old, kith_error *error)
+{
+    kith_status status = check_open(txn, error);
+    if (status) return status;
+    if (strcmp(old->table_id, txn->state->table_id))
+        return kt_fail(error, KITH_INVALID, "a table cannot be restored to the state of another");
+    if (!is_kept(txn->state, old))
+        return kt_fail(error, KITH_NOT_FOUND, "version %llu is no longer kept",
+                       (unsigned long long)old->version);
+    status = take_content(txn->state, old, error);
+    return status ? status : note_content(txn, old, error);
+}
+
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error)
 {
     kith_status status = check_open(txn, error);

@@ -60,3 +60,43 @@ void kt_store_checkpoint_if_due(struct kt_store *store, const struct kt_state *s
     if (published == KT_WON || published == KT_LOST) kt_store_checkpoint_seen(store, state, bytes.size);
     kt_buffer_release(&bytes);
 }
+
+/* Publishes the checkpoint and reads it back. A damaged one in its place is replaced:
+ * the state was read without it. */
+static kith_status publish_checked(struct kt_store *store, const struct kt_state *state, bool damaged,
+                                   kith_error *error)
+{
+    struct kt_buffer bytes = { 0 };
+    struct kt_state *back = NULL;
+    char name[KT_LOG_NAME];
+    kt_log_name(state->commit, KT_LOG_CHECKPOINT, name);
+    kith_status status = kt_checkpoint_encode(state, &bytes, error);
+    if (!status && damaged) status = kt_io_remove(store->log, name, error);
+    if (!status) {
+        kith_error why = { 0 };
+        enum kt_published published = kt_io_publish(store->log, name, bytes.data, bytes.size, &why);
+        if (published == KT_REFUSED ||
+            published == KT_UNKNOWN) /* what is not sure to stay is no checkpoint */
+            status = kt_fail(error, why.status == KITH_NO_MEMORY ? KITH_NO_MEMORY : KITH_IO, "%.1000s",
+                             why.message);
+    }
+    if (!status) status = kt_store_read_checkpoint(store, state->commit, &back, error);
+    if (!status && back->hash != state->hash)
+        status = kt_fail(error, KITH_CORRUPT, "%s/%s is of another history", kt_io_root(store->log), name);
+    kt_state_release(back);
+    kt_buffer_release(&bytes);
+    return status;
+}
+
+kith_status kt_store_keep_checkpoint(struct kt_store *store, uint64_t commit, kith_error *error)
+{
+    struct kt_state *state = NULL;
+    kith_status status = kt_store_read_checkpoint(store, commit, &state, error);
+    if (status == KITH_NOT_FOUND || status == KITH_CORRUPT) {
+        bool damaged = status == KITH_CORRUPT;
+        status = kt_store_load_commit(store, commit, &state, error);
+        if (!status) status = publish_checked(store, state, damaged, error);
+    }
+    kt_state_release(state);
+    return status;
+}

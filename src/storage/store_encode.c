@@ -71,30 +71,46 @@ static kith_status add_dead(json_t *lines, const struct kt_state *state, struct 
     return status;
 }
 
+kith_status kt_record_content(json_t *lines, const struct kt_state *state, const char *fragments,
+                              struct kt_bytes **runs, kith_error *error)
+{
+    bool well = !state->schema || add(lines, json_pack("{s:s,s:O}", "do", "schema", "schema", state->schema));
+    well = well && add_config(lines, state->config);
+    for (uint32_t i = 0; well && i < state->fragment_count; i++)
+        well = add(lines, kt_record_fragment(fragments, &state->fragments[i]));
+    kith_status status = well ? add_dead(lines, state, runs, error) : KITH_NO_MEMORY;
+    for (uint32_t i = 0; !status && i < state->piece_count; i++)
+        if (!add(lines, kt_record_piece(&state->pieces[i]))) status = KITH_NO_MEMORY;
+    return status == KITH_NO_MEMORY ? kt_fail_memory(error, state->fragment_count * sizeof *state->fragments)
+                                    : status;
+}
+
+static bool add_tags(json_t *lines, const struct kt_state *state)
+{
+    bool well = true;
+    for (uint32_t i = 0; i < state->tag_count && well; i++) {
+        const struct kt_tag *tag = &state->tags[i];
+        well = add(lines, kt_record_tag(tag->name, tag->version, tag->commit));
+    }
+    return well;
+}
+
 static kith_status add_state(json_t *lines, const struct kt_state *state, struct kt_bytes **runs,
                              kith_error *error)
 {
     const struct kt_state_private *mine = kt_state_private_part(state);
     char hash[17];
     kt_hash_text(state->hash, hash);
-    bool well = add(lines, json_pack("{s:i,s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:[],s:n}", "kith", KT_FORMAT, "table",
-                                     state->table_id, "checkpoint", (json_int_t)state->commit, "hash", hash,
-                                     "version", (json_int_t)state->version, "next_row",
-                                     (json_int_t)state->next_row, "time_us", (json_int_t)state->time_us,
-                                     "log_bytes", (json_int_t)mine->log_bytes, "needs", "encryption"));
-    if (state->schema)
-        well = well && add(lines, json_pack("{s:s,s:O}", "do", "schema", "schema", state->schema));
-    well = well && add_config(lines, state->config);
-    for (uint32_t i = 0; well && i < state->fragment_count; i++)
-        well = add(lines, kt_record_fragment("add_fragment", &state->fragments[i]));
-    if (well) {
-        kith_status status = add_dead(lines, state, runs, error);
-        if (status) return status;
-    }
-    for (uint32_t i = 0; well && i < state->piece_count; i++)
-        well = add(lines, kt_record_piece(&state->pieces[i]));
-    if (well && add_versions(lines, state) && add_txns(lines, mine)) return KITH_OK;
-    return kt_fail_memory(error, state->fragment_count * sizeof *state->fragments);
+    bool well =
+        add(lines, json_pack("{s:i,s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:[],s:n}", "kith", KT_FORMAT, "table",
+                             state->table_id, "checkpoint", (json_int_t)state->commit, "hash", hash,
+                             "version", (json_int_t)state->version, "next_row", (json_int_t)state->next_row,
+                             "time_us", (json_int_t)state->time_us, "log_bytes", (json_int_t)mine->log_bytes,
+                             "below", (json_int_t)mine->below, "needs", "encryption"));
+    kith_status status = well ? kt_record_content(lines, state, "add_fragment", runs, error) : KITH_NO_MEMORY;
+    if (status && well) return status;
+    if (well && add_versions(lines, state) && add_tags(lines, state) && add_txns(lines, mine)) return KITH_OK;
+    return kt_fail_memory(error, state->version_count * sizeof *state->versions);
 }
 
 kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer *out, kith_error *error)

@@ -159,3 +159,24 @@ out:
     kt_io_names_release(&listing.names);
     return status;
 }
+
+kith_status kt_store_load_commit(struct kt_store *store, uint64_t commit, struct kt_state **out,
+                                 kith_error *error)
+{
+    struct kt_state *state = kt_store_known(store);
+    uint64_t reached;
+    kith_status status = KITH_OK;
+    if (!state || state->commit != commit) {
+        kt_state_release(state);
+        state = NULL;
+        status = kt_store_load_log(store, commit, &state, &reached, error);
+    }
+    if (!status && (!state || state->commit != commit))
+        status = kt_fail(error, KITH_NOT_FOUND, "%s: commit %llu is not there", kt_io_root(store->log),
+                         (unsigned long long)commit);
+    if (status)
+        kt_state_release(state);
+    else
+        *out = state;
+    return status;
+}

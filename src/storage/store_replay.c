@@ -5,7 +5,7 @@
  * no commit has:
  *
  *   {"kith":1,"table":ID,"checkpoint":64,"hash":HASH,"version":50,"next_row":900,"time_us":T,"log_bytes":N,
- *    "needs":[],"encryption":null}
+ *    "below":0,"needs":[],"encryption":null}
  *   {"do":"versions","list":[[version,commit,time_us,rows,"operation"],...]}
  *   {"do":"txns","list":[["<32 digits>",commit],...]}
  *
@@ -100,6 +100,17 @@ static kith_status replay_delete(struct kt_state *state, json_t *action, struct 
     return status;
 }
 
+static kith_status replay_tag(struct kt_state *state, json_t *action, bool checkpoint, kith_error *error)
+{
+    uint64_t version, commit;
+    const char *name = json_string_value(json_object_get(action, "name"));
+    kith_status status = read_number(action, "version", &version, error);
+    if (!status) status = read_number(action, "commit", &commit, error);
+    if (status) return status;
+    return checkpoint ? kt_state_restore_tag(state, name ? name : "", version, commit, FILE_IS_BAD, error)
+                      : kt_state_set_tag(state, name ? name : "", version, commit, FILE_IS_BAD, error);
+}
+
 static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_reader *reader,
                           bool checkpoint, kith_error *error)
 {
@@ -114,6 +125,10 @@ static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_
         kith_status status = read_number(action, "first_row", &first, error);
         return status ? status : kt_state_remove_fragment(state, first, FILE_IS_BAD, error);
     }
+    if (!strcmp(verb, "restore")) return kt_state_clear(state, error);
+    if (!strcmp(verb, "restore_fragment"))
+        return replay_fragment(state, action, reader, error, kt_state_restore_fragment);
+    if (!strcmp(verb, "tag")) return replay_tag(state, action, checkpoint, error);
     if (!strcmp(verb, "delete")) return replay_delete(state, action, reader, error);
     if (!strcmp(verb, "add_piece")) return replay_piece(state, action, error);
     if (!strcmp(verb, "remove_piece")) {
@@ -209,7 +224,7 @@ static kith_status checkpoint_header(struct kt_state *state, json_t *header, kit
         !kt_json_u64(header, "version", INT64_MAX - 1, &state->version) ||
         !kt_json_u64(header, "next_row", KT_LARGEST_ROW, &state->next_row) || !state->commit ||
         !state->version || !kt_json_u64(header, "log_bytes", INT64_MAX - 1, &mine->log_bytes) ||
-        !json_is_integer(time))
+        !kt_json_u64(header, "below", state->commit, &mine->below) || !json_is_integer(time))
         return kt_fail(error, KITH_CORRUPT, "its header lacks a field or has a wrong one");
     state->time_us = json_integer_value(time);
     return KITH_OK;
