@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+#include "base/selection.h"
 #include "storage/blob.h"
 
 struct kt_store; /* the folder; any number of threads */
@@ -43,10 +44,6 @@ struct kt_bytes { /* bytes that several states share */
 struct kt_bytes *kt_bytes_new(const void *data, size_t size); /* NULL when memory is out */
 struct kt_bytes *kt_bytes_share(struct kt_bytes *bytes);
 void kt_bytes_release(struct kt_bytes *bytes);
-
-struct kt_rows { /* row ids [begin, end) */
-    uint64_t begin, end;
-};
 
 /* An immutable piece of an index. */
 struct kt_piece {
