@@ -7,13 +7,16 @@ from typing import Any, Callable, Iterator
 
 Capsule = object
 Progress = Callable[[str, int, int], Any]
+Changed = tuple[int, int, int, int, int]  # version, rows inserted, updated, deleted, attempts
 
 def version() -> str: ...
 def isa() -> str: ...
 def metric(name: str, /) -> int: ...
 def metric_name(metric: int, /) -> str: ...
 def open(uri: str, /) -> Database: ...
-def rows_stream(rows: list[dict[str, Any]], schema: Capsule | None = None, loose: bool = False) -> Capsule: ...
+def rows_stream(
+    rows: list[dict[str, Any]], schema: Capsule | None = None, loose: bool = False, part: bool = False
+) -> Capsule: ...
 def columns_stream(columns: dict[str, Any], schema: Capsule | None = None, loose: bool = False) -> Capsule: ...
 def array_stream(schema: Capsule, array: Capsule, /) -> Capsule: ...
 def chain_stream(streams: Iterator[Capsule], /) -> Capsule: ...
@@ -93,6 +96,37 @@ class Table:
         columns: tuple[str, ...] | None,
         with_row_id: bool,
         expressions: tuple[str | None, ...] | None = None,
+        /,
+    ) -> Capsule: ...
+    def delete(self, where: str | Expr, /) -> Changed: ...
+    def delete_rows(self, row_ids: list[int], /) -> Changed: ...
+    def update(
+        self,
+        where: str | Expr | None,
+        assignments: tuple[tuple[str, str], ...],
+        values: Capsule | None = None,
+        progress: Progress | None = None,
+    ) -> Changed: ...
+    def merge(
+        self,
+        data: Capsule,
+        on: tuple[str, ...] | None = None,
+        update_matched: bool = False,
+        update_where: str | None = None,
+        insert_new: bool = False,
+        delete_missing: bool = False,
+        delete_where: str | None = None,
+        keep_last: bool = False,
+        bad_vectors: int = 0,
+        fill_value: float = 0.0,
+        progress: Progress | None = None,
+    ) -> Changed: ...
+    def get(
+        self,
+        keys: Capsule,
+        columns: tuple[str, ...] | None,
+        with_row_id: bool,
+        expressions: tuple[str | None, ...] | None,
         /,
     ) -> Capsule: ...
     def create_index(

@@ -186,7 +186,8 @@ class Database:
         metric : {"l2", "cosine", "dot", "hamming"}, optional
             How the vector column is compared.
         key : str, optional
-            The column that is the primary key. Stored; not yet enforced.
+            The column that is the primary key: text or integers, never null, each once. `Table.add` refuses a key that
+            is there already, `Table.upsert` replaces its row, `Table.get` finds rows by it.
         auto_index : bool
             Whether a write that brings the table to 20,000 rows builds an index (IVF_RQ) of each vector column that
             has none, before it returns. Such a build fails no write; an index that you make replaces it.

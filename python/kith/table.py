@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import _core, data as inputs, frames, schema as schemas
 from ._progress import Progress
+from .changes import AddResult, Changes
 from .errors import InvalidError, MissingPackageError, NotFoundError
 from .query import ScanQuery, TakeQuery, VectorQuery, natural, predicate, refuse
 
@@ -25,19 +26,7 @@ _vector_items = frozenset("fegcC")  # Arrow letters of the numbers that vectors 
 _metrics = ("l2", "euclidean", "cosine", "dot", "ip", "hamming")
 
 
-class AddResult:
-    """What ``Table.add()`` did: the version that has the new rows."""
-
-    __slots__ = ("version",)
-
-    def __init__(self, version: int) -> None:
-        self.version = version
-
-    def __repr__(self) -> str:
-        return f"AddResult(version={self.version})"
-
-
-class Table(frames.Streamable):
+class Table(Changes, frames.Streamable):
     """A table of a database. Made by `Database.create_table` and `Database.open_table`.
 
     A handle follows the newest version by itself, may be used by any number of threads, and works on in the
@@ -645,18 +634,6 @@ class Table(frames.Streamable):
         self._table.checkout(None)
 
     # ---- what later versions bring
-
-    def delete(self, where: str) -> Any:
-        """Not in this version."""
-        refuse("delete()")
-
-    def update(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version."""
-        refuse("update()")
-
-    def merge_insert(self, on: Any) -> Any:
-        """Not in this version."""
-        refuse("merge_insert()")
 
     def restore(self, version: Any = None) -> Any:
         """Not in this version."""

@@ -158,8 +158,7 @@ def test_schema_without_and_with_pyarrow_agree(table):
 
 def test_what_later_versions_bring_is_refused_in_words(table):
     calls = [
-        lambda: table.delete("id = 1"), lambda: table.update(values={}), lambda: table.merge_insert("id"), lambda: table.restore(1),
-        lambda: table.search("text"), lambda: table.search([1.0, 1.0], query_type="hybrid"), lambda: table.search(query_type="fts"),
+        lambda: table.restore(1), lambda: table.search("text"), lambda: table.search([1.0, 1.0], query_type="hybrid"), lambda: table.search(query_type="fts"),
         lambda: table.search([1.0, 1.0]).rerank(None), lambda: table.create_fts_index("item"), lambda: table.add_columns({}),
         lambda: table.alter_columns({}), lambda: table.drop_columns([]),
     ]  # fmt: skip

@@ -158,7 +158,7 @@ static PyObject *table_append(struct kpy_table *self, PyObject *args, PyObject *
 
 /* ---- rows out ---- */
 
-static PyObject *stream_of_table(struct kpy_table *self, struct ArrowArrayStream *stream)
+PyObject *kpy_table_stream(struct kpy_table *self, struct ArrowArrayStream *stream)
 {
     return kpy_stream_own(stream, (PyObject *)self) ? NULL : kpy_stream_capsule(stream);
 }
@@ -185,23 +185,17 @@ static int read_order(struct kpy_state *state, PyObject *tuple, kith_order **out
     return 0;
 }
 
-/* What of a scan Python gave, and what has to be freed after it. */
-struct scan {
-    kith_scan options;
-    const char **names, **expressions;
-    kith_order *order;
-};
-
-static void scan_release(struct scan *scan)
+void kpy_scan_release(struct kpy_scan *scan)
 {
     kpy_free(scan->names);
     kpy_free(scan->expressions);
     kpy_free(scan->order);
 }
 
-static int scan_columns(struct kpy_state *state, PyObject *columns, PyObject *expressions, struct scan *scan)
+int kpy_scan_init(struct kpy_state *state, PyObject *columns, PyObject *expressions, struct kpy_scan *scan)
 {
     size_t count = 0;
+    *scan = (struct kpy_scan){ .options = KITH_INIT(kith_scan) };
     if (kpy_texts(state, columns, false, &scan->names, &scan->options.column_count) ||
         kpy_texts(state, expressions, true, &scan->expressions, &count))
         return -1;
@@ -218,7 +212,7 @@ static int scan_columns(struct kpy_state *state, PyObject *columns, PyObject *ex
 static PyObject *table_scan(struct kpy_table *self, PyObject *args)
 {
     struct kpy_state *state = kpy_object_state(self);
-    struct scan scan = { .options = KITH_INIT(kith_scan) };
+    struct kpy_scan scan;
     kith_scan *options = &scan.options;
     PyObject *columns, *limit, *where_object = Py_None, *expressions = Py_None, *order = Py_None,
                                *result = NULL;
@@ -232,11 +226,11 @@ static PyObject *table_scan(struct kpy_table *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "OKOp|OOO", &columns, &offset, &limit, &with_row_id, &where_object,
                           &expressions, &order))
         return NULL;
+    if (kpy_scan_init(state, columns, expressions, &scan)) goto out;
     options->offset = offset;
     options->with_row_id = with_row_id;
     if (limit != Py_None) options->limit = PyLong_AsUnsignedLongLong(limit);
-    if (PyErr_Occurred() || scan_columns(state, columns, expressions, &scan) ||
-        kpy_where(state, where_object, &where) ||
+    if (PyErr_Occurred() || kpy_where(state, where_object, &where) ||
         read_order(state, order, &scan.order, &options->order_count))
         goto out;
     options->none = limit != Py_None && !options->limit;
@@ -244,13 +238,13 @@ static PyObject *table_scan(struct kpy_table *self, PyObject *args)
     options->filter = where.filter;
     options->order_by = scan.order;
     Py_BEGIN_ALLOW_THREADS status = kith_table_scan(self->handle, options, &stream, &error);
-    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : stream_of_table(self, &stream);
+    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : kpy_table_stream(self, &stream);
 out:
-    scan_release(&scan);
+    kpy_scan_release(&scan);
     return result;
 }
 
-static int row_ids(PyObject *list, uint64_t **out, size_t *count)
+int kpy_row_ids(PyObject *list, uint64_t **out, size_t *count)
 {
     Py_ssize_t size = PyList_Size(list);
     *out = NULL;
@@ -264,7 +258,7 @@ static int row_ids(PyObject *list, uint64_t **out, size_t *count)
 
 static PyObject *table_take(struct kpy_table *self, PyObject *args)
 {
-    struct scan scan = { .options = KITH_INIT(kith_scan) };
+    struct kpy_scan scan;
     PyObject *ids, *columns, *expressions = Py_None, *result = NULL;
     int with_row_id;
     uint64_t *numbers = NULL;
@@ -275,15 +269,16 @@ static PyObject *table_take(struct kpy_table *self, PyObject *args)
 
     if (!PyArg_ParseTuple(args, "O!Op|O", &PyList_Type, &ids, &columns, &with_row_id, &expressions))
         return NULL;
-    scan.options.with_row_id = with_row_id;
-    if (row_ids(ids, &numbers, &count) || scan_columns(kpy_object_state(self), columns, expressions, &scan))
+    if (kpy_scan_init(kpy_object_state(self), columns, expressions, &scan) ||
+        kpy_row_ids(ids, &numbers, &count))
         goto out;
+    scan.options.with_row_id = with_row_id;
     Py_BEGIN_ALLOW_THREADS status =
         kith_table_take(self->handle, numbers, count, &scan.options, &stream, &error);
-    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : stream_of_table(self, &stream);
+    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : kpy_table_stream(self, &stream);
 out:
     kpy_free(numbers);
-    scan_release(&scan);
+    kpy_scan_release(&scan);
     return result;
 }
 
@@ -408,6 +403,15 @@ static PyMethodDef methods[] = {
       "stream capsule" },
     { "take", (PyCFunction)(void (*)(void))table_take, METH_VARARGS,
       "take(list of row ids, columns or None, with_row_id, expressions=None) -> stream capsule" },
+    { "delete", (PyCFunction)(void (*)(void))kpy_table_delete, METH_O, "delete(where) -> what was done" },
+    { "delete_rows", (PyCFunction)(void (*)(void))kpy_table_delete_rows, METH_O,
+      "delete_rows(list of row ids) -> what was done" },
+    { "update", (PyCFunction)(void (*)(void))kpy_table_update, METH_VARARGS | METH_KEYWORDS,
+      "update(where, tuple of (column, SQL), values=None) -> what was done" },
+    { "merge", (PyCFunction)(void (*)(void))kpy_table_merge, METH_VARARGS | METH_KEYWORDS,
+      "merge(stream capsule, on=None, ...) -> what was done" },
+    { "get", (PyCFunction)(void (*)(void))kpy_table_get, METH_VARARGS,
+      "get(capsule of keys, columns or None, with_row_id, expressions or None) -> stream capsule" },
     { "create_index", (PyCFunction)(void (*)(void))table_create_index, METH_VARARGS | METH_KEYWORDS,
       "create_index(...)" },
     { "drop_index", (PyCFunction)(void (*)(void))table_drop_index, METH_O, "drop_index(name)" },
