@@ -76,3 +76,26 @@ kith_status kith_get(kith_table *table, struct ArrowArrayStream *keys, const kit
     release(keys);
     return status;
 }
+
+/* ---- columns */
+
+kith_status kith_add_columns(kith_table *table, const kith_new_column *columns, size_t count,
+                             kith_changed *changed, kith_error *error)
+{
+    kith_changed done = { 0 };
+    return tell(kt_add_columns(table_of(table), columns, count, &done, error), &done, changed);
+}
+
+kith_status kith_alter_columns(kith_table *table, const kith_altered_column *columns, size_t count,
+                               kith_changed *changed, kith_error *error)
+{
+    kith_changed done = { 0 };
+    return tell(kt_alter_columns(table_of(table), columns, count, &done, error), &done, changed);
+}
+
+kith_status kith_drop_columns(kith_table *table, const char *const *names, size_t count,
+                              kith_changed *changed, kith_error *error)
+{
+    kith_changed done = { 0 };
+    return tell(kt_drop_columns(table_of(table), names, count, &done, error), &done, changed);
+}

@@ -118,6 +118,13 @@ kith_status kt_create(struct kt_catalog *catalog, const char *name, struct Arrow
                       const kith_create *options, struct kt_table **out, kith_error *error);
 kith_status kt_append(struct kt_table *table, struct ArrowArrayStream *data, const kith_write *options,
                       uint64_t *version, kith_error *error);
+/** As kith.h says of kith_add_columns(), kith_alter_columns(), kith_drop_columns(). */
+kith_status kt_add_columns(struct kt_table *table, const kith_new_column *columns, size_t count,
+                           kith_changed *changed, kith_error *error);
+kith_status kt_alter_columns(struct kt_table *table, const kith_altered_column *columns, size_t count,
+                             kith_changed *changed, kith_error *error);
+kith_status kt_drop_columns(struct kt_table *table, const char *const *names, size_t count,
+                            kith_changed *changed, kith_error *error);
 /** As kith.h says of kith_delete(), kith_delete_rows(), kith_update_rows(), kith_merge_rows(), kith_get().
  * `changed` is filled whole. Streams are consumed. */
 kith_status kt_delete(struct kt_table *table, const struct kt_expr *filter, kith_changed *changed,

@@ -42,6 +42,11 @@ enum { KT_ROWS_AT_ONCE = 8192 };
 kith_status kt_rows_fetch(const struct kt_snapshot *snapshot, const struct kt_projection *projection,
                           const struct kt_selection *rows, uint64_t *from, struct kt_hit *hits, uint32_t most,
                           struct kt_batch **out, kith_error *error);
+/** Lends what `filter` reads of `rows` rows of segment `number`, which lie in one record batch, from place
+ * `row` on. */
+kith_status kt_lend_columns(const struct kt_snapshot *snapshot, const struct kt_filter *filter,
+                            uint32_t number, uint64_t row, uint32_t rows, struct kt_arena *scratch,
+                            struct kt_filter_rows *out, kith_error *error);
 struct kt_draining {
     const kith_write *write; /* what to do with bad vectors */
     const char *only;        /* the stream has one column, whatever its name, and it is this one; or NULL */

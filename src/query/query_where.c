@@ -34,6 +34,33 @@ void kt_where_release(struct kt_where *where)
     kt_free(where);
 }
 
+kith_status kt_lend_columns(const struct kt_snapshot *snapshot, const struct kt_filter *filter,
+                            uint32_t number, uint64_t row, uint32_t rows, struct kt_arena *scratch,
+                            struct kt_filter_rows *out, kith_error *error)
+{
+    uint32_t count = 0;
+    struct kt_segment *segment = snapshot->segments[number];
+    const uint32_t *numbers = kt_filter_columns(filter, &count);
+    *out = (struct kt_filter_rows){ .first_row = kt_segment_id(segment, row), .count = rows };
+    out->columns = kt_arena_take(scratch, count + 1, sizeof *out->columns);
+    uint64_t *ids = kt_segment_whole(segment) ? NULL : kt_arena_take(scratch, rows, sizeof *ids);
+    if (!out->columns || (!ids && !kt_segment_whole(segment)))
+        return kt_fail_memory(error, rows * sizeof *ids);
+    if (ids) kt_segment_ids(segment, row, rows, ids);
+    out->row_ids = ids;
+    for (uint32_t i = 0; i < count; i++) {
+        struct kt_ipc_file *file = NULL;
+        uint32_t in_file = 0;
+        kith_status status = kt_segment_column(segment, numbers[i], &file, &in_file, error);
+        if (status) return status;
+        struct kt_array *room = kt_arena_take(scratch, kt_ipc_room(file, in_file) + 1, sizeof *room);
+        if (!room) return kt_fail_memory(error, sizeof *room);
+        status = kt_ipc_column(file, in_file, row, rows, &out->columns[i], room, error);
+        if (status) return status;
+    }
+    return KITH_OK;
+}
+
 enum { PARTS_EACH = 8 }; /* 64K rows each are worth a thread */
 
 /* ---- some rows */
@@ -63,26 +90,6 @@ struct job {
     struct kt_lock lock;      /* of where->rows */
 };
 
-/* Lends the columns that the predicate reads. */
-static kith_status lend(const struct kt_where *where, const struct part *part, struct kt_arena *scratch,
-                        struct kt_array *columns, kith_error *error)
-{
-    uint32_t count = 0;
-    const uint32_t *numbers = kt_filter_columns(where->filter, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        struct kt_ipc_file *file = NULL;
-        uint32_t in_file = 0;
-        kith_status status =
-            kt_segment_column(where->snapshot->segments[part->segment], numbers[i], &file, &in_file, error);
-        if (status) return status;
-        struct kt_array *room = kt_arena_take(scratch, kt_ipc_room(file, in_file) + 1, sizeof *room);
-        if (!room) return kt_fail_memory(error, sizeof *room);
-        status = kt_ipc_column(file, in_file, part->row, part->count, &columns[i], room, error);
-        if (status) return status;
-    }
-    return KITH_OK;
-}
-
 /* The probes that were answered for all rows of a part; `bits` loses the rows that they rule out. */
 static uint64_t apply_answers(const struct job *job, const struct part *part, uint64_t *bits, bool *any)
 {
@@ -111,39 +118,21 @@ static void add_rows(struct job *job, const struct part *part, const uint64_t *b
     kt_lock_give(&job->lock);
 }
 
-/* The ids of a part's rows, where they do not run on; else NULL. */
-static kith_status ids_of(const struct kt_where *where, const struct part *part, struct kt_arena *scratch,
-                          const uint64_t **out, kith_error *error)
-{
-    const struct kt_segment *segment = where->snapshot->segments[part->segment];
-    *out = NULL;
-    if (kt_segment_whole(segment)) return KITH_OK;
-    uint64_t *ids = kt_arena_take(scratch, part->count, sizeof *ids);
-    if (!ids) return kt_fail_memory(error, part->count * sizeof *ids);
-    kt_segment_ids(segment, part->row, part->count, ids);
-    *out = ids;
-    return KITH_OK;
-}
-
 static kith_status evaluate(struct job *job, const struct part *part, struct kt_arena *scratch,
                             kith_error *error)
 {
     struct kt_where *where = job->where;
-    uint32_t columns = 0;
-    kt_filter_columns(where->filter, &columns);
-    struct kt_filter_rows rows = { .count = part->count };
-    rows.first_row = kt_segment_id(where->snapshot->segments[part->segment], part->row);
-    rows.columns = kt_arena_take(scratch, columns + 1, sizeof *rows.columns);
+    struct kt_filter_rows rows;
     uint64_t *bits = kt_arena_take(scratch, part->count / 64 + 1, sizeof *bits);
     uint64_t *among = kt_arena_take(scratch, part->count / 64 + 1, sizeof *among);
-    if (!rows.columns || !bits || !among) return kt_fail_memory(error, part->count / 8);
+    if (!bits || !among) return kt_fail_memory(error, part->count / 8);
     bool any;
     memset(among, 0xff, (part->count / 64 + 1) * sizeof *among);
     uint64_t answered = apply_answers(job, part, among, &any);
     if (any && answered && kt_filter_answered(where->filter, answered)) add_rows(job, part, among, 0);
     if (!any || kt_filter_answered(where->filter, answered)) return KITH_OK;
-    kith_status status = lend(where, part, scratch, rows.columns, error);
-    if (!status) status = ids_of(where, part, scratch, &rows.row_ids, error);
+    kith_status status = kt_lend_columns(where->snapshot, where->filter, part->segment, part->row,
+                                         part->count, scratch, &rows, error);
     if (status) return status;
     status =
         kt_filter_eval_rest(where->filter, answered, &rows, answered ? among : NULL, scratch, bits, error);

@@ -203,6 +203,11 @@ kith_status kt_state_remove_fragment(struct kt_state *state, uint64_t first_row,
     return KITH_OK;
 }
 
+void kt_state_remove_all_fragments(struct kt_state *state)
+{
+    if (state->fragment_count) take_fragments(state, 0, state->fragment_count);
+}
+
 /* One pass, since a deletion may empty many. */
 void kt_state_remove_empty_fragments(struct kt_state *state)
 {
@@ -266,6 +271,29 @@ kith_status kt_state_replace_fragments(struct kt_state *state, struct kt_fragmen
     kt_fragment_release(&state->fragments[at]);
     state->fragments[at] = *fragment;
     count_fragment(state, fragment, true);
+    return KITH_OK;
+}
+
+kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *fragment,
+                                    struct kt_blame blame, kith_error *error)
+{
+    kith_status status = check_fragment(fragment, blame, error);
+    uint32_t at = kt_state_fragment_at(state, fragment->first_row);
+    struct kt_fragment *old = at < state->fragment_count ? &state->fragments[at] : NULL;
+    if (!status && (!old || old->first_row != fragment->first_row || old->span != fragment->span ||
+                    old->rows != fragment->rows))
+        status = kt_fail(error, blame.missing, "no fragment has %llu rows from %llu on (any more)",
+                         (unsigned long long)fragment->rows, (unsigned long long)fragment->first_row);
+    if (status) {
+        kt_fragment_release(fragment);
+        return status;
+    }
+    fragment->dead = kt_bytes_share(old->dead);
+    fragment->dead_rows = old->dead_rows;
+    count_fragment(state, old, false);
+    kt_fragment_release(old);
+    *old = *fragment;
+    count_fragment(state, old, true);
     return KITH_OK;
 }
 

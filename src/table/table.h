@@ -69,11 +69,33 @@ struct kt_change {
  * on: then it is to be worked out again, on a newer snapshot. `version` may be NULL. */
 kith_status kt_table_change(struct kt_table *table, struct kt_snapshot *base, const struct kt_change *change,
                             uint64_t *version, kith_error *error);
+/* What a change of a table's columns does. */
+struct kt_columns {
+    const char *operation;
+    struct kt_schema *schema; /* as it will be, with ids */
+    const uint32_t *made;     /* columns of it whose values are written, */
+    uint32_t made_count;
+    /* by this: those columns, as `made`, of record batch `batch` of segment `number`. */
+    kith_status (*make)(void *context, const struct kt_snapshot *snapshot, uint32_t number, uint32_t batch,
+                        struct kt_schema *made, struct kt_batch **out, kith_error *error);
+    void *context;
+    int32_t next_field; /* the next field id to give */
+    const char *key;    /* the key column's new name; NULL: as it was */
+};
+/** Commits it. KITH_CONFLICT where another writer changed rows or columns meanwhile. */
+kith_status kt_table_set_columns(struct kt_table *table, struct kt_snapshot *base,
+                                 const struct kt_columns *columns, uint64_t *version, kith_error *error);
+/** The next field id: above all that the table ever gave. */
+int32_t kt_snapshot_next_field(const struct kt_snapshot *snapshot);
 /** The newest snapshot; KITH_READ_ONLY when the handle is pinned. */
 kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
 /** The column of the table's key, or -1. */
 int kt_snapshot_key(const struct kt_snapshot *snapshot);
 kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_error *error);
+/** Makes `version` (0: the one that the handle shows) the newest; *out is the new one's number. */
+kith_status kt_table_restore(struct kt_table *table, uint64_t version, uint64_t *out, kith_error *error);
+kith_status kt_table_tag(struct kt_table *table, const char *name, uint64_t version, kith_tag_change change,
+                         kith_error *error);
 kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
 
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);
@@ -130,6 +152,8 @@ struct kt_snapshot {
 
 /** What the table shows now (pinned, or the newest). Released with kt_snapshot_release(). */
 kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
+/** The newest version, of a pinned handle too. */
+kith_status kt_table_newest(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
 struct kt_snapshot *kt_snapshot_share(const struct kt_snapshot *snapshot);
 void kt_snapshot_release(struct kt_snapshot *snapshot);
 
@@ -155,6 +179,8 @@ kith_status kt_segment_lend(struct kt_segment *segment, uint32_t number, struct 
  * on. */
 uint32_t kt_segment_batch(const struct kt_segment *segment, uint64_t row, uint64_t *rows);
 uint64_t kt_segment_rows(const struct kt_segment *segment); /* stored */
+/** Where a record batch begins; that behind the last one ends it. */
+uint64_t kt_segment_batch_begin(const struct kt_segment *segment, uint32_t batch);
 /** The id of the segment's row `place`. The ids of one segment rise; they run on from its first where
  * kt_segment_whole(). */
 uint64_t kt_segment_id(const struct kt_segment *segment, uint64_t place);

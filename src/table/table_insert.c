@@ -242,9 +242,8 @@ static kith_status begin_guard(struct insertion *insertion, const char *key, kit
     return KITH_OK;
 }
 
-/* What follows a commit: none of it can fail the write. */
-static void upkeep(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *base,
-                   const kith_write *options)
+void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *base,
+                     const kith_write *options)
 {
     struct kt_snapshot *after = NULL;
     kith_error ignored; /* a snapshot that cannot be opened tells its reason at the next read */
@@ -422,7 +421,7 @@ kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *dat
     }
     if (!status) {
         if (version) *version = state->version;
-        upkeep(table, state, insertion.base, options);
+        kt_table_upkeep(table, state, insertion.base, options);
     }
     kt_state_release(state);
     kt_snapshot_release(insertion.base);
@@ -445,7 +444,7 @@ kith_status kt_table_change(struct kt_table *table, struct kt_snapshot *base, co
     kith_status status = insert(&insertion, change->operation, change->options, &state, error);
     if (status) return status;
     if (version) *version = state->version;
-    upkeep(table, state, base, change->options);
+    kt_table_upkeep(table, state, base, change->options);
     kt_state_release(state);
     return KITH_OK;
 }

@@ -110,8 +110,12 @@ struct kt_fragments {
 kith_status kt_fragments_add(struct kt_fragments *fragments, struct kt_batch *batch, kith_error *error);
 /** Ends the last fragment; with `allow_inline` few rows in all become an inline fragment and no file. */
 kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, kith_error *error);
+void kt_fragment_free(struct kt_fragment *fragment);       /* one of `done`, or made like it */
 void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is open */
 
+/** What follows a commit that gave `state`: folds, indexes, clean-up. None of it fails the write. */
+void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *base,
+                     const kith_write *options);
 /** Merges small fragments at the table's end when they have become many. Maintenance: what fails is left for
  * a later write. */
 void kt_table_fold(struct kt_table_home *home, struct kt_state *state);

@@ -239,6 +239,11 @@ uint32_t kt_segment_batch(const struct kt_segment *segment, uint64_t row, uint64
     return number;
 }
 
+uint64_t kt_segment_batch_begin(const struct kt_segment *segment, uint32_t batch)
+{
+    return segment->batch_begin[batch];
+}
+
 uint64_t kt_segment_rows(const struct kt_segment *segment)
 {
     return segment->rows;
