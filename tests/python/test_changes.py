@@ -702,4 +702,4 @@ def test_progress_is_told_and_stops_a_change(db):
     assert table.version == 1 and table.take_row_ids([5]).to_list()[0]["vector"] == vectors[5].tolist()
     told = []
     table.upsert({"id": np.arange(60_000), "vector": -vectors}, progress=lambda *step: told.append(step))
-    assert told and {stage for stage, _, _ in told} == {"rows"}
+    assert told and told[0][0] == "rows" and all(total == 0 or done <= total for _, done, total in told)

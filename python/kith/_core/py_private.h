@@ -275,6 +275,15 @@ PyObject *kpy_table_delete_rows(struct kpy_table *self, PyObject *list);
 PyObject *kpy_table_update(struct kpy_table *self, PyObject *args, PyObject *keywords);
 PyObject *kpy_table_merge(struct kpy_table *self, PyObject *args, PyObject *keywords);
 PyObject *kpy_table_get(struct kpy_table *self, PyObject *args);
+PyObject *kpy_table_add_columns(struct kpy_table *self, PyObject *tuple);
+PyObject *kpy_table_alter_columns(struct kpy_table *self, PyObject *tuple);
+PyObject *kpy_table_drop_columns(struct kpy_table *self, PyObject *tuple);
+PyObject *kpy_table_version(struct kpy_table *self, PyObject *unused);
+PyObject *kpy_table_versions(struct kpy_table *self, PyObject *unused);
+PyObject *kpy_table_checkout(struct kpy_table *self, PyObject *version);
+PyObject *kpy_table_restore(struct kpy_table *self, PyObject *version);
+PyObject *kpy_table_tags(struct kpy_table *self, PyObject *unused);
+PyObject *kpy_table_set_tag(struct kpy_table *self, PyObject *args);
 
 extern PyType_Spec kpy_database_spec;
 extern PyType_Spec kpy_table_spec;

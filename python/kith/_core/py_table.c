@@ -51,47 +51,6 @@ static PyObject *table_count(struct kpy_table *self, PyObject *args)
     Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(rows);
 }
 
-static PyObject *table_version(struct kpy_table *self, PyObject *unused)
-{
-    uint64_t version = 0;
-    kith_error error = { 0 };
-    kith_status status;
-    (void)unused;
-    Py_BEGIN_ALLOW_THREADS status = kith_table_version(self->handle, &version, &error);
-    Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(version);
-}
-
-static PyObject *table_versions(struct kpy_table *self, PyObject *unused)
-{
-    kith_versions *versions = NULL;
-    kith_error error = { 0 };
-    kith_status status;
-    (void)unused;
-    Py_BEGIN_ALLOW_THREADS status = kith_table_versions(self->handle, &versions, &error);
-    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
-    PyObject *list = PyList_New((Py_ssize_t)versions->count);
-    for (size_t i = 0; list && i < versions->count; ++i) {
-        const kith_version_info *one = &versions->versions[i];
-        PyObject *item = Py_BuildValue("(KLKs)", (unsigned long long)one->version, (long long)one->time_us,
-                                       (unsigned long long)one->rows, one->operation ? one->operation : "");
-        if (!item || PyList_SetItem(list, (Py_ssize_t)i, item)) Py_CLEAR(list);
-    }
-    kith_versions_free(versions);
-    return list;
-}
-
-static PyObject *table_checkout(struct kpy_table *self, PyObject *version)
-{
-    unsigned long long number = version == Py_None ? 0 : PyLong_AsUnsignedLongLong(version);
-    kith_error error = { 0 };
-    kith_status status;
-    if (PyErr_Occurred()) return NULL;
-    Py_BEGIN_ALLOW_THREADS status = version == Py_None ? kith_table_checkout_latest(self->handle, &error)
-                                                       : kith_table_checkout(self->handle, number, &error);
-    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
-    Py_RETURN_NONE;
-}
-
 static PyObject *table_stats(struct kpy_table *self, PyObject *unused)
 {
     kith_table_info info = KITH_INIT(kith_table_info);
@@ -387,11 +346,16 @@ static PyMethodDef methods[] = {
     { "name", (PyCFunction)(void (*)(void))table_name, METH_NOARGS, "Its name." },
     { "count", (PyCFunction)(void (*)(void))table_count, METH_VARARGS,
       "count(where=None): how many rows it has, or how many meet a str or Expr." },
-    { "version", (PyCFunction)(void (*)(void))table_version, METH_NOARGS, "The version that is read." },
-    { "versions", (PyCFunction)(void (*)(void))table_versions, METH_NOARGS,
+    { "version", (PyCFunction)(void (*)(void))kpy_table_version, METH_NOARGS, "The version that is read." },
+    { "versions", (PyCFunction)(void (*)(void))kpy_table_versions, METH_NOARGS,
       "[(version, time_us, rows, operation)]" },
-    { "checkout", (PyCFunction)(void (*)(void))table_checkout, METH_O,
+    { "checkout", (PyCFunction)(void (*)(void))kpy_table_checkout, METH_O,
       "Pins a version, or with None follows the newest." },
+    { "restore", (PyCFunction)(void (*)(void))kpy_table_restore, METH_O,
+      "Makes a version, or with 0 the pinned one, the newest; its number." },
+    { "tags", (PyCFunction)(void (*)(void))kpy_table_tags, METH_NOARGS, "{name: version}" },
+    { "set_tag", (PyCFunction)(void (*)(void))kpy_table_set_tag, METH_VARARGS,
+      "set_tag(name, version, 0: create, 1: update, 2: delete)" },
     { "stats", (PyCFunction)(void (*)(void))table_stats, METH_NOARGS, "Sizes, as a dict." },
     { "verify", (PyCFunction)(void (*)(void))table_verify, METH_NOARGS, "Reads every byte; how many files." },
     { "schema", (PyCFunction)(void (*)(void))table_schema, METH_NOARGS, "A schema capsule." },
@@ -412,6 +376,13 @@ static PyMethodDef methods[] = {
       "merge(stream capsule, on=None, ...) -> what was done" },
     { "get", (PyCFunction)(void (*)(void))kpy_table_get, METH_VARARGS,
       "get(capsule of keys, columns or None, with_row_id, expressions or None) -> stream capsule" },
+    { "add_columns", (PyCFunction)(void (*)(void))kpy_table_add_columns, METH_O,
+      "add_columns(tuple of (name or None, SQL or None, schema capsule or None)) -> version" },
+    { "alter_columns", (PyCFunction)(void (*)(void))kpy_table_alter_columns, METH_O,
+      "alter_columns(tuple of (name, new name or None, nullable: 1, -1 or 0, schema capsule or None)) -> "
+      "version" },
+    { "drop_columns", (PyCFunction)(void (*)(void))kpy_table_drop_columns, METH_O,
+      "drop_columns(tuple of names) -> version" },
     { "create_index", (PyCFunction)(void (*)(void))table_create_index, METH_VARARGS | METH_KEYWORDS,
       "create_index(...)" },
     { "drop_index", (PyCFunction)(void (*)(void))table_drop_index, METH_O, "drop_index(name)" },
