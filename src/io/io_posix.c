@@ -325,7 +325,8 @@ static bool posix_exists(struct kt_io *io, const char *name)
     struct place place;
     struct stat about;
     if (find(posix(io), name, &place)) return false;
-    bool there = !*name || kt_posix.stat_name(place.folder, place.leaf, &about, AT_SYMLINK_NOFOLLOW) == 0;
+    bool there = !*name || kt_posix.stat_name(place.folder, place.leaf, &about, AT_SYMLINK_NOFOLLOW) == 0 ||
+                 (errno != ENOENT && errno != ENOTDIR);
     leave(&place);
     return there;
 }
