@@ -20,6 +20,7 @@ endif()
 # What there is to do in all, where it is more than one round of everything.
 set(fault_io_runs 50000)
 set(fault_memory_runs 150000)
+set(fault_crash_runs 30000)
 
 foreach(program IN LISTS fault_programs)
   get_filename_component(name ${program} NAME_WE)

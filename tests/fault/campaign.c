@@ -144,6 +144,7 @@ void campaign_fail(struct campaign *campaign, const char *why)
         return;
     }
     campaign->failures++;
+    if (campaign->rehearsal) return;
     print_replay(stderr);
     fprintf(stderr, "\n    %s\n", why);
 }

@@ -16,6 +16,7 @@ struct campaign {
     uint64_t failures_most; /* --failures: ends after so many */
     const char *only;       /* --only: runs whose label begins so */
     bool verbose;           /* --verbose: prints each label */
+    bool rehearsal;         /* failures are wanted, and counted in silence */
     double began;
     uint64_t done, failures;
     uint64_t known;  /* failures that known.c has */

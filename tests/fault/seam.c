@@ -57,6 +57,7 @@ static struct {
     bool for_good, paused, removal;
     uint8_t *notes;
     size_t room;
+    uint32_t lie, syncs;
 } seam;
 
 void seam_arm(const struct seam_fault *fault, uint64_t at, bool for_good)
@@ -99,6 +100,11 @@ void seam_note(uint8_t *calls, size_t room)
 {
     seam.notes = calls;
     seam.room = room;
+}
+
+void seam_lie(uint32_t every)
+{
+    seam.lie = every;
 }
 
 static const struct seam_fault *strike(enum seam_call call)
@@ -184,6 +190,7 @@ static ssize_t f_write(int fd, const void *bytes, size_t count)
 static int sync_by(enum seam_call call, int (*sync)(int), int fd)
 {
     const struct seam_fault *fault = strike(call);
+    if (seam.lie && ++seam.syncs % seam.lie == 0) return 0;
     if (fault && fault->drops_pages) disk_drop_pages(fd);
     return fails(fault) ? -1 : done(call, fault, sync(fd));
 }

@@ -54,6 +54,9 @@ bool seam_struck_removal(void);
 /** Notes what each of the next calls is, at most `room` of them. */
 void seam_note(uint8_t *calls, size_t room);
 
+/** Every so-manieth sync says that it was done and was not; 0: none. To see that a harness sees it. */
+void seam_lie(uint32_t every);
+
 /** Called after each call that may have changed the disk; NULL: nobody is. */
 extern void (*seam_watch)(enum seam_call call);
 
