@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+#include "base/selection.h"
 #include "storage/blob.h"
 
 struct kt_store; /* the folder; any number of threads */
@@ -65,10 +66,6 @@ static inline bool kt_fragment_is_dead(const struct kt_fragment *fragment, uint6
     return fragment->dead && kt_bit(fragment->dead->data, at);
 }
 
-struct kt_rows { /* row ids [begin, end) */
-    uint64_t begin, end;
-};
-
 /* An immutable piece of an index. */
 struct kt_piece {
     char id[33]; /* hexadecimal, unique */
@@ -85,6 +82,13 @@ struct kt_version_entry {
     int64_t time_us;
     uint64_t rows;
     char operation[16];
+};
+
+enum { KT_LONGEST_TAG = 100 };
+struct kt_tag { /* a name for a version, which is kept as long as it has one */
+    char name[KT_LONGEST_TAG + 1];
+    uint64_t version;
+    uint64_t commit; /* that is read for it: it has a checkpoint */
 };
 
 /* Everything the log says up to one commit. Immutable once made, shared by reference. */
@@ -105,6 +109,8 @@ struct kt_state {
     uint32_t piece_count;
     struct kt_version_entry *versions; /* oldest first */
     uint32_t version_count;
+    struct kt_tag *tags; /* by name */
+    uint32_t tag_count;
     uint64_t inline_bytes;
     uint32_t inline_count;
     bool dropped;
@@ -171,6 +177,13 @@ kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragmen
 kith_status kt_txn_widen_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
 kith_status kt_txn_add_piece(struct kt_txn *txn, const struct kt_piece *piece, kith_error *error);
 kith_status kt_txn_remove_piece(struct kt_txn *txn, const char *id, kith_error *error);
+/** Names a version that is kept, 0: takes the name away. Maintenance. Publishes a checkpoint of the version
+ * first, so that it can be read when the commits before it are gone. KITH_NOT_FOUND when the version is not
+ * kept, or there is no tag of that name to take away; another version's tag is moved. */
+kith_status kt_txn_set_tag(struct kt_txn *txn, const char *name, uint64_t version, kith_error *error);
+/** Makes the table what it was in `old`: schema, settings, fragments with their dead rows, index pieces. Row
+ * ids and versions go on. KITH_NOT_FOUND when `old` is not kept any more: its files may be gone. */
+kith_status kt_txn_restore(struct kt_txn *txn, const struct kt_state *old, kith_error *error);
 /** Marks the commit as maintenance: it keeps the users' version. */
 void kt_txn_maintenance(struct kt_txn *txn);
 

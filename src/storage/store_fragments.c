@@ -203,6 +203,11 @@ kith_status kt_state_remove_fragment(struct kt_state *state, uint64_t first_row,
     return KITH_OK;
 }
 
+void kt_state_remove_all_fragments(struct kt_state *state)
+{
+    if (state->fragment_count) take_fragments(state, 0, state->fragment_count);
+}
+
 /* One pass, since a deletion may empty many. */
 void kt_state_remove_empty_fragments(struct kt_state *state)
 {

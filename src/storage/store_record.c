@@ -267,6 +267,12 @@ out:
     return status;
 }
 
+json_t *kt_record_tag(const char *name, uint64_t version, uint64_t commit)
+{
+    return json_pack("{s:s,s:s,s:I,s:I}", "do", "tag", "name", name, "version", (json_int_t)version, "commit",
+                     (json_int_t)commit);
+}
+
 json_t *kt_record_delete(uint64_t rows, const struct kt_bytes *runs)
 {
     return json_pack("{s:s,s:I,s:I}", "do", "delete", "rows", (json_int_t)rows, "bytes",

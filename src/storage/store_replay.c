@@ -1,11 +1,11 @@
-/* From the bytes of commits and checkpoints to states, and from a state to its checkpoint.
+/* From the bytes of commits and checkpoints to states; store_encode.c goes the other way.
  *
  * A checkpoint has the same form and the same actions as a commit (one `delete` for everything that is dead);
  * it differs in its header, in that its fragments may leave gaps between their row ids, and in two lines that
  * no commit has:
  *
  *   {"kith":1,"table":ID,"checkpoint":64,"hash":HASH,"version":50,"next_row":900,"time_us":T,"log_bytes":N,
- *    "needs":[],"encryption":null}
+ *    "below":0,"needs":[],"encryption":null}
  *   {"do":"versions","list":[[version,commit,time_us,rows,"operation"],...]}
  *   {"do":"txns","list":[["<32 digits>",commit],...]}
  *
@@ -17,8 +17,6 @@
 
 #include "base/alloc.h"
 #include "storage/storage_private.h"
-
-enum { ENTRIES_A_LINE = 256 };
 
 static const struct kt_blame FILE_IS_BAD = { KITH_CORRUPT, KITH_CORRUPT };
 
@@ -102,6 +100,17 @@ static kith_status replay_delete(struct kt_state *state, json_t *action, struct 
     return status;
 }
 
+static kith_status replay_tag(struct kt_state *state, json_t *action, bool checkpoint, kith_error *error)
+{
+    uint64_t version, commit;
+    const char *name = json_string_value(json_object_get(action, "name"));
+    kith_status status = read_number(action, "version", &version, error);
+    if (!status) status = read_number(action, "commit", &commit, error);
+    if (status) return status;
+    return checkpoint ? kt_state_restore_tag(state, name ? name : "", version, commit, FILE_IS_BAD, error)
+                      : kt_state_set_tag(state, name ? name : "", version, commit, FILE_IS_BAD, error);
+}
+
 static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_reader *reader,
                           bool checkpoint, kith_error *error)
 {
@@ -118,6 +127,10 @@ static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_
         kith_status status = read_number(action, "first_row", &first, error);
         return status ? status : kt_state_remove_fragment(state, first, FILE_IS_BAD, error);
     }
+    if (!strcmp(verb, "restore")) return kt_state_clear(state, error);
+    if (!strcmp(verb, "restore_fragment"))
+        return replay_fragment(state, action, reader, error, kt_state_restore_fragment);
+    if (!strcmp(verb, "tag")) return replay_tag(state, action, checkpoint, error);
     if (!strcmp(verb, "delete")) return replay_delete(state, action, reader, error);
     if (!strcmp(verb, "add_piece")) return replay_piece(state, action, error);
     if (!strcmp(verb, "remove_piece")) {
@@ -213,7 +226,7 @@ static kith_status checkpoint_header(struct kt_state *state, json_t *header, kit
         !kt_json_u64(header, "version", INT64_MAX - 1, &state->version) ||
         !kt_json_u64(header, "next_row", KT_LARGEST_ROW, &state->next_row) || !state->commit ||
         !state->version || !kt_json_u64(header, "log_bytes", INT64_MAX - 1, &mine->log_bytes) ||
-        !json_is_integer(time))
+        !kt_json_u64(header, "below", state->commit, &mine->below) || !json_is_integer(time))
         return kt_fail(error, KITH_CORRUPT, "its header lacks a field or has a wrong one");
     state->time_us = json_integer_value(time);
     return KITH_OK;
@@ -246,120 +259,4 @@ out:
     kt_log_close(&reader);
     kt_state_release(state);
     return kt_json_watched(status, error);
-}
-
-/* Adds a line; takes it over, and NULL is memory that is out. */
-static bool add(json_t *lines, json_t *line)
-{
-    return json_array_append_new(lines, line) == 0;
-}
-
-static bool add_config(json_t *lines, json_t *config)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach(config, key,
-                        value) if (!add(lines, json_pack("{s:s,s:s,s:O}", "do", "set_config", "key", key,
-                                                         "value", value))) return false;
-    return true;
-}
-
-/* Begins a new line after so many entries, and returns its list, borrowed. */
-static json_t *list_line(json_t *lines, json_t *list, const char *verb)
-{
-    if (list && json_array_size(list) < ENTRIES_A_LINE) return list;
-    list = json_array();
-    return list && add(lines, json_pack("{s:s,s:o}", "do", verb, "list", list)) ? list : NULL;
-}
-
-static bool add_versions(json_t *lines, const struct kt_state *state)
-{
-    json_t *list = NULL;
-    for (uint32_t i = 0; i < state->version_count; i++) {
-        const struct kt_version_entry *entry = &state->versions[i];
-        list = list_line(lines, list, "versions");
-        if (!list ||
-            !add(list, json_pack("[I,I,I,I,s]", (json_int_t)entry->version, (json_int_t)entry->commit,
-                                 (json_int_t)entry->time_us, (json_int_t)entry->rows, entry->operation)))
-            return false;
-    }
-    return true;
-}
-
-static bool add_txns(json_t *lines, const struct kt_state_private *mine)
-{
-    json_t *list = NULL;
-    for (uint32_t i = 0; i < mine->txn_count; i++) {
-        char id[33];
-        kt_hex(mine->txns[i].id, sizeof mine->txns[i].id, id);
-        list = list_line(lines, list, "txns");
-        if (!list || !add(list, json_pack("[s,I]", id, (json_int_t)mine->txns[i].commit))) return false;
-    }
-    return true;
-}
-
-/* One `delete` for everything that is dead; `*runs` stays NULL when nothing is. */
-static kith_status add_dead(json_t *lines, const struct kt_state *state, struct kt_bytes **runs,
-                            kith_error *error)
-{
-    struct kt_runs dead = { 0 };
-    kith_status status = KITH_OK;
-    for (uint32_t i = 0; i < state->fragment_count && !status; i++)
-        status = kt_runs_add_dead(&dead, &state->fragments[i], error);
-    if (!status && dead.rows) status = kt_runs_end(&dead, runs, error);
-    if (!status && dead.rows && !add(lines, kt_record_delete(dead.rows, *runs)))
-        status = kt_fail_memory(error, (*runs)->size);
-    kt_runs_release(&dead);
-    return status;
-}
-
-static kith_status add_state(json_t *lines, const struct kt_state *state, struct kt_bytes **runs,
-                             kith_error *error)
-{
-    const struct kt_state_private *mine = kt_state_private_part(state);
-    char hash[17];
-    kt_hash_text(state->hash, hash);
-    bool well = add(lines, json_pack("{s:i,s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:[],s:n}", "kith", KT_FORMAT, "table",
-                                     state->table_id, "checkpoint", (json_int_t)state->commit, "hash", hash,
-                                     "version", (json_int_t)state->version, "next_row",
-                                     (json_int_t)state->next_row, "time_us", (json_int_t)state->time_us,
-                                     "log_bytes", (json_int_t)mine->log_bytes, "needs", "encryption"));
-    if (state->schema)
-        well = well && add(lines, json_pack("{s:s,s:O}", "do", "schema", "schema", state->schema));
-    well = well && add_config(lines, state->config);
-    for (uint32_t i = 0; well && i < state->fragment_count; i++)
-        well = add(lines, kt_record_fragment("add_fragment", &state->fragments[i]));
-    if (well) {
-        kith_status status = add_dead(lines, state, runs, error);
-        if (status) return status;
-    }
-    for (uint32_t i = 0; well && i < state->piece_count; i++)
-        well = add(lines, kt_record_piece(&state->pieces[i]));
-    if (well && add_versions(lines, state) && add_txns(lines, mine)) return KITH_OK;
-    return kt_fail_memory(error, state->fragment_count * sizeof *state->fragments);
-}
-
-kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer *out, kith_error *error)
-{
-    size_t count = 0;
-    kt_json_watch();
-    json_t *lines = json_array();
-    struct kt_bytes **payloads = kt_alloc_array(2 * (size_t)state->fragment_count + 1, sizeof *payloads);
-    struct kt_bytes *runs = NULL;
-    kith_status status = !lines || !payloads ? kt_fail_memory(error, state->fragment_count * sizeof *payloads)
-                                             : add_state(lines, state, &runs, error);
-    if (status) goto out;
-    for (uint32_t i = 0; i < state->fragment_count; i++) {
-        const struct kt_fragment *fragment = &state->fragments[i];
-        if (fragment->inline_rows) payloads[count++] = fragment->inline_rows;
-        if (fragment->holes) payloads[count++] = fragment->holes;
-    }
-    if (runs) payloads[count++] = runs;
-    status = kt_json_watched(KITH_OK, error);
-    if (!status) status = kt_log_encode(lines, payloads, count, KT_LARGEST_CHECKPOINT, out, error);
-out:
-    json_decref(lines);
-    kt_bytes_release(runs);
-    kt_free(payloads);
-    return status;
 }

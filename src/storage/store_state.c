@@ -156,13 +156,15 @@ struct kt_state *kt_state_copy(const struct kt_state *from)
     struct kt_fragment *fragments = kt_array_copy(from->fragments, from->fragment_count, sizeof *fragments);
     struct kt_piece *pieces = kt_array_copy(from->pieces, from->piece_count, sizeof *pieces);
     struct kt_version_entry *versions = kt_array_copy(from->versions, from->version_count, sizeof *versions);
+    struct kt_tag *tags = kt_array_copy(from->tags, from->tag_count, sizeof *tags);
     struct kt_txn_seen *txns = kt_array_copy(theirs->txns, theirs->txn_count, sizeof *txns);
-    if (!state || !mine || !fragments || !pieces || !versions || !txns) {
+    if (!state || !mine || !fragments || !pieces || !versions || !tags || !txns) {
         kt_free(state);
         kt_free(mine);
         kt_free(fragments);
         kt_free(pieces);
         kt_free(versions);
+        kt_free(tags);
         kt_free(txns);
         return NULL;
     }
@@ -175,6 +177,7 @@ struct kt_state *kt_state_copy(const struct kt_state *from)
     state->fragments = fragments;
     state->pieces = pieces;
     state->versions = versions;
+    state->tags = tags;
     state->private_part = mine;
     json_incref(state->schema);
     json_incref(state->config);
@@ -199,6 +202,7 @@ void kt_state_release(struct kt_state *state)
     kt_free(state->fragments);
     kt_free(state->pieces);
     kt_free(state->versions);
+    kt_free(state->tags);
     json_decref(state->schema);
     json_decref(state->config);
     kt_free(state);
@@ -290,6 +294,20 @@ kith_status kt_state_set_config(struct kt_state *state, const char *key, json_t 
     return KITH_OK;
 }
 
+kith_status kt_state_clear(struct kt_state *state, kith_error *error)
+{
+    json_t *config = json_object();
+    if (!config) return kt_fail_memory(error, sizeof *state);
+    kt_state_remove_all_fragments(state);
+    for (uint32_t i = 0; i < state->piece_count; i++) kt_piece_release(&state->pieces[i]);
+    state->piece_count = 0;
+    json_decref(state->schema);
+    json_decref(state->config);
+    state->schema = NULL;
+    state->config = config;
+    return KITH_OK;
+}
+
 static uint32_t piece_at(const struct kt_state *state, const char *id)
 {
     uint32_t at = 0;
@@ -326,17 +344,7 @@ kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct
     return KITH_OK;
 }
 
-/* ---- versions and transactions */
-
-kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
-                                 kith_error *error)
-{
-    struct kt_version_entry *versions = kt_grown(state->versions, state->version_count, sizeof *entry);
-    if (!versions) return kt_fail_memory(error, sizeof *entry);
-    state->versions = versions;
-    state->versions[state->version_count++] = *entry;
-    return KITH_OK;
-}
+/* ---- transactions and commits */
 
 kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint64_t commit, kith_error *error)
 {

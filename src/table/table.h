@@ -92,6 +92,10 @@ kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, 
 /** The column of the table's key, or -1. */
 int kt_snapshot_key(const struct kt_snapshot *snapshot);
 kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_error *error);
+/** Makes `version` (0: the one that the handle shows) the newest; *out is the new one's number. */
+kith_status kt_table_restore(struct kt_table *table, uint64_t version, uint64_t *out, kith_error *error);
+kith_status kt_table_tag(struct kt_table *table, const char *name, uint64_t version, kith_tag_change change,
+                         kith_error *error);
 kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
 
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);
@@ -148,6 +152,8 @@ struct kt_snapshot {
 
 /** What the table shows now (pinned, or the newest). Released with kt_snapshot_release(). */
 kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
+/** The newest version, of a pinned handle too. */
+kith_status kt_table_newest(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
 struct kt_snapshot *kt_snapshot_share(const struct kt_snapshot *snapshot);
 void kt_snapshot_release(struct kt_snapshot *snapshot);
 

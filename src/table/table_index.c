@@ -154,7 +154,7 @@ static kith_status calibrate(struct indexing *indexing, struct kt_work *work, ki
     json_t *calibration = NULL;
     kith_status status =
         kt_view_open(indexing->snapshot->io, piece->file.name, &piece->file.seal, &file, error);
-    if (!status) status = ops->open(file, NULL, &index, error);
+    if (!status) status = ops->open(&file, 1, NULL, &index, error);
     if (status) return status;
     status = ops->calibrate(index, vectors_of(indexing), &indexing->queries, indexing->plan.seed + 5, work,
                             &calibration, error);

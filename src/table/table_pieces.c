@@ -179,7 +179,7 @@ kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct k
     const struct kt_stored_file *stored = &index->piece->file;
     kith_status status = kt_view_open(snapshot->io, stored->name, &stored->seal, &file, error);
     if (!status)
-        status = index->ops->open(file, json_object_get(index->piece->meta, "calibration"), &open, error);
+        status = index->ops->open(&file, 1, json_object_get(index->piece->meta, "calibration"), &open, error);
     if (status) return status;
     if (atomic_compare_exchange_strong(&slot->open, &none, open)) {
         *out = open;

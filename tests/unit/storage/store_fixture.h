@@ -22,6 +22,9 @@ struct change {
     size_t delete_count;         /* so many */
     const char *piece; /* adds an index piece of that id (32 digits), in a file, covering all rows */
     const char *remove_piece;
+    const char *tag; /* to give to `tagged` */
+    uint64_t tagged; /* a version, or 0 to take the tag away */
+    const struct kt_state *restores;
     /* what happened: */
     struct kt_column_group group;
     struct kt_stored_file piece_file;
@@ -81,6 +84,8 @@ static inline kith_status prepare_change(void *context, const struct kt_state *s
                                          : kt_txn_set_config(txn, change->key, value, error);
         json_decref(value);
     }
+    if (!status && change->restores) status = kt_txn_restore(txn, change->restores, error);
+    if (!status && change->tag) status = kt_txn_set_tag(txn, change->tag, change->tagged, error);
     if (!status && change->removes) status = kt_txn_remove_fragment(txn, change->first_row, error);
     if (!status) status = kt_txn_delete(txn, change->deletes, change->delete_count, error);
     if (!status && change->rows) status = change_rows(change, state, txn, error);
@@ -195,6 +200,20 @@ static inline void assert_same_piece(const struct kt_piece *a, const struct kt_p
     assert_true(json_equal(a->meta, b->meta));
 }
 
+/* That two states hold the same rows, settings and pieces. */
+static inline void assert_same_content(const struct kt_state *a, const struct kt_state *b)
+{
+    assert_int_equal(a->rows, b->rows);
+    assert_int_equal(a->inline_bytes, b->inline_bytes);
+    assert_int_equal(a->inline_count, b->inline_count);
+    assert_true(json_equal(a->schema, b->schema));
+    assert_true(json_equal(a->config, b->config));
+    assert_int_equal(a->fragment_count, b->fragment_count);
+    for (uint32_t i = 0; i < a->fragment_count; i++) assert_same_fragment(&a->fragments[i], &b->fragments[i]);
+    assert_int_equal(a->piece_count, b->piece_count);
+    for (uint32_t i = 0; i < a->piece_count; i++) assert_same_piece(&a->pieces[i], &b->pieces[i]);
+}
+
 /* That two states say the same, however each was come by. */
 static inline void assert_same_state(const struct kt_state *a, const struct kt_state *b)
 {
@@ -203,17 +222,9 @@ static inline void assert_same_state(const struct kt_state *a, const struct kt_s
     assert_int_equal(a->hash, b->hash);
     assert_int_equal(a->version, b->version);
     assert_int_equal(a->next_row, b->next_row);
-    assert_int_equal(a->rows, b->rows);
     assert_int_equal(a->time_us, b->time_us);
-    assert_int_equal(a->inline_bytes, b->inline_bytes);
-    assert_int_equal(a->inline_count, b->inline_count);
     assert_int_equal(a->dropped, b->dropped);
-    assert_true(json_equal(a->schema, b->schema));
-    assert_true(json_equal(a->config, b->config));
-    assert_int_equal(a->fragment_count, b->fragment_count);
-    for (uint32_t i = 0; i < a->fragment_count; i++) assert_same_fragment(&a->fragments[i], &b->fragments[i]);
-    assert_int_equal(a->piece_count, b->piece_count);
-    for (uint32_t i = 0; i < a->piece_count; i++) assert_same_piece(&a->pieces[i], &b->pieces[i]);
+    assert_same_content(a, b);
     assert_int_equal(a->version_count, b->version_count);
     for (uint32_t i = 0; i < a->version_count; i++) {
         assert_int_equal(a->versions[i].version, b->versions[i].version);
@@ -222,7 +233,14 @@ static inline void assert_same_state(const struct kt_state *a, const struct kt_s
         assert_int_equal(a->versions[i].rows, b->versions[i].rows);
         assert_string_equal(a->versions[i].operation, b->versions[i].operation);
     }
+    assert_int_equal(a->tag_count, b->tag_count);
+    for (uint32_t i = 0; i < a->tag_count; i++) {
+        assert_string_equal(a->tags[i].name, b->tags[i].name);
+        assert_int_equal(a->tags[i].version, b->tags[i].version);
+        assert_int_equal(a->tags[i].commit, b->tags[i].commit);
+    }
     const struct kt_state_private *mine = kt_state_private_part(a), *theirs = kt_state_private_part(b);
+    assert_int_equal(mine->below, theirs->below);
     assert_int_equal(mine->log_bytes, theirs->log_bytes);
     assert_int_equal(mine->txn_count, theirs->txn_count);
     for (uint32_t i = 0; i < mine->txn_count; i++) {

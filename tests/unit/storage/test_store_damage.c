@@ -31,6 +31,8 @@ static void sample_make(struct sample *sample)
                                                          .value = "dot",
                                                          .deletes = { 0, 1, 2, 7, 80, 95, 96 },
                                                          .delete_count = 7,
+                                                         .tag = "the first",
+                                                         .tagged = 1,
                                                          .schema = "{\"a\":[1,2.5,null,true]}" });
     snprintf(sample->name, sizeof sample->name, "log/%020llu.commit",
              (unsigned long long)sample->after->commit);
@@ -331,6 +333,11 @@ static void headers_are_checked(void **state)
 #define SPAN(row, rows, span)                                                                                \
     "{\"do\":\"replace_fragments\",\"first_row\":" row ",\"rows\":" rows ",\"span\":" span                   \
     ",\"files\":[" FILE_OF("data/a.arrow") "]}\n"
+#define TAG(name, version, commit)                                                                           \
+    "{\"do\":\"tag\",\"name\":" name ",\"version\":" version ",\"commit\":" commit "}\n"
+#define RESTORE(row, rows)                                                                                   \
+    "{\"do\":\"restore_fragment\",\"first_row\":" row ",\"rows\":" rows                                      \
+    ",\"files\":[" FILE_OF("data/a.arrow") "]}\n"
 #define PIECE_OF(id, covers)                                                                                 \
     "{\"do\":\"add_piece\",\"id\":\"" id "\",\"index\":\"i\",\"file\":{\"name\":\"index/a.kix\"," SEAL       \
     "},\"covers\":" covers "}\n"
@@ -461,7 +468,21 @@ static void actions_are_checked(void **state)
         { "{\"do\":\"add_fragment\",\"first_row\":97,\"rows\":1,\"span\":2,\"files\":[" FILE_OF(
               "data/a.arrow") "]}\n",
           "[]", KITH_CORRUPT }, /* what is added has no holes */
-        { "{\"do\":\"tag\"}\n", "[]", KITH_UNSUPPORTED },
+        { "{\"do\":\"tag\"}\n", "[]", KITH_CORRUPT },
+        { TAG("\"a\"", "2", "2"), "[]", KITH_OK },
+        { TAG("\"a\"", "3", "3") TAG("\"a\"", "1", "1") TAG("\"a\"", "0", "0"), "[]", KITH_OK },
+        { TAG("\"a\"", "2", "3"), "[]", KITH_CORRUPT }, /* another version's commit */
+        { TAG("\"a\"", "4", "4"), "[]", KITH_CORRUPT }, /* which is being made */
+        { TAG("\"a\"", "0", "0"), "[]", KITH_CORRUPT },
+        { TAG("\"\"", "2", "2"), "[]", KITH_CORRUPT },
+        { TAG("7", "2", "2"), "[]", KITH_CORRUPT },
+        { TAG("\"a\"", "-2", "2"), "[]", KITH_CORRUPT },
+        { "{\"do\":\"restore\"}\n", "[]", KITH_OK },
+        { "{\"do\":\"restore\"}\n" REMOVE("0"), "[]", KITH_CORRUPT },
+        { "{\"do\":\"restore\"}\n" RESTORE("7", "1") RESTORE("90", "7"), "[]", KITH_OK },
+        { "{\"do\":\"restore\"}\n" RESTORE("7", "2") RESTORE("8", "1"), "[]", KITH_CORRUPT },
+        { "{\"do\":\"restore\"}\n" RESTORE("96", "2"), "[]", KITH_CORRUPT },
+        { RESTORE("90", "7"), "[]", KITH_CORRUPT }, /* over rows that are there */
         { "{\"do\":\"forget\",\"below\":3}\n", "[]", KITH_UNSUPPORTED },
         { "{\"do\":7}\n", "[]", KITH_CORRUPT },
         { "{}\n", "[]", KITH_CORRUPT },

@@ -159,6 +159,20 @@ static kith_status fold_all(struct fixture *fixture, kith_error *error)
     return status;
 }
 
+/* What was is tagged, and then again what is. */
+static kith_status tag_and_restore(struct fixture *fixture, kith_error *error)
+{
+    struct kt_state *old = NULL;
+    kith_status status = kt_store_load_version(fixture->store, 3, &old, error);
+    struct change tag = { .tag = "then", .tagged = 2 }, change = { .rows = 9, .inlined = "nine" };
+    struct change restore = { .restores = old };
+    if (!status) status = commit_change(fixture->store, &tag, NULL, error);
+    if (!status) status = commit_change(fixture->store, &change, NULL, error);
+    if (!status) status = commit_change(fixture->store, &restore, NULL, error);
+    kt_state_release(old);
+    return status;
+}
+
 static kith_status open_and_read(struct fixture *fixture, kith_error *error)
 {
     struct kt_store *store = NULL;
@@ -207,6 +221,13 @@ static void any_allocation_of_a_fold_may_fail(void **state)
     fail_each(fold_all, true);
 }
 
+static void any_allocation_of_a_tag_and_a_restore_may_fail(void **state)
+{
+    (void)state;
+    fail_each(tag_and_restore, false);
+    fail_each(tag_and_restore, true);
+}
+
 static void any_allocation_of_an_open_may_fail(void **state)
 {
     (void)state;
@@ -233,6 +254,7 @@ static void nothing_leaks(void **state)
             allocations = 0, failing = k, for_ever = false;
             commit_all(&fixture, NULL);
             fold_all(&fixture, NULL);
+            tag_and_restore(&fixture, NULL);
             open_and_read(&fixture, NULL);
             checkpoint(&fixture, NULL);
             failing = 0;
@@ -248,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_allocation_of_a_commit_may_fail),
         cmocka_unit_test(any_allocation_of_a_fold_may_fail),
+        cmocka_unit_test(any_allocation_of_a_tag_and_a_restore_may_fail),
         cmocka_unit_test(any_allocation_of_an_open_may_fail),
         cmocka_unit_test(any_allocation_of_a_checkpoint_may_fail),
         cmocka_unit_test(nothing_leaks),
