@@ -72,7 +72,7 @@ static kith_status prepare(const struct run *run, size_t at, struct kt_arena *sc
                                  error);
     out->scan.lower = plan->lower;
     out->scan.upper = plan->upper;
-    out->scan.among = plan->where && !plan->postfilter ? &plan->where->rows : NULL;
+    out->scan.among = plan->where && !plan->postfilter ? &plan->where->rows : plan->live;
     return status;
 }
 

@@ -148,6 +148,8 @@ kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment 
 /** Live rows of the fragments that lie in [first, end), where none reaches beyond it; else 0. */
 uint64_t kt_state_live_within(const struct kt_state *state, uint64_t first, uint64_t end);
 struct kt_runs;
+kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *fragment,
+                                    struct kt_blame blame, kith_error *error);
 /** Adds the rows of [first, end) that lived in `then` and do not in `state`. KITH_CONFLICT unless the
  * fragments there are whole, the same as then, and at least one. */
 kith_status kt_state_died_since(const struct kt_state *state, const struct kt_state *then, uint64_t first,
@@ -171,6 +173,11 @@ kith_status kt_runs_add_dead(struct kt_runs *runs, const struct kt_fragment *fra
 /** The rows that are dead in `now` (NULL: all) and were not in `then`; KITH_CONFLICT when any is back. */
 kith_status kt_runs_add_died(struct kt_runs *runs, const struct kt_fragment *then,
                              const struct kt_fragment *now, kith_error *error);
+/** The ids of [first, end) that no row of `state` lives under. */
+kith_status kt_runs_add_holes(struct kt_runs *runs, const struct kt_state *state, uint64_t first,
+                              uint64_t end, kith_error *error);
+/** Makes fragment->stored of fragment->holes, which must be as many as its rows leave over. */
+kith_status kt_fragment_read_holes(struct kt_fragment *fragment, kith_status malformed, kith_error *error);
 kith_status kt_runs_end(struct kt_runs *runs, struct kt_bytes **out, kith_error *error);
 void kt_runs_release(struct kt_runs *runs);
 

@@ -35,8 +35,8 @@ struct kt_bytes *kt_bytes_share(struct kt_bytes *bytes);
 void kt_bytes_release(struct kt_bytes *bytes);
 
 /* Row ids [first_row, first_row + span): in files, or inline in the log (then `inline_rows` is their bytes).
- * `rows` of them are stored; fewer than `span` where folding left dead ones out (then a file of the fragment
- * carries the row ids, which is the table room's). Of those stored, `dead_rows` are deleted, never all. */
+ * `rows` of them are stored; fewer than `span` where folding left dead ones out: those ids are holes. Of
+ * those stored, `dead_rows` are deleted, never all. */
 struct kt_fragment {
     uint64_t first_row;
     uint64_t span;
@@ -44,6 +44,8 @@ struct kt_fragment {
     uint64_t dead_rows;
     struct kt_bytes *dead; /* bit i: row first_row + i is stored and deleted; in whole words of 64 bits; NULL:
                               none */
+    struct kt_bytes *stored; /* bit i: row first_row + i is no hole; NULL: there are none */
+    struct kt_bytes *holes;  /* the same as the log says it; storage's own */
     struct kt_column_group *groups;
     uint32_t group_count;
     struct kt_bytes *inline_rows; /* reference-counted; NULL for rows in files */
@@ -121,8 +123,7 @@ struct kt_state *kt_state_share(const struct kt_state *state);
 void kt_state_release(struct kt_state *state);
 /** The number of the first fragment that ends after `row`; `fragment_count` when there is none. */
 uint32_t kt_state_fragment_at(const struct kt_state *state, uint64_t row);
-/** Whether `row` is in a fragment and not deleted. Also true of a hole of a folded fragment, of which only
- * its files know. */
+/** Whether `row` is stored and not deleted. */
 bool kt_state_is_live(const struct kt_state *state, uint64_t row);
 
 /** Makes the folder `name` under `io` with an empty log, or fails with KITH_EXISTS. The table exists from its
@@ -163,7 +164,7 @@ kith_status kt_txn_set_config(struct kt_txn *txn, const char *key, json_t *value
 kith_status kt_txn_add_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
 kith_status kt_txn_remove_fragment(struct kt_txn *txn, uint64_t first_row, kith_error *error);
 /** Deletes `rows`, ascending and distinct. KITH_INVALID for disorder; KITH_CONFLICT names a row that is not
- * there (any more). Storage cannot tell a hole of a folded fragment from a row: nobody may delete one. */
+ * there (any more). */
 kith_status kt_txn_delete(struct kt_txn *txn, const uint64_t *rows, size_t count, kith_error *error);
 /** What folding needs: puts one fragment in the place of all those inside [first_row, first_row + span). Its
  * rows are those that live there in the state `then`, which is what the writer read; they keep their ids.
@@ -172,6 +173,10 @@ kith_status kt_txn_delete(struct kt_txn *txn, const uint64_t *rows, size_t count
  * then. */
 kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment,
                                      const struct kt_state *then, kith_error *error);
+/** Puts other files, or other inline rows, in the place of those of a fragment, which must be the same as
+ * when `fragment` was copied from it and changed: the rows keep their ids and places, and stay dead where
+ * they are. What adding columns needs. */
+kith_status kt_txn_widen_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
 kith_status kt_txn_add_piece(struct kt_txn *txn, const struct kt_piece *piece, kith_error *error);
 kith_status kt_txn_remove_piece(struct kt_txn *txn, const char *id, kith_error *error);
 /** Names a version that is kept, 0: takes the name away. Maintenance. Publishes a checkpoint of the version

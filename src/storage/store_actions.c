@@ -35,6 +35,15 @@ static kith_status note_payload(struct kt_txn *txn, struct kt_bytes *bytes, kith
     return KITH_OK;
 }
 
+static kith_status note_fragment_payloads(struct kt_txn *txn, const struct kt_fragment *fragment,
+                                          kith_error *error)
+{
+    kith_status status = KITH_OK;
+    if (fragment->inline_rows) status = note_payload(txn, fragment->inline_rows, error);
+    if (!status && fragment->holes) status = note_payload(txn, fragment->holes, error);
+    return status;
+}
+
 /* ---- the actions */
 
 kith_status kt_txn_set_schema(struct kt_txn *txn, json_t *schema, kith_error *error)
@@ -67,7 +76,7 @@ put_fragment(struct kt_txn *txn, struct kt_fragment *fragment, const char *actio
              kith_status (*take)(struct kt_state *, struct kt_fragment *, struct kt_blame, kith_error *))
 {
     kith_status status = note(txn, kt_record_fragment(action, fragment), error);
-    if (!status && fragment->inline_rows) status = note_payload(txn, fragment->inline_rows, error);
+    if (!status) status = note_fragment_payloads(txn, fragment, error);
     if (!status) return take(txn->state, fragment, CALLER_IS_WRONG, error);
     kt_fragment_release(fragment);
     return status;
@@ -123,6 +132,17 @@ static kith_status check_inputs(const struct kt_fragment *fragment, const struct
                    (unsigned long long)lived);
 }
 
+static kith_status say_holes(struct kt_fragment *fragment, const struct kt_state *then, kith_error *error)
+{
+    struct kt_runs holes = { 0 };
+    kith_status status =
+        kt_runs_add_holes(&holes, then, fragment->first_row, kt_fragment_end(fragment), error);
+    if (!status && holes.rows) status = kt_runs_end(&holes, &fragment->holes, error);
+    if (!status) status = kt_fragment_read_holes(fragment, KITH_INVALID, error);
+    kt_runs_release(&holes);
+    return status;
+}
+
 kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment,
                                      const struct kt_state *then, kith_error *error)
 {
@@ -133,6 +153,7 @@ kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragmen
     if (status) return status;
     uint64_t first = copy.first_row, end = kt_fragment_end(&copy);
     status = check_inputs(&copy, then, error);
+    if (!status) status = say_holes(&copy, then, error);
     if (!status) status = kt_state_died_since(txn->state, then, first, end, &died, error);
     if (status)
         kt_fragment_release(&copy);
@@ -141,6 +162,14 @@ kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragmen
     if (!status) status = put_delete(txn, &died, error);
     kt_runs_release(&died);
     return status;
+}
+
+kith_status kt_txn_widen_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error)
+{
+    struct kt_fragment copy;
+    kith_status status = check_open(txn, error);
+    if (!status) status = kt_fragment_copy(fragment, &copy, error);
+    return status ? status : put_fragment(txn, &copy, "widen_fragment", error, kt_state_widen_fragment);
 }
 
 kith_status kt_txn_remove_fragment(struct kt_txn *txn, uint64_t first_row, kith_error *error)
@@ -202,7 +231,7 @@ static kith_status note_content(struct kt_txn *txn, const struct kt_state *old, 
         note(txn, json_pack("{s:s,s:I}", "do", "restore", "version", (json_int_t)old->version), error);
     if (!status) status = kt_record_content(txn->lines, old, "restore_fragment", &runs, error);
     for (uint32_t i = 0; i < old->fragment_count && !status; i++)
-        if (old->fragments[i].inline_rows) status = note_payload(txn, old->fragments[i].inline_rows, error);
+        status = note_fragment_payloads(txn, &old->fragments[i], error);
     if (!status && runs) status = note_payload(txn, runs, error);
     kt_bytes_release(runs);
     return status;

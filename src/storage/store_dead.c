@@ -106,12 +106,40 @@ kith_status kt_runs_add_died(struct kt_runs *runs, const struct kt_fragment *the
     kith_status status = KITH_OK;
     for (uint64_t at = 0; at * 64 < then->span && !status; at++) {
         uint64_t left = then->span - at * 64, all = left < 64 ? (1ull << left) - 1 : UINT64_MAX;
+        if (then->stored) all &= word_of(then->stored, at);
         uint64_t before = word_of(then->dead, at), after = now ? word_of(now->dead, at) : all;
         if (before & ~after)
             return kt_fail(error, KITH_CONFLICT, "deleted rows of the fragment at row %llu are back",
                            (unsigned long long)then->first_row);
         status = add_word(runs, then->first_row + at * 64, after & ~before, error);
     }
+    return status;
+}
+
+/* 64 rows of a fragment, from row 64 * at of it on: those that live. */
+static uint64_t live_word(const struct kt_fragment *fragment, uint64_t at)
+{
+    uint64_t left = fragment->span - at * 64, word = left < 64 ? (1ull << left) - 1 : UINT64_MAX;
+    if (fragment->stored) word &= word_of(fragment->stored, at);
+    return word & ~word_of(fragment->dead, at);
+}
+
+kith_status kt_runs_add_holes(struct kt_runs *runs, const struct kt_state *state, uint64_t first,
+                              uint64_t end, kith_error *error)
+{
+    kith_status status = KITH_OK;
+    uint64_t row = first; /* up to which everything is said */
+    for (uint32_t i = kt_state_fragment_at(state, first); i < state->fragment_count && !status; i++) {
+        const struct kt_fragment *fragment = &state->fragments[i];
+        if (fragment->first_row >= end) break;
+        if (fragment->first_row > row) status = kt_runs_add(runs, row, fragment->first_row, error);
+        for (uint64_t at = 0; at * 64 < fragment->span && !status; at++) {
+            uint64_t left = fragment->span - at * 64, all = left < 64 ? (1ull << left) - 1 : UINT64_MAX;
+            status = add_word(runs, fragment->first_row + at * 64, all & ~live_word(fragment, at), error);
+        }
+        row = kt_fragment_end(fragment);
+    }
+    if (!status && row < end) status = kt_runs_add(runs, row, end, error);
     return status;
 }
 
@@ -141,6 +169,10 @@ static kith_status mark_dead(struct kt_fragment *fragment, uint64_t begin, uint6
         uint64_t word = kt_get_u64(bytes), mask = UINT64_MAX;
         if (at == begin / 64) mask &= UINT64_MAX << begin % 64;
         if (end - at * 64 < 64) mask &= (1ull << (end - at * 64)) - 1;
+        if (fragment->stored && (mask & ~word_of(fragment->stored, at)))
+            return kt_fail(error, blame.missing, "there is no row %llu any more",
+                           (unsigned long long)(fragment->first_row + at * 64) +
+                               (unsigned long long)__builtin_ctzll(mask & ~word_of(fragment->stored, at)));
         if (word & mask)
             return kt_fail(error, blame.missing, "row %llu was deleted already",
                            (unsigned long long)(fragment->first_row + at * 64) +
@@ -225,4 +257,44 @@ kith_status kt_state_delete(struct kt_state *state, const struct kt_bytes *runs,
                        (unsigned long long)rows, (size_t)(reader.end - reader.at));
     if (emptied) kt_state_remove_empty_fragments(state);
     return KITH_OK;
+}
+
+static bool clear_holes(struct kt_fragment *fragment, struct kt_bytes *stored)
+{
+    struct run_reader reader = { fragment->holes->data, fragment->holes->data + fragment->holes->size, 0 };
+    uint64_t left = fragment->span - fragment->rows;
+    for (struct kt_rows run; left; left -= run.end - run.begin) {
+        if (!read_run(&reader, &run) || run.end - run.begin > left || run.begin < fragment->first_row ||
+            run.end > kt_fragment_end(fragment))
+            return false;
+        for (uint64_t row = run.begin - fragment->first_row; row < run.end - fragment->first_row; row++)
+            stored->data[row / 8] &= (uint8_t) ~(1u << (row % 8));
+    }
+    return reader.at == reader.end;
+}
+
+kith_status kt_fragment_read_holes(struct kt_fragment *fragment, kith_status malformed, kith_error *error)
+{
+    if (!fragment->holes && fragment->rows == fragment->span) return KITH_OK;
+    if (!fragment->holes || fragment->rows >= fragment->span || fragment->span > KT_LARGEST_SPAN)
+        return kt_fail(error, malformed,
+                       "the fragment at row %llu has %llu rows among %llu ids, and holes that "
+                       "do not say so",
+                       (unsigned long long)fragment->first_row, (unsigned long long)fragment->rows,
+                       (unsigned long long)fragment->span);
+    size_t bytes = bitmap_bytes(fragment->span);
+    struct kt_bytes *stored = kt_alloc_zero(1, sizeof *stored + bytes);
+    if (!stored) return kt_fail_memory(error, bytes);
+    stored->references = 1;
+    stored->size = bytes;
+    memset(stored->data, 0xff, bytes);
+    for (uint64_t at = fragment->span; at < bytes * 8; at++)
+        stored->data[at / 8] &= (uint8_t) ~(1u << (at % 8));
+    if (clear_holes(fragment, stored)) {
+        fragment->stored = stored;
+        return KITH_OK;
+    }
+    kt_bytes_release(stored);
+    return kt_fail(error, malformed, "the holes of the fragment at row %llu are malformed",
+                   (unsigned long long)fragment->first_row);
 }

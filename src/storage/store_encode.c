@@ -118,13 +118,16 @@ kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer 
     size_t count = 0;
     kt_json_watch();
     json_t *lines = json_array();
-    struct kt_bytes **payloads = kt_alloc_array(state->inline_count + (size_t)1, sizeof *payloads);
+    struct kt_bytes **payloads = kt_alloc_array(2 * (size_t)state->fragment_count + 1, sizeof *payloads);
     struct kt_bytes *runs = NULL;
-    kith_status status = !lines || !payloads ? kt_fail_memory(error, state->inline_count * sizeof *payloads)
+    kith_status status = !lines || !payloads ? kt_fail_memory(error, state->fragment_count * sizeof *payloads)
                                              : add_state(lines, state, &runs, error);
     if (status) goto out;
-    for (uint32_t i = 0; i < state->fragment_count; i++)
-        if (state->fragments[i].inline_rows) payloads[count++] = state->fragments[i].inline_rows;
+    for (uint32_t i = 0; i < state->fragment_count; i++) {
+        const struct kt_fragment *fragment = &state->fragments[i];
+        if (fragment->inline_rows) payloads[count++] = fragment->inline_rows;
+        if (fragment->holes) payloads[count++] = fragment->holes;
+    }
     if (runs) payloads[count++] = runs;
     status = kt_json_watched(KITH_OK, error);
     if (!status) status = kt_log_encode(lines, payloads, count, KT_LARGEST_CHECKPOINT, out, error);

@@ -1,9 +1,7 @@
 /* The fragments of a state: who owns which row ids, and the actions that add, remove and replace them.
  *
  * A fragment owns the row ids [first_row, first_row + span). It stores `rows` of them: all, unless folding
- * has left dead ones out; which ids are such holes stands in a file of the fragment, and storage does not
- * know. So what can be checked here is that nothing is lost: a fragment that takes the place of others has at
- * least as many rows as lived in them.
+ * has left dead ones out; which ids are such holes stands with the fragment in the log, as runs.
  *
  * A fold reads its inputs in one state and is committed on top of another. Between the two, rows may have
  * died (they are in the new fragment and must be dead there), and in the state that was read, rows were dead
@@ -21,6 +19,8 @@ void kt_fragment_release(struct kt_fragment *fragment)
     kt_shared_release(fragment->groups);
     kt_bytes_release(fragment->inline_rows);
     kt_bytes_release(fragment->dead);
+    kt_bytes_release(fragment->stored);
+    kt_bytes_release(fragment->holes);
     json_decref(fragment->stats);
     *fragment = (struct kt_fragment){ 0 };
 }
@@ -30,6 +30,8 @@ struct kt_fragment kt_fragment_share(const struct kt_fragment *from)
     kt_shared_share(from->groups);
     kt_bytes_share(from->inline_rows);
     kt_bytes_share(from->dead);
+    kt_bytes_share(from->stored);
+    kt_bytes_share(from->holes);
     json_incref(from->stats);
     return *from;
 }
@@ -45,6 +47,8 @@ kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment 
     copy.dead_rows = 0;
     copy.groups = kt_shared_new(bytes);
     copy.inline_rows = kt_bytes_share(from->inline_rows);
+    copy.stored = kt_bytes_share(from->stored);
+    copy.holes = kt_bytes_share(from->holes);
     copy.stats = json_deep_copy(from->stats);
     if (!copy.groups || (from->stats && !copy.stats)) {
         kt_fragment_release(&copy);
@@ -115,7 +119,9 @@ bool kt_state_is_live(const struct kt_state *state, uint64_t row)
 {
     uint32_t at = kt_state_fragment_at(state, row);
     if (at == state->fragment_count || state->fragments[at].first_row > row) return false;
-    return !kt_fragment_is_dead(&state->fragments[at], row - state->fragments[at].first_row);
+    const struct kt_fragment *fragment = &state->fragments[at];
+    bool hole = fragment->stored && !kt_bit(fragment->stored->data, row - fragment->first_row);
+    return !hole && !kt_fragment_is_dead(fragment, row - fragment->first_row);
 }
 
 /* ---- adding and removing */
@@ -270,6 +276,29 @@ kith_status kt_state_replace_fragments(struct kt_state *state, struct kt_fragmen
     return KITH_OK;
 }
 
+kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *fragment,
+                                    struct kt_blame blame, kith_error *error)
+{
+    kith_status status = check_fragment(fragment, blame, error);
+    uint32_t at = kt_state_fragment_at(state, fragment->first_row);
+    struct kt_fragment *old = at < state->fragment_count ? &state->fragments[at] : NULL;
+    if (!status && (!old || old->first_row != fragment->first_row || old->span != fragment->span ||
+                    old->rows != fragment->rows))
+        status = kt_fail(error, blame.missing, "no fragment has %llu rows from %llu on (any more)",
+                         (unsigned long long)fragment->rows, (unsigned long long)fragment->first_row);
+    if (status) {
+        kt_fragment_release(fragment);
+        return status;
+    }
+    fragment->dead = kt_bytes_share(old->dead);
+    fragment->dead_rows = old->dead_rows;
+    count_fragment(state, old, false);
+    kt_fragment_release(old);
+    *old = *fragment;
+    count_fragment(state, old, true);
+    return KITH_OK;
+}
+
 /* Whether `fragment` is still in `state`; NULL when its rows all died. */
 static kith_status find_again(const struct kt_state *state, const struct kt_fragment *fragment,
                               const struct kt_fragment **out, kith_error *error)
@@ -279,9 +308,9 @@ static kith_status find_again(const struct kt_state *state, const struct kt_frag
     if (at < state->fragment_count && state->fragments[at].first_row < kt_fragment_end(fragment)) {
         if (same_fragment(&state->fragments[at], fragment)) *out = &state->fragments[at];
         if (*out) return KITH_OK;
-    } else if (fragment->span == fragment->rows) {
+    } else {
         return KITH_OK;
-    } /* else nobody knows here which ids were holes */
+    }
     return kt_fail(error, KITH_CONFLICT, "the fragment at row %llu is another, or gone, by now",
                    (unsigned long long)fragment->first_row);
 }

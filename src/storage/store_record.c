@@ -3,7 +3,8 @@
  *   header    {"kith":1,"table":ID,"commit":7,"version":5,"parent":HASH,"txns":[{"id":ID}],"time_us":T,
  *              "operation":"append","needs":[],"encryption":null}
  *   fragment  {"do":"add_fragment","first_row":0,"rows":9,"span":12,"files":[FILE with "fields":[0,1]],
- *              "inline":812,"stats":{}}, without "span" where it is "rows"
+ *              "inline":812,"stats":{}}; with "span" where it is not "rows",
+ *              and "holes", the bytes of a payload of runs as `delete` has it
  *   piece     {"do":"add_piece","id":ID,"index":"v_idx","file":FILE,"covers":[[0,9]],"meta":{}}
  *   FILE      {"name":"data/ab12.arrow","length":N,"table":N,"tail":HASH,"block":16384}
  *
@@ -176,6 +177,7 @@ json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragmen
     well = well && json_object_set(record, "files", files) == 0;
     if (fragment->span != fragment->rows)
         well = well && put(record, "span", json_integer((json_int_t)fragment->span));
+    if (fragment->holes) well = well && put(record, "holes", json_integer((json_int_t)fragment->holes->size));
     if (fragment->inline_rows)
         well = well && put(record, "inline", json_integer((json_int_t)fragment->inline_rows->size));
     if (fragment->stats) well = well && json_object_set(record, "stats", fragment->stats) == 0;
@@ -250,6 +252,13 @@ kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader
         status = kt_log_take(reader, length, &fragment.inline_rows, error);
         if (status) goto out;
     }
+    if (json_object_get(record, "holes")) {
+        if (!kt_json_u64(record, "holes", KT_LARGEST_CHECKPOINT, &length)) length = UINT64_MAX;
+        status = kt_log_take(reader, length, &fragment.holes, error);
+        if (status) goto out;
+    }
+    status = kt_fragment_read_holes(&fragment, KITH_CORRUPT, error);
+    if (status) goto out;
     fragment.stats = json_incref(json_object_get(record, "stats"));
     *out = fragment;
     fragment = (struct kt_fragment){ 0 }; // now the caller's

@@ -120,6 +120,8 @@ static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_
                                checkpoint ? kt_state_restore_fragment : kt_state_add_fragment);
     if (!strcmp(verb, "replace_fragments"))
         return replay_fragment(state, action, reader, error, kt_state_replace_fragments);
+    if (!strcmp(verb, "widen_fragment"))
+        return replay_fragment(state, action, reader, error, kt_state_widen_fragment);
     if (!strcmp(verb, "remove_fragment")) {
         uint64_t first;
         kith_status status = read_number(action, "first_row", &first, error);

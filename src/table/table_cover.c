@@ -29,7 +29,7 @@ kith_status kt_cover_state(const struct kt_state *state, struct kt_cover *out, k
     for (uint32_t i = 0; i < state->fragment_count && !status; i++) {
         const struct kt_fragment *fragment = &state->fragments[i];
         status =
-            append(out, (struct kt_rows){ fragment->first_row, fragment->first_row + fragment->rows }, error);
+            append(out, (struct kt_rows){ fragment->first_row, fragment->first_row + fragment->span }, error);
     }
     return status;
 }

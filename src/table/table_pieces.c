@@ -126,7 +126,9 @@ static kith_status add_piece(struct kt_snapshot *snapshot, const struct kt_snaps
         index = &snapshot->indexes[snapshot->index_count++];
         *index = *found;
     }
-    index->rows_indexed += kt_rows_count(found->piece->covers, found->piece->cover_count);
+    for (uint32_t c = 0; c < found->piece->cover_count; c++)
+        index->rows_indexed +=
+            kt_state_count(snapshot->state, found->piece->covers[c].begin, found->piece->covers[c].end);
     index->bytes += found->piece->file.seal.length;
     if (found->ops)
         index->slot = slot;

@@ -19,6 +19,25 @@ struct reading {
     uint64_t done, total;
 };
 
+/* Values of consecutive rows, from `row` of the segment on. */
+static kith_status add_array(struct kt_scalar_build *build, const struct kt_segment *segment, uint64_t row,
+                             const struct kt_array *array, kith_error *error)
+{
+    int64_t count = array->length;
+    kith_status status = KITH_OK;
+    for (int64_t begin = 0, end = 0; begin < count && !status; begin = end) {
+        uint64_t first = kt_segment_id(segment, row + (uint64_t)begin);
+        for (end = kt_segment_whole(segment) ? count : begin + 1;
+             end < count && kt_segment_id(segment, row + (uint64_t)end) == first + (uint64_t)(end - begin);)
+            end++;
+        struct kt_array some = *array;
+        some.offset += begin;
+        some.length = end - begin;
+        status = kt_scalar_add(build, &some, first, error);
+    }
+    return status;
+}
+
 /* Lends rows [row, row + count) of a segment, which lie in one record batch, to the build. */
 static kith_status add_rows(struct reading *reading, struct kt_segment *segment, uint64_t row, uint64_t count,
                             kith_error *error)
@@ -32,7 +51,7 @@ static kith_status add_rows(struct reading *reading, struct kt_segment *segment,
     room = kt_alloc_zero(children, sizeof *room);
     if (!room) return kt_fail_memory(error, children * sizeof *room);
     status = kt_ipc_column(file, column, row, count, &array, room, error);
-    if (!status) status = kt_scalar_add(reading->build, &array, kt_segment_first_row(segment) + row, error);
+    if (!status) status = add_array(reading->build, segment, row, &array, error);
     kt_free(room);
     reading->done += count;
     return status ? status : kt_work_tick(reading->work, "values", reading->done, reading->total, error);
@@ -42,14 +61,12 @@ static kith_status add_rows(struct reading *reading, struct kt_segment *segment,
 static kith_status add_segment(struct reading *reading, struct kt_segment *segment, struct kt_rows rows,
                                kith_error *error)
 {
-    uint64_t first = kt_segment_first_row(segment), end = first + kt_segment_rows(segment), some;
-    uint64_t row = kt_max_u64(rows.begin, first);
+    uint64_t row = kt_segment_place(segment, rows.begin), end = kt_segment_place(segment, rows.end), some;
     kith_status status = KITH_OK;
-    end = kt_min_u64(end, rows.end);
     for (; row < end && !status; row += some) {
-        kt_segment_batch(segment, row - first, &some);
+        kt_segment_batch(segment, row, &some);
         some = kt_min_u64(some, end - row);
-        status = add_rows(reading, segment, row - first, some, error);
+        status = add_rows(reading, segment, row, some, error);
     }
     return status;
 }

@@ -95,7 +95,7 @@ static kith_status build_shape(struct build *b, const struct kt_vectors *vectors
     if (vectors->run_count) {
         const struct kt_vectors_run *last = &vectors->runs[vectors->run_count - 1];
         s->base_row = vectors->runs[0].first_row;
-        s->row_span = last->first_row + last->rows - s->base_row;
+        s->row_span = last->first_row + last->span - s->base_row;
     }
     if (s->row_span > UINT64_C(1) << 32)
         return kt_fail(
