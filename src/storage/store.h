@@ -144,6 +144,27 @@ kith_status kt_store_refresh(struct kt_store *store, struct kt_state *known, str
 kith_status kt_store_load_version(struct kt_store *store, uint64_t version, struct kt_state **out,
                                   kith_error *error);
 
+/* ---- old versions ---- */
+
+/* Older versions stay while each of these holds; tags keep theirs whatever they say. */
+struct kt_retention {
+    uint64_t keep_versions; /* fewer than so many are newer; 1: only the newest version stays */
+    int64_t keep_us;        /* replaced less long ago than this */
+    uint64_t keep_bytes;    /* the files that only older versions have are together smaller than this */
+    bool orphans;           /* also removes files that no commit names and that are older than 24 hours */
+};
+struct kt_cleaned {
+    uint64_t versions, files, bytes;
+};
+/** Forgets older versions and removes their files and commits, in a commit of its own (maintenance). A handle
+ * at one of them reads what is in files that it has open. `out` may be NULL and is filled also on failure. */
+kith_status kt_store_clean(struct kt_store *store, const struct kt_retention *keep, struct kt_cleaned *out,
+                           kith_error *error);
+/** After a write, given the state of its commit: the same when enough has come together, by the table's
+ * setting "keep_versions" (1,000 when there is none), 7 days, and as many bytes as the table has. Never
+ * fails. */
+void kt_store_clean_if_due(struct kt_store *store, const struct kt_state *state);
+
 /* ---- changing it ---- */
 
 struct kt_txn; /* the files written and the actions wanted */

@@ -336,6 +336,7 @@ static void headers_are_checked(void **state)
 #define HOLES(row, rows, span, bytes)                                                                        \
     "{\"do\":\"replace_fragments\",\"first_row\":" row ",\"rows\":" rows ",\"span\":" span                   \
     ",\"holes\":" bytes ",\"files\":[" FILE_OF("data/a.arrow") "]}\n"
+#define FORGET(below) "{\"do\":\"forget\",\"below\":" below "}\n"
 #define TAG(name, version, commit)                                                                           \
     "{\"do\":\"tag\",\"name\":" name ",\"version\":" version ",\"commit\":" commit "}\n"
 #define RESTORE(row, rows)                                                                                   \
@@ -493,7 +494,16 @@ static void actions_are_checked(void **state)
         { "{\"do\":\"restore\"}\n" RESTORE("7", "2") RESTORE("8", "1"), "[]", KITH_CORRUPT },
         { "{\"do\":\"restore\"}\n" RESTORE("96", "2"), "[]", KITH_CORRUPT },
         { RESTORE("90", "7"), "[]", KITH_CORRUPT }, /* over rows that are there */
-        { "{\"do\":\"forget\",\"below\":3}\n", "[]", KITH_UNSUPPORTED },
+        { FORGET("3"), "[]", KITH_OK },
+        { FORGET("1"), "[]", KITH_OK },
+        { FORGET("2") FORGET("3"), "[]", KITH_OK },
+        { FORGET("2") FORGET("2"), "[]", KITH_CORRUPT },
+        { FORGET("0"), "[]", KITH_CORRUPT },
+        { FORGET("4"), "[]", KITH_CORRUPT }, /* the one that is being made */
+        { "{\"do\":\"gone\",\"files\":[]}\n", "[]", KITH_OK },
+        { "{\"do\":\"gone\",\"files\":[\"data/a.arrow\"]}\n", "[]", KITH_CORRUPT },
+        { "{\"do\":\"gone\",\"files\":7}\n", "[]", KITH_CORRUPT },
+        { REMOVE("7") "{\"do\":\"gone\",\"files\":[\"data/a.arrow\"]}\n", "[]", KITH_CORRUPT },
         { "{\"do\":7}\n", "[]", KITH_CORRUPT },
         { "{}\n", "[]", KITH_CORRUPT },
         { "[]\n", "[]", KITH_CORRUPT },
