@@ -17,6 +17,8 @@ static const struct known {
       "made" },
     { "", "create failed (no memory",
       "table_insert.c: create() fails when memory is out after its commit, where it makes the handle" },
+    { "restored/", "restore failed (",
+      "table_versions.c: kt_table_restore() fails after its commit, where it opens what it brought back" },
     { "", "the calibration of an index is not one that Kith wrote",
       "ivf_stop.c: kt_ivf_calibration_write() does not look whether its arrays have grown, and what it makes "
       "of "
