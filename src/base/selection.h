@@ -1,11 +1,17 @@
-/* Rows that are selected: a bit for each row id of a range, and how many are set. Flat on purpose: a scan of
- * lists asks for one row's bit at random, and a filter writes 64 of them at a time; a compressed bitmap would
- * be made from this and turned into it again for each query. */
+/* Rows by their ids: an interval of them, and any selection. A selection is a bit for each row id of a range,
+ * and how many are set. Flat on purpose: a scan of lists asks for one row's bit at random, and a filter
+ * writes 64 of them at a time; a compressed bitmap would be made from this and turned into it again for each
+ * query.
+ */
 #ifndef KT_BASE_SELECTION_H
 #define KT_BASE_SELECTION_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+struct kt_rows { /* an interval of row ids, [begin, end) */
+    uint64_t begin, end;
+};
 
 struct kt_selection { /* row ids [0, rows) */
     uint64_t *words;  /* (rows + 63) / 64; bits beyond `rows` are 0 */

@@ -67,11 +67,13 @@ struct kt_scan_query {  /* a query in the form that the column's kernel wants; k
 };
 
 struct kt_index_query {
-    const float *vector;                    /* as the user gave it, dim floats */
-    const struct kt_scan_query *exact;      /* the same, for the distances of stored rows */
-    uint32_t k;                             /* rows wanted */
-    const struct kt_index_matches *matches; /* of exact->among, where there is one; else NULL */
-    float recall;                           /* wanted; 0: KT_DEFAULT_RECALL */
+    const float *vector;               /* as the user gave it, dim floats */
+    const struct kt_scan_query *exact; /* the same, for the distances of stored rows */
+    uint32_t k;                        /* rows wanted */
+    /* Of exact->among, where there is one: then only lists with a row of it are visited. NULL where nobody
+     * counted: rows outside it are dropped as they are met, which is the thing to do when they are few. */
+    const struct kt_index_matches *matches;
+    float recall;           /* wanted; 0: KT_DEFAULT_RECALL */
     uint32_t refine_factor; /* k * refine_factor rows by their estimates are read; 0: as many as bounds say */
     uint32_t nprobes;       /* 0: as many as the recall takes */
     uint32_t minimum_nprobes, maximum_nprobes;
@@ -111,6 +113,16 @@ struct kt_samples {
     uint64_t count;
 };
 
+/* How an index lies, for who decides when its files are merged, or built anew. */
+struct kt_index_shape {
+    uint32_t files;
+    const uint64_t *rows; /* of each file, dead ones among them; valid while the index is open */
+    uint64_t outliers;    /* of them all, rows that every search reads */
+    uint32_t lists;
+    uint32_t largest;             /* rows of the largest */
+    double crowd, crowd_as_built; /* rows that a row's list has, on the average: sum n^2 / sum n */
+};
+
 struct kt_index; /* an open index: immutable, any number of threads search it */
 
 struct kt_index_ops {
@@ -123,10 +135,18 @@ struct kt_index_ops {
      * reference). */
     kith_status (*build)(const struct kt_index_plan *plan, const struct kt_vectors *vectors,
                          struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
-    /** Takes over the reference to `file`, on failure too. `calibration` (may be NULL) is what calibrate()
-     * gave. */
-    kith_status (*open)(struct kt_view_file *file, const json_t *calibration, struct kt_index **out,
-                        kith_error *error);
+    /** Encodes more rows by what `index` learned, those of the `count` sorted, disjoint intervals that are
+     * there, and writes them into `sink` as a run: a file that is opened behind those of the index. `meta` as
+     * of build(): {"rows":..,"outliers":..,"note":".."}. What is held is about 8 bytes a row added.
+     * KITH_UNSUPPORTED when these rows do not fit this index any more: build it again. */
+    kith_status (*extend)(const struct kt_index *index, const struct kt_vectors *vectors,
+                          const struct kt_rows *rows, uint32_t count, struct kt_work *work,
+                          struct kt_sink *sink, json_t **meta, kith_error *error);
+    /** files[0] is what build() wrote, the others what extend() did, in the order in which they were added.
+     * Takes over all references, on failure too. `calibration` (may be NULL) is what calibrate() gave.
+     * KITH_CORRUPT when a run belongs to another index, or a file holds what Kith did not write. */
+    kith_status (*open)(struct kt_view_file *const *files, uint32_t count, const json_t *calibration,
+                        struct kt_index **out, kith_error *error);
     void (*close)(struct kt_index *index);
     /** Offers the nearest rows within the wanted range to `top` (capacity query->k), with the distances of
      * the stored rows. */
@@ -148,6 +168,7 @@ struct kt_index_ops {
     /** What this recall takes for k rows by the calibration: lists and codes (means over searches), and the
      * recall to expect. Zeros where nothing was calibrated. */
     void (*expect)(const struct kt_index *index, uint32_t k, float recall, struct kt_index_stats *out);
+    void (*shape)(const struct kt_index *index, struct kt_index_shape *out);
 };
 
 /** The operations of a type (KITH_INDEX_DEFAULT: the default one), or NULL when this version has none. */

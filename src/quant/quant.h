@@ -98,8 +98,10 @@ struct kt_rabitq_query {
 /** `lut` has room for 4 * dim bytes and is 64-byte aligned, `bytes` for dim. */
 void kt_rabitq_prepare(uint32_t dim, const float *query, uint8_t *lut, int8_t *bytes,
                        struct kt_rabitq_query *out);
-/** q.v of all bits from the sum of look-ups of the signs. */
-float kt_rabitq_product(const struct kt_rabitq_query *query, uint32_t dim, uint32_t bits, uint32_t sum,
+/** q.(signs as 0 and 1) of one row, whose codes stand two a byte, the first in the low half. */
+float kt_rabitq_signs(const struct kt_rabitq_query *query, uint32_t dim, const uint8_t *codes);
+/** q.v of all bits from q.(signs as 0 and 1). */
+float kt_rabitq_product(const struct kt_rabitq_query *query, uint32_t dim, uint32_t bits, float signs,
                         const uint8_t *extra);
 /** Rounds to -127..127 by one unit, which is returned. */
 float kt_to_bytes(const float *values, uint32_t dim, int8_t *bytes);

@@ -160,10 +160,15 @@ void kt_rabitq_prepare(uint32_t dim, const float *query, uint8_t *lut, int8_t *b
     for (uint32_t i = 0; i < dim; i++) out->sum += query[i];
 }
 
-float kt_rabitq_product(const struct kt_rabitq_query *query, uint32_t dim, uint32_t bits, uint32_t sum,
+float kt_rabitq_signs(const struct kt_rabitq_query *query, uint32_t dim, const uint8_t *codes)
+{
+    return query->byte_unit * (float)kt_kernels()->packed_dot[1](query->bytes, codes, dim);
+}
+
+float kt_rabitq_product(const struct kt_rabitq_query *query, uint32_t dim, uint32_t bits, float signs,
                         const uint8_t *extra)
 {
     int32_t whole = kt_kernels()->packed_dot[bits - 1](query->bytes, extra, dim);
-    float signs = query->unit * (float)sum + query->bias, top = (float)(1u << (bits - 1));
+    float top = (float)(1u << (bits - 1));
     return top * signs + query->byte_unit * (float)whole - (top - 0.5f) * query->sum;
 }

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+#include "base/selection.h"
 #include "storage/blob.h"
 
 struct kt_store; /* the folder; any number of threads */
@@ -64,10 +65,6 @@ static inline bool kt_fragment_is_dead(const struct kt_fragment *fragment, uint6
 {
     return fragment->dead && kt_bit(fragment->dead->data, at);
 }
-
-struct kt_rows { /* row ids [begin, end) */
-    uint64_t begin, end;
-};
 
 /* An immutable piece of an index. */
 struct kt_piece {

@@ -252,6 +252,6 @@ kith_status kt_store_create(struct kt_io *io, const char *name, struct kt_store 
         if (status) return status;
         kt_drop_folder(io, name, dropped);
     }
-    return kt_fail(error, KITH_EXISTS, "%s/%s: a dropped table is in the way and could not be moved",
+    return kt_fail(error, KITH_IO, "%s/%s: a dropped table is in the way and could not be moved",
                    kt_io_root(io), name);
 }

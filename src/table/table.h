@@ -92,8 +92,15 @@ kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, 
 /** The column of the table's key, or -1. */
 int kt_snapshot_key(const struct kt_snapshot *snapshot);
 kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_error *error);
+/** Makes `version` (0: the one that the handle shows) the newest; *out is the new one's number. */
+kith_status kt_table_restore(struct kt_table *table, uint64_t version, uint64_t *out, kith_error *error);
+kith_status kt_table_tag(struct kt_table *table, const char *name, uint64_t version, kith_tag_change change,
+                         kith_error *error);
 kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
 
+/** As kith.h says of kith_optimize(). */
+kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
+                              kith_error *error);
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);
 kith_status kt_table_drop_index(struct kt_table *table, const char *name, kith_error *error);
 
@@ -112,8 +119,13 @@ struct kt_table_index {
     kith_index_type type;
     kith_metric metric;             /* KITH_METRIC_DEFAULT for an index over values, which has none */
     const struct kt_index_ops *ops; /* NULL for an index over values: kt_snapshot.scalars has it */
-    const struct kt_piece *piece;   /* the first, where there are several */
-    uint64_t rows_indexed, rows_unindexed;
+    const struct kt_piece *piece;   /* the first: of an index over vectors its base */
+    const struct kt_piece **parts;  /* of an index over vectors: the base, then its runs */
+    uint32_t part_count;
+    struct kt_rows *covers; /* row ids that the pieces cover: sorted, disjoint */
+    uint32_t cover_count;
+    uint64_t rows_indexed, rows_unindexed; /* that are there */
+    uint64_t rows_dead;                    /* covered, and not there any more */
     uint64_t bytes;
     const char *calibrated_on;  /* "rows" or "queries"; NULL: not calibrated */
     uint32_t calibrated_with;   /* so many of them */
@@ -148,6 +160,8 @@ struct kt_snapshot {
 
 /** What the table shows now (pinned, or the newest). Released with kt_snapshot_release(). */
 kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
+/** The newest version, of a pinned handle too. */
+kith_status kt_table_newest(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
 struct kt_snapshot *kt_snapshot_share(const struct kt_snapshot *snapshot);
 void kt_snapshot_release(struct kt_snapshot *snapshot);
 

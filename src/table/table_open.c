@@ -131,6 +131,17 @@ kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, 
     return status;
 }
 
+kith_status kt_table_newest(struct kt_table *table, struct kt_snapshot **out, kith_error *error)
+{
+    bool pinned;
+    struct kt_state *state = NULL;
+    struct kt_snapshot *current = current_of(table, &pinned);
+    kith_status status = kt_store_load(table->home->store, &state, error);
+    if (!status) status = kt_snapshot_open(table->home, state, current, out, error);
+    kt_snapshot_release(current);
+    return status;
+}
+
 kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, kith_error *error)
 {
     bool pinned;

@@ -398,7 +398,7 @@ static kith_status take_memory(struct calibrating *c, uint32_t workers, kith_err
 static kith_status pick_traces(struct calibrating *c, uint64_t seed, uint64_t **picks, kith_error *error)
 {
     uint64_t there = c->queries ? c->queries->count : c->source.rows;
-    double can = most_codes / (double)kt_max_u64(1, c->index->shape.rows);
+    double can = most_codes / (double)kt_max_u64(1, c->index->rows);
     uint64_t wanted = FIRST_TRACES + TRACES;
     if ((double)wanted > can) wanted = kt_max_u64(LEAST_TRACES, (uint64_t)can);
     if (!c->queries) wanted = kt_min_u64(wanted, kt_max_u64(2 * LEAST_TRACES, there / FEW_ROWS));

@@ -3,16 +3,23 @@
  *   ivf_plan.c       what a plan leaves open, and what is refused
  *   ivf_space.c      rows and queries as the tree sees them
  *   ivf_train.c      the sample, the tree, the codebooks
- *   ivf_build.c      every row to its list, encoded, written
- *   ivf_store.c      the file
+ *   ivf_build.c      a new index: trained, then every row encoded
+ *   ivf_extend.c     a run: more rows for an index that is there
+ *   ivf_encode.c     rows to their lists, and into codes
+ *   ivf_form.c       how the rows of a list lie in it
+ *   ivf_store.c      the files: where what lies, and writing them
+ *   ivf_open.c       opening them
  *   ivf_rank.c       a query's lists, nearest first
+ *   ivf_assign.c     the lists of rows, many at a time
  *   ivf_scan.c       a list's rows: bounds, extra bits, candidates
  *   ivf_search.c     one search, from the query to exact distances
+ *   ivf_count.c      what a filter admits, list by list; the shape of an index
  *   ivf_stop.c       when a search has seen enough
  *   ivf_calibrate.c  what "enough" is, learned from replayed searches */
 #ifndef KT_INDEX_IVF_PRIVATE_H
 #define KT_INDEX_IVF_PRIVATE_H
 
+#include "base/bytes.h"
 #include "index/index.h"
 #include "learn/learn.h"
 #include "quant/quant.h"
@@ -48,7 +55,7 @@ double kt_ivf_square(const float *vector, uint32_t dim);
  * the query as it was given. */
 float kt_ivf_tree_distance(const struct ivf_space *space, float query_square, float distance);
 
-/* ---- the shape of an index: the numbers that decide where everything lies (ivf_store.c) ---- */
+/* ---- the shape of an index: what all its files have in common (ivf_store.c) ---- */
 
 struct ivf_shape {
     enum ivf_kind kind;
@@ -61,38 +68,75 @@ struct ivf_shape {
     uint32_t bits;        /* PQ: a sub-vector, as the user counts them; SIGNS: a number, in all */
     uint32_t lists;
     uint32_t mesos;
-    uint32_t beam;     /* meso clusters that assigning a row looked into */
-    uint64_t rows;     /* of all lists, and the outliers */
-    uint64_t outliers; /* rows that are in no list: every search reads them as they are */
+    uint32_t beam;     /* meso clusters that assigning a row looks into at least */
+    int32_t scale;     /* residuals are about 2^scale long */
     uint64_t base_row; /* rows are stored as u32 from here */
-    uint64_t row_span; /* every stored offset is below this */
-    uint64_t list_bytes;
-    uint64_t seed; /* of the rotation */
+    uint64_t seed;     /* of the rotation */
     double longest;
-    int32_t scale; /* residuals are about 2^scale long */
+    double far_square; /* rows whose square in the space is not within this are outliers */
+    double crowd;      /* rows that the list of a row had, on the average, when the tree was made */
+    uint64_t tree;     /* which tree this is: a hash of it and of the above */
 };
 enum { IVF_LEAST_SCALE = -60, IVF_MOST_SCALE = 52 }; /* squares of lengths stay floats, times a half too */
 /** The units that factors are stored in: those of the blocks, and those beside the further bits. */
 void kt_ivf_units(const struct ivf_shape *shape, struct kt_units *first, struct kt_units *all);
 
+/* What one file adds: the base, or a run. */
+struct ivf_extent {
+    bool is_run;
+    uint32_t entries;    /* lists that have any rows here */
+    uint64_t rows;       /* of all lists, and the outliers */
+    uint64_t outliers;   /* rows that are in no list: every search reads them as they are */
+    uint64_t row_span;   /* every stored offset is below this */
+    uint64_t list_bytes; /* of all lists */
+};
+
+/* ---- how rows lie in a list (ivf_form.c) ---- */
+
 enum { IVF_FACTOR_BYTES = 3 * sizeof(uint16_t) }; /* of a row */
-struct ivf_layout { /* byte offsets in the file; sizes where they are used twice */
-    uint64_t mean, meso, meso_units, meso_squares, meso_begin, centroids, units, squares, codebook, directory,
-        lists, outliers, end;
-    uint32_t wide;            /* bytes of a centroid: tree_dim rounded up to 64 */
-    uint32_t extra_bytes;     /* of a row, its factors counted; 0 where there are none */
-    uint64_t block_bytes;     /* of a list */
-    uint64_t row_block_bytes; /* of outliers, and of a list without codes */
-    uint64_t codes_bytes;     /* in a block, padded: where the factors begin */
+
+/* Bytes of the parts of lists, for all files of an index. */
+struct ivf_layout {
+    uint32_t wide;        /* of a centroid: tree_dim rounded up to 64 */
+    uint32_t extra_bytes; /* of a row, its factors counted; 0 where there are none */
+    uint64_t codes_bytes; /* in a block, padded: where the factors begin */
+    uint64_t block_bytes; /* 0: lists of rows have no blocks */
+    uint64_t item_bytes;  /* of a row that stands by itself, but for its offset */
+    uint64_t row_bytes;   /* as the column has it */
 };
 void kt_ivf_layout(const struct ivf_shape *shape, struct ivf_layout *out);
-/** Bytes of a list of `rows` rows: its blocks, then the extra bits of each row. */
-uint64_t kt_ivf_list_bytes(const struct ivf_layout *layout, uint64_t rows);
 
-struct ivf_list {
-    uint64_t begin; /* from the beginning of all lists */
-    uint32_t rows;
+/* A list of so many rows: blocks of 32, then rows that stand by themselves, then the extra bits of all. */
+struct ivf_form {
+    uint32_t rows, in_blocks;        /* of these, those that blocks hold; a multiple of 32 or all of them */
+    uint64_t offsets, items, extras; /* where those of the rows that stand by themselves begin; extra bits */
+    uint64_t bytes;
 };
+struct ivf_form kt_ivf_form(const struct ivf_layout *layout, bool is_run, uint32_t rows);
+/** The same for outliers, which are rows as they are. */
+struct ivf_form kt_ivf_outlier_form(const struct ivf_layout *layout, bool is_run, uint32_t rows);
+/** Where the row offset of row `at` stands, those of the rows up to the next multiple of 32 after it. */
+static inline uint64_t kt_ivf_offset_at(const struct ivf_layout *layout, const struct ivf_form *form,
+                                        uint32_t at)
+{
+    if (at >= form->in_blocks) return form->offsets + (uint64_t)(at - form->in_blocks) * sizeof(uint32_t);
+    return (uint64_t)(at / KT_BLOCK_ROWS) * layout->block_bytes + layout->codes_bytes +
+           IVF_FACTOR_BYTES * KT_BLOCK_ROWS + at % KT_BLOCK_ROWS * sizeof(uint32_t);
+}
+
+/* Up to 32 rows of a list on their way into it, or out of it. */
+struct ivf_group {
+    uint32_t count;
+    uint32_t offsets[KT_BLOCK_ROWS];
+    uint16_t factors[KT_BLOCK_ROWS][3];
+    uint8_t *codes; /* 32 * tables */
+};
+/** Puts the offsets, codes and factors of rows `at`, a multiple of 32, and the next into a list, whose bytes
+ * are zero there. */
+void kt_ivf_put(const struct ivf_shape *shape, const struct ivf_layout *layout, const struct ivf_form *form,
+                uint32_t at, const struct ivf_group *group, uint8_t *list);
+
+/* ---- an open index ---- */
 
 /* Centroids as a search sees them: whole bytes, scaled. centroid = unit * bytes, square is of its length. */
 struct ivf_bytes {
@@ -100,36 +144,89 @@ struct ivf_bytes {
     const float *units, *squares;
 };
 
+/* A file of an index. */
+struct ivf_part {
+    struct kt_view_file *file;
+    struct ivf_extent extent;
+    uint64_t outliers; /* where they begin */
+};
+
+/* The rows of one list in one file. */
+struct ivf_slice {
+    uint64_t begin; /* in the file */
+    uint32_t rows;
+    uint32_t part;
+};
+
 struct ivf_calibration;
 
-/* An open index: borrowed sections of its file, and what is made of them once. */
+/* An open index: borrowed sections of its base, and what is made of its files once. While an index is being
+ * built it is the tree alone, without files. */
 struct kt_index {
-    struct kt_view_file *file;
     struct ivf_shape shape;
     struct ivf_layout layout;
     struct kt_units first, all;
     struct ivf_space space;
     struct ivf_bytes meso, centroids;
     const uint32_t *meso_begin;
-    const uint8_t *directory;
     struct kt_pq pq;
+
+    struct ivf_part *parts; /* the base, then runs as they were added */
+    uint32_t part_count;
+    uint64_t rows, outliers;             /* of all parts */
+    uint64_t row_span;                   /* the longest */
+    struct ivf_slice *slices;            /* by list, then by part */
+    uint32_t *slice_begin;               /* lists + 1 */
+    uint32_t *list_rows;                 /* lists */
+    uint64_t *part_rows;                 /* of each part, for who asks how they grew */
     struct ivf_calibration *calibration; /* never NULL */
 };
-struct ivf_list kt_ivf_list(const struct kt_index *index, uint32_t list);
+/** What stands first in messages. */
+const char *kt_ivf_name(const struct kt_index *index);
+/** Lends a slice whole. */
+kith_status kt_ivf_lend(const struct kt_index *index, const struct ivf_slice *slice,
+                        const struct ivf_form *form, const uint8_t **out, kith_error *error);
+/** A centroid as floats. */
+void kt_ivf_centroid(const struct kt_index *index, uint32_t list, float *out);
 
-/* What a writer has in hand before the lists. */
-struct ivf_head {
-    struct ivf_shape shape;
-    const float *mean;
-    struct ivf_bytes meso, centroids;
-    const uint32_t *meso_begin;
-    const float *codebook;
-    const uint64_t *list_begin; /* lists + 1: rows before each list */
+/* ---- files (ivf_store.c, ivf_open.c) ---- */
+
+enum { IVF_HEADER_BYTES = 192, IVF_ALIGN = 64, IVF_ENTRY_BYTES = 8 };
+extern const char kt_ivf_magic[8];
+struct ivf_places { /* byte offsets in a file */
+    uint64_t mean, meso, meso_units, meso_squares, meso_begin, centroids, units, squares, codebook, directory,
+        lists, outliers, end;
 };
-/** Writes everything before the lists. */
-kith_status kt_ivf_write_head(const struct ivf_head *head, struct kt_sink *sink, kith_error *error);
-kith_status kt_ivf_open(struct kt_view_file *file, const json_t *calibration, struct kt_index **out,
-                        kith_error *error);
+void kt_ivf_places(const struct ivf_shape *shape, const struct ivf_layout *layout,
+                   const struct ivf_extent *extent, struct ivf_places *out);
+struct ivf_entry {
+    uint32_t list, rows;
+};
+static inline struct ivf_entry kt_ivf_entry(const uint8_t *directory, uint32_t at)
+{
+    const uint8_t *entry = directory + (size_t)at * IVF_ENTRY_BYTES;
+    return (struct ivf_entry){ kt_get_u32(entry), kt_get_u32(entry + 4) };
+}
+/* A file to be written: who has its rows fills lists with them, a few lists at a time, on all threads. */
+struct ivf_writing {
+    const struct kt_index *index; /* its tree */
+    struct ivf_extent extent;     /* list_bytes is filled in */
+    const struct ivf_entry *entries;
+    void *context;
+    /* Fills one list; its bytes are zero. */
+    kith_status (*fill)(void *context, uint32_t entry, const struct ivf_form *form, uint8_t *list,
+                        uint32_t worker, kith_error *error);
+    /* Fills in the offsets of some outliers or, row_bytes each, the rows; the other is NULL. */
+    kith_status (*fill_outliers)(void *context, uint64_t first, uint32_t count, uint8_t *offsets,
+                                 uint8_t *rows, kith_error *error);
+};
+kith_status kt_ivf_write(struct ivf_writing *writing, struct kt_work *work, struct kt_sink *sink,
+                         kith_error *error);
+/** The hash by which a tree is known; the shape's own is left out. */
+uint64_t kt_ivf_tree_hash(const struct kt_index *index);
+
+kith_status kt_ivf_open(struct kt_view_file *const *files, uint32_t count, const json_t *calibration,
+                        struct kt_index **out, kith_error *error);
 void kt_ivf_close(struct kt_index *index);
 
 /* ---- rows of a table by position (ivf_space.c) ---- */
@@ -174,6 +271,31 @@ kith_status kt_ivf_train(const struct kt_index_plan *plan, const struct ivf_shap
                          kith_error *error);
 void kt_ivf_trained_release(struct ivf_trained *trained);
 
+/* ---- encoding rows (ivf_encode.c) ---- */
+
+/* Rows on their way into a file. Zeroed is empty. */
+struct ivf_encoding {
+    const struct kt_index *index; /* whose tree it is */
+    struct kt_work *work;
+    struct ivf_source source;
+    int32_t *assigned;         /* list of each position, or a negative number, until they are sorted */
+    uint32_t *order;           /* positions by list, then the outliers */
+    uint64_t *list_begin;      /* lists + 1 */
+    struct ivf_entry *entries; /* lists that have any */
+    uint32_t entry_count;
+    uint64_t rows, outliers; /* as in ivf_extent */
+    struct ivf_worker *workers;
+    uint32_t worker_count;
+};
+kith_status kt_ivf_encoding_init(struct ivf_encoding *encoding, const struct kt_index *index,
+                                 const struct kt_vectors *vectors, struct kt_work *work, kith_error *error);
+/** Gives every row its list. */
+kith_status kt_ivf_encoding_assign(struct ivf_encoding *encoding, kith_error *error);
+kith_status kt_ivf_encoding_sort(struct ivf_encoding *encoding, kith_error *error);
+kith_status kt_ivf_encoding_write(struct ivf_encoding *encoding, bool is_run, uint64_t row_span,
+                                  struct kt_sink *sink, kith_error *error);
+void kt_ivf_encoding_release(struct ivf_encoding *encoding);
+
 /* ---- one search ---- */
 
 struct ivf_probe {
@@ -181,12 +303,44 @@ struct ivf_probe {
     float distance; /* the square, in the space */
 };
 
+/* A vector in the space as bytes, and what they leave over in finer bytes. */
+struct ivf_query_bytes {
+    const int8_t *high, *low;
+    float unit, square; /* vector = unit * (high + low / 254); the square of its length */
+};
+/** `high` has room for 2 * wide bytes. */
+void kt_ivf_query_bytes(const float *vector, uint32_t dim, uint32_t wide, int8_t *high,
+                        struct ivf_query_bytes *out);
+/** Squares of distances to centroids first .. first + count - 1, by the high bytes. */
+void kt_ivf_byte_distances(const struct ivf_query_bytes *query, const struct ivf_bytes *of, uint32_t wide,
+                           uint32_t first, uint32_t count, float *out);
+/** The same of one centroid, by the low bytes too. */
+float kt_ivf_finer_distance(const struct ivf_query_bytes *query, const struct ivf_bytes *of, uint32_t wide,
+                            uint32_t number, float distance);
+/* A number and its distance as a whole number, in their order: the bits of a distance, which is not negative,
+ * above the number. */
+static inline uint64_t kt_ivf_key(float distance, uint32_t number)
+{
+    uint32_t bits;
+    memcpy(&bits, &distance, sizeof bits);
+    return (uint64_t)bits << 32 | number;
+}
+void kt_ivf_sort_keys(uint64_t *keys, uint32_t count); /* no two are the same */
+
+enum { IVF_EXACT = 4 }; /* lists, of the nearest by bytes, whose order is by finer bytes */
+/** Lists that are ranked at least before the first is chosen, where there are as many. */
+uint32_t kt_ivf_first_ranked(const struct kt_index *index);
+/** The list of each of `count` rows, at most IVF_CHUNK, which lie in the space one after another: the first
+ * that a search for it visits (ivf_assign.c). */
+kith_status kt_ivf_assign(const struct kt_index *index, const float *rows, uint32_t count,
+                          struct kt_arena *scratch, uint32_t *out, kith_error *error);
+enum { IVF_CHUNK = 256 };
+
 /* A query's lists, the nearest first as far as they have been asked for (ivf_rank.c). */
 struct ivf_ranking {
     const struct kt_index *index;
-    const int8_t *high, *low; /* the query in bytes, and what they leave over in finer bytes */
-    float unit, square;       /* query = unit * (high + low / 254); the square of its length */
-    uint64_t *mesos;          /* keys of meso clusters, nearest first */
+    struct ivf_query_bytes query;
+    uint64_t *mesos; /* keys of meso clusters, nearest first */
     uint32_t meso_count, mesos_ranked;
     const uint32_t
         *matches;     /* rows wanted in each list: lists without are not ranked; NULL: all are wanted */
@@ -241,6 +395,7 @@ struct ivf_search {
     float unit, bias;
     struct kt_rabitq_query signs;
     float query_square;        /* dot: what its distances turn on */
+    bool asks_late;            /* there is a selection that nobody counted */
     float sign_slack, slack;   /* standard errors of q.v, by signs and by all bits, from rounding the query;
                                   each in the unit of its rescale */
     float sign_spread, spread; /* standard errors that bounds keep off, for signs and for all bits */
@@ -271,8 +426,6 @@ kith_status kt_ivf_scan(struct ivf_search *search, const struct ivf_probe *probe
 kith_status kt_ivf_scan_rest(struct ivf_search *search);
 /** Reads the exact distances of the candidates that are left, and of outliers, into `top`. */
 kith_status kt_ivf_search_end(struct ivf_search *search);
-/** Where in a block the offsets of its rows stand. */
-size_t kt_ivf_offsets_at(const struct kt_index *index);
 kith_status kt_ivf_scan_outliers(struct ivf_search *search);
 /** Takes the scratch of scanning. */
 kith_status kt_ivf_scan_begin(struct ivf_search *search);
@@ -332,6 +485,9 @@ kith_status kt_ivf_plan_sq(struct kt_index_plan *plan, uint32_t dim, kith_elemen
                            kith_error *error);
 kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vectors *vectors,
                          struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
+kith_status kt_ivf_extend(const struct kt_index *index, const struct kt_vectors *vectors,
+                          const struct kt_rows *rows, uint32_t count, struct kt_work *work,
+                          struct kt_sink *sink, json_t **meta, kith_error *error);
 kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
                           struct kt_index_stats *stats, kith_error *error);
@@ -343,5 +499,6 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
                              const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
                              json_t **out, kith_error *error);
 void kt_ivf_expect(const struct kt_index *index, uint32_t k, float recall, struct kt_index_stats *out);
+void kt_ivf_shape(const struct kt_index *index, struct kt_index_shape *out);
 
 #endif

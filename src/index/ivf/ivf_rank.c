@@ -9,8 +9,10 @@
  * a weight, the share of its rows that is admitted.
  *
  * Distances are first those of a query rounded to bytes. For lists that are visited, what the rounding left
- * over is added in finer bytes; for the first few that also settles their order, so that the list that a row
- * was given is the first that its own vector finds.
+ * over is added in finer bytes; for the first few that also settles their order. The first list is therefore,
+ * of the IVF_EXACT nearest by bytes, the nearest by finer ones, whatever is sorted behind them; rows are
+ * given their lists by the same rule with the same arithmetic (ivf_assign.c), so that the list of a row is
+ * the first that its own vector finds.
  */
 #include "index/ivf/ivf_private.h"
 
@@ -21,7 +23,6 @@
 enum {
     FINER = 254,            /* low bytes are in 1/254 of the high ones */
     FIRST_SORT = 32,        /* lists, about; then as many as are sorted already */
-    EXACT_ORDER = 4,        /* of so many lists the order is by exact distances */
     SAMPLE = 32,            /* distances that a threshold is taken from */
     RANK_LISTS = 64,        /* lists ranked at least, where there are as many, */
     RANK_BYTES = 64 * 1024, /* and as many as have so many bytes of centroids, ... */
@@ -30,15 +31,6 @@ enum {
 };
 
 /* ---- order */
-
-/* A list and its distance as a whole number, in their order: the bits of a distance, which is not negative,
- * above the list. */
-static uint64_t key_of(float distance, uint32_t list)
-{
-    uint32_t bits;
-    memcpy(&bits, &distance, sizeof bits);
-    return (uint64_t)bits << 32 | list;
-}
 
 /* Makes keys the sorted lists from `at` on. */
 static void put_sorted(struct ivf_ranking *r, uint32_t at, uint32_t count)
@@ -55,7 +47,7 @@ static void weigh_sorted(struct ivf_ranking *r, uint32_t at, uint32_t count)
 {
     for (uint32_t i = at; r->matches && i < at + count; i++) {
         uint32_t list = r->order[i];
-        r->near_weights[i] = (float)r->matches[list] / (float)kt_ivf_list(r->index, list).rows;
+        r->near_weights[i] = (float)r->matches[list] / (float)r->index->list_rows[list];
     }
 }
 
@@ -71,7 +63,7 @@ static void insertion_sort(uint64_t *keys, uint32_t count)
 
 /* Quicksort whose partition has no branch for a processor to guess wrong. Keys are all different, so the
  * middle one of three is neither the least nor alone. */
-static void sort_keys(uint64_t *keys, uint32_t count)
+void kt_ivf_sort_keys(uint64_t *keys, uint32_t count)
 {
     enum { SMALL = 20 };
     while (count > SMALL) {
@@ -85,18 +77,19 @@ static void sort_keys(uint64_t *keys, uint32_t count)
             low += key < pivot;
         }
         if (low < count - low) {
-            sort_keys(keys, low);
+            kt_ivf_sort_keys(keys, low);
             keys += low;
             count -= low;
         } else {
-            sort_keys(keys + low, count - low);
+            kt_ivf_sort_keys(keys + low, count - low);
             count = low;
         }
     }
     insertion_sort(keys, count);
 }
 
-/* A value that about `wanted` of the distances are not above; IVF_FAR / 2 for all that are not far. */
+/* A value that about `wanted` of the distances are not above, and IVF_EXACT of them in any case; IVF_FAR / 2
+ * for all that are not far. */
 static float threshold_for(const float *distances, uint32_t count, uint32_t wanted)
 {
     float sample[SAMPLE] __attribute__((uninitialized));
@@ -107,25 +100,24 @@ static float threshold_for(const float *distances, uint32_t count, uint32_t want
         for (; at && sample[at - 1] > value; at--) sample[at] = sample[at - 1];
         sample[at] = value;
     }
-    uint64_t rank = (uint64_t)wanted * taken / kt_max_u32(count, 1) + 1;
+    uint64_t rank = kt_max_u64(IVF_EXACT - 1, (uint64_t)wanted * taken / kt_max_u32(count, 1) + 1);
     float threshold = rank < taken ? sample[rank] : IVF_FAR;
     return threshold < IVF_FAR / 2 ? threshold : IVF_FAR / 2;
 }
 
 /* ---- distances */
 
-/* Squares of distances to centroids first .. first + count - 1. */
-static void rank_bytes(const struct ivf_ranking *r, const struct ivf_bytes *of, uint32_t first,
-                       uint32_t count, float *restrict out)
+void kt_ivf_byte_distances(const struct ivf_query_bytes *query, const struct ivf_bytes *of, uint32_t wide,
+                           uint32_t first, uint32_t count, float *restrict out)
 {
     int32_t dots[SOME] __attribute__((uninitialized));
-    uint32_t wide = r->index->layout.wide;
-    const float twice = -2 * r->unit, square = r->square;
+    const float twice = -2 * query->unit, square = query->square;
     for (uint32_t at = 0; at < count; at += SOME) {
         size_t some = kt_min_u32(SOME, count - at);
         const float *restrict units = of->units + first + at, *restrict squares = of->squares + first + at;
         float *restrict to = out + at;
-        kt_kernels()->dot_bytes(r->high, of->bytes + (size_t)(first + at) * wide, wide, (uint32_t)some, dots);
+        kt_kernels()->dot_bytes(query->high, of->bytes + (size_t)(first + at) * wide, wide, (uint32_t)some,
+                                dots);
         for (size_t i = 0; i < some; i++) {
             float distance = square + squares[i] + twice * units[i] * (float)dots[i];
             to[i] = distance > 0 ? distance : 0;
@@ -133,15 +125,20 @@ static void rank_bytes(const struct ivf_ranking *r, const struct ivf_bytes *of, 
     }
 }
 
+float kt_ivf_finer_distance(const struct ivf_query_bytes *query, const struct ivf_bytes *of, uint32_t wide,
+                            uint32_t number, float distance)
+{
+    int32_t dot;
+    kt_kernels()->dot_bytes(query->low, of->bytes + (size_t)number * wide, wide, 1, &dot);
+    distance -= 2 * query->unit / FINER * of->units[number] * (float)dot;
+    return distance > 0 ? distance : 0;
+}
+
 /* Adds what the high bytes left over to the distance of sorted list `at`. */
 static void refine(struct ivf_ranking *r, uint32_t at)
 {
-    uint32_t wide = r->index->layout.wide, list = r->order[at];
-    const struct ivf_bytes *of = &r->index->centroids;
-    int32_t dot;
-    kt_kernels()->dot_bytes(r->low, of->bytes + (size_t)list * wide, wide, 1, &dot);
-    float distance = r->near[at] - 2 * r->unit / FINER * of->units[list] * (float)dot;
-    r->near[at] = distance > 0 ? distance : 0;
+    r->near[at] = kt_ivf_finer_distance(&r->query, &r->index->centroids, r->index->layout.wide, r->order[at],
+                                        r->near[at]);
 }
 
 /* Of the `count` lists ranked last, those with a row that is wanted; how many. */
@@ -153,7 +150,7 @@ static uint32_t keep_wanted(struct ivf_ranking *r, uint32_t count)
         if (!wanted) continue;
         r->lists[kept] = list;
         r->distances[kept] = r->distances[i];
-        r->weights[kept++] = (float)wanted / (float)kt_ivf_list(r->index, list).rows;
+        r->weights[kept++] = (float)wanted / (float)r->index->list_rows[list];
     }
     r->without += r->ranked + count - kept;
     return kept - r->ranked;
@@ -168,7 +165,8 @@ static void rank_more(struct ivf_ranking *r, uint32_t wanted)
            (r->ranked < wanted || r->mesos_ranked < r->index->shape.beam)) {
         uint32_t meso = (uint32_t)r->mesos[r->mesos_ranked++];
         uint32_t count = begin[meso + 1] - begin[meso];
-        rank_bytes(r, &r->index->centroids, begin[meso], count, r->distances + r->ranked);
+        kt_ivf_byte_distances(&r->query, &r->index->centroids, r->index->layout.wide, begin[meso], count,
+                              r->distances + r->ranked);
         for (uint32_t i = 0; i < count; i++) r->lists[r->ranked + i] = begin[meso] + i;
         r->ranked += r->matches ? keep_wanted(r, count) : count;
     }
@@ -176,16 +174,25 @@ static void rank_more(struct ivf_ranking *r, uint32_t wanted)
 
 /* ---- asking */
 
-/* The query in bytes, and what they leave over in bytes FINER times as fine. */
-static void split_query(const float *vector, uint32_t dim, int8_t *high, int8_t *low, float *unit)
+void kt_ivf_query_bytes(const float *vector, uint32_t dim, uint32_t wide, int8_t *high,
+                        struct ivf_query_bytes *out)
 {
-    *unit = kt_to_bytes(vector, dim, high);
-    float scale = *unit > 0 ? 1 / *unit : 0;
+    int8_t *low = high + wide;
+    float unit = kt_to_bytes(vector, dim, high), scale = unit > 0 ? 1 / unit : 0;
     for (uint32_t d = 0; d < dim; d++) {
         float left = (vector[d] * scale - (float)high[d]) * FINER;
         left = left > 126.5f ? 126.5f : left < -126.5f ? -126.5f : left;
         low[d] = (int8_t)(int)(left + (left < 0 ? -0.5f : 0.5f));
     }
+    memset(high + dim, 0, wide - dim);
+    memset(low + dim, 0, wide - dim);
+    *out = (struct ivf_query_bytes){ high, low, unit, kt_kernels()->norm[KITH_F32](vector, dim) };
+}
+
+uint32_t kt_ivf_first_ranked(const struct kt_index *index)
+{
+    uint32_t least = kt_max_u32(RANK_LISTS, RANK_BYTES / index->layout.wide);
+    return kt_max_u32(least, RANK_FACTOR * FIRST_SORT);
 }
 
 kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector, const uint32_t *matches,
@@ -195,8 +202,6 @@ kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector,
     uint32_t mesos = index->shape.mesos;
     int8_t *bytes = kt_arena_take(scratch, 2, wide);
     *out = (struct ivf_ranking){ .index = index,
-                                 .high = bytes,
-                                 .low = bytes + wide,
                                  .meso_count = mesos,
                                  .mesos = kt_arena_take(scratch, mesos, sizeof *out->mesos),
                                  .distances = kt_arena_take(scratch, lists, sizeof *out->distances),
@@ -214,13 +219,11 @@ kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector,
     if (!bytes || !out->mesos || !out->distances || !out->lists || !out->picks || !out->keys || !out->near ||
         !out->order)
         return kt_fail_memory(error, lists * sizeof *out->keys + 2 * (size_t)wide);
-    memset(bytes + dim, 0, wide - dim);
-    memset(bytes + wide + dim, 0, wide - dim);
-    split_query(vector, dim, bytes, bytes + wide, &out->unit);
-    out->square = kt_kernels()->norm[KITH_F32](vector, dim);
-    rank_bytes(out, &index->meso, 0, mesos, out->distances); /* lists are not yet there */
-    for (uint32_t m = 0; m < mesos; m++) out->mesos[m] = key_of(out->distances[m], m);
-    sort_keys(out->mesos, mesos);
+    kt_ivf_query_bytes(vector, dim, wide, bytes, &out->query);
+    kt_ivf_byte_distances(&out->query, &index->meso, wide, 0, mesos,
+                          out->distances); /* lists are not yet there */
+    for (uint32_t m = 0; m < mesos; m++) out->mesos[m] = kt_ivf_key(out->distances[m], m);
+    kt_ivf_sort_keys(out->mesos, mesos);
     return KITH_OK;
 }
 
@@ -239,10 +242,10 @@ static void sort_more(struct ivf_ranking *r, uint32_t wanted)
     }
     for (uint32_t i = 0; i < picked; i++) {
         uint32_t at = r->picks[i];
-        r->keys[i] = key_of(r->distances[at], r->lists[at]);
+        r->keys[i] = kt_ivf_key(r->distances[at], r->lists[at]);
         r->distances[at] = IVF_FAR;
     }
-    sort_keys(r->keys, picked);
+    kt_ivf_sort_keys(r->keys, picked);
     put_sorted(r, r->sorted, picked);
     weigh_sorted(r, r->sorted, picked);
     r->sorted += picked;
@@ -251,10 +254,10 @@ static void sort_more(struct ivf_ranking *r, uint32_t wanted)
 /* Puts the first few into the order of their exact distances. */
 static void settle_first(struct ivf_ranking *r)
 {
-    uint32_t few = kt_min_u32(EXACT_ORDER, r->sorted);
+    uint32_t few = kt_min_u32(IVF_EXACT, r->sorted);
     for (uint32_t i = 0; i < few; i++) {
         refine(r, i);
-        r->keys[i] = key_of(r->near[i], r->order[i]);
+        r->keys[i] = kt_ivf_key(r->near[i], r->order[i]);
     }
     insertion_sort(r->keys, few);
     put_sorted(r, 0, few);
@@ -266,8 +269,7 @@ bool kt_ivf_rank_get(struct ivf_ranking *r, uint32_t at, struct ivf_probe *out)
 {
     if (at >= r->sorted) {
         uint32_t some = kt_max_u32(FIRST_SORT, r->sorted);
-        uint32_t least = kt_max_u32(RANK_LISTS, RANK_BYTES / r->index->layout.wide);
-        rank_more(r, kt_max_u32(least, RANK_FACTOR * (r->sorted + some)));
+        rank_more(r, kt_max_u32(kt_ivf_first_ranked(r->index), RANK_FACTOR * (r->sorted + some)));
         sort_more(r, some);
         if (at >= r->sorted) return false;
     }

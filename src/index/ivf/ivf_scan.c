@@ -9,8 +9,13 @@
  * halves in units of the index, which go into whatever a factor is multiplied by (ivf_store.c). An infinite
  * one is multiplied by no zero, so that its row is looked at.
  *
+ * Rows that stand by themselves, of which runs have a few a list, are estimated one by one: by the bytes of
+ * the query where codes are signs, else by look-ups.
+ *
  * Where a filter wants some rows only, the bits of a block's rows are gathered first: a block with none is
  * not read any further than its offsets, and of the others no row that is not wanted is looked at closer.
+ * Where nobody counted what it wants, it wants nearly all: then a row is asked for only when it would be
+ * looked at closer.
  *
  * A list of the rows themselves is the same with errors of zero: the distance of a row is computed from its
  * copy in the list.
@@ -38,11 +43,13 @@ enum {
     FIRST_K = 128
 };
 
-/* A list being scanned. */
+/* The rows that a list has in one file, being scanned. */
 struct scan {
     struct ivf_search *s;
-    const uint8_t *blocks, *extra;
-    uint32_t rows, rank;
+    const uint8_t *list, *extra;
+    struct ivf_form form;
+    uint64_t tie;     /* of its first row, among rows at the same distance */
+    uint32_t rank;    /* of the list */
     float distance;   /* of the query to the centroid: the square */
     float first, all; /* what a row's error is multiplied by, of the first code and of all bits */
 };
@@ -53,7 +60,7 @@ struct ivf_batch {
     uint32_t count;
     struct lane {
         uint32_t row; /* of the list */
-        uint32_t sum; /* of look-ups */
+        float signs;  /* q.(signs as 0 and 1) */
         float estimate, low;
     } lanes[SCAN_BLOCKS * KT_BLOCK_ROWS];
 };
@@ -83,20 +90,10 @@ static kith_status make_room(struct ivf_search *s)
     return KITH_OK;
 }
 
-static const uint8_t *block_of(const struct scan *scan, uint32_t row)
-{
-    return scan->blocks + (size_t)(row / KT_BLOCK_ROWS) * scan->s->index->layout.block_bytes;
-}
-
-size_t kt_ivf_offsets_at(const struct kt_index *index)
-{
-    return index->shape.kind == IVF_ROWS ? 0 : index->layout.codes_bytes + IVF_FACTOR_BYTES * KT_BLOCK_ROWS;
-}
-
 /* Where the row offset of a row of the list stands. */
 static const uint8_t *offset_of(const struct scan *scan, uint32_t row)
 {
-    return block_of(scan, row) + kt_ivf_offsets_at(scan->s->index) + row % KT_BLOCK_ROWS * sizeof(uint32_t);
+    return scan->list + kt_ivf_offset_at(&scan->s->index->layout, &scan->form, row);
 }
 
 /* Adds a row with the interval low .. high. */
@@ -105,7 +102,7 @@ static kith_status add_candidate(const struct scan *scan, uint32_t row, float lo
 {
     struct ivf_search *s = scan->s;
     const uint8_t *where = offset_of(scan, row);
-    uint64_t tie = (uint64_t)scan->rank << 32 | row;
+    uint64_t tie = scan->tie + row;
     if (s->left_out != UINT64_MAX && kt_get_u32(where) == s->left_out) return KITH_OK;
     kith_status status = s->candidate_count == s->candidate_room ? make_room(s) : KITH_OK;
     if (status) return status;
@@ -146,7 +143,7 @@ static kith_status look_closer(const struct scan *scan, const struct lane *lane)
         const uint8_t *bits = scan->extra + (size_t)lane->row * extra_bytes;
         four f = load_factors(bits + extra_bytes);
         float product =
-            kt_rabitq_product(&s->signs, index->shape.tree_dim, index->shape.bits, lane->sum, bits);
+            kt_rabitq_product(&s->signs, index->shape.tree_dim, index->shape.bits, lane->signs, bits);
         spread = s->spread;
         estimate = scan->distance + f[0] * index->all.add + f[1] * (product * index->all.rescale);
         width = f[2] * scan->all - f[1] * (spread * s->slack);
@@ -160,14 +157,16 @@ static kith_status look_closer(const struct scan *scan, const struct lane *lane)
     return add_candidate(scan, lane->row, low, estimate + s->upper * width, &trace);
 }
 
+static bool is_wanted(const struct ivf_search *s, const uint8_t *offset)
+{
+    return kt_selected(s->query->exact->among, s->index->shape.base_row + kt_get_u32(offset));
+}
+
 /* The rows of a block, by its row offsets, that are wanted; those beyond the list's end are not. */
 static uint32_t wanted_of(const struct ivf_search *s, const uint8_t *offsets, uint32_t lanes)
 {
-    const struct kt_selection *among = s->query->exact->among;
-    uint64_t base = s->index->shape.base_row;
     uint32_t mask = 0;
-    for (uint32_t i = 0; i < lanes; i++)
-        mask |= (uint32_t)kt_selected(among, base + kt_get_u32(offsets + 4 * (size_t)i)) << i;
+    for (uint32_t i = 0; i < lanes; i++) mask |= (uint32_t)is_wanted(s, offsets + 4 * (size_t)i) << i;
     return mask;
 }
 
@@ -184,18 +183,23 @@ static bool want_blocks(const struct scan *scan, uint32_t row, uint32_t some, ui
     return all;
 }
 
-/* Adds the rows of `mask` of the block from `first_row` on to a batch. */
-static void collect(struct ivf_batch *batch, uint32_t first_row, uint32_t mask, uint32_t block)
+/* Adds rows to a batch: of those from `first_row` on the ones of `mask`, which stand at `at` among the rows
+ * estimated last. `signs` has q.(signs) of rows that stand by themselves; those of blocks follow from sums.
+ */
+static void collect(struct ivf_batch *batch, uint32_t first_row, uint32_t mask, uint32_t at,
+                    const float *signs)
 {
     const struct scan *scan = &batch->scan;
     const struct ivf_search *s = scan->s;
     const struct ivf_layout *layout = &s->index->layout;
-    if (scan->rows - first_row < KT_BLOCK_ROWS) mask &= (1u << (scan->rows - first_row)) - 1;
+    uint32_t left = scan->form.rows - first_row;
+    if (left < KT_BLOCK_ROWS) mask &= (1u << left) - 1;
     for (; mask; mask &= mask - 1) {
         uint32_t r = (uint32_t)__builtin_ctz(mask), row = first_row + r;
         const uint8_t *bits = scan->extra + (size_t)row * layout->extra_bytes;
-        uint32_t at = block * KT_BLOCK_ROWS + r;
-        batch->lanes[batch->count++] = (struct lane){ row, s->sums[at], s->estimates[at], s->lows[at] };
+        if (s->asks_late && !is_wanted(s, offset_of(scan, row))) continue;
+        float own = signs ? signs[r] : s->signs.unit * (float)s->sums[at + r] + s->signs.bias;
+        batch->lanes[batch->count++] = (struct lane){ row, own, s->estimates[at + r], s->lows[at + r] };
         for (uint32_t i = 0; i < layout->extra_bytes; i += EXTRA_STEP) __builtin_prefetch(bits + i);
     }
 }
@@ -233,43 +237,97 @@ kith_status kt_ivf_scan_rest(struct ivf_search *s)
     return look_at(s->waiting);
 }
 
-static kith_status scan_codes(const struct scan *scan)
+/* Collects the rows of `masks` of some blocks, and looks at those that were collected before. */
+static kith_status pass_on(const struct scan *scan, uint32_t row, uint32_t blocks, const uint32_t *masks,
+                           const float *signs, float limit)
+{
+    struct ivf_search *s = scan->s;
+    struct ivf_batch *fresh = s->fresh;
+    fresh->scan = *scan;
+    for (uint32_t b = 0; b < blocks; b++)
+        if (masks[b]) collect(fresh, row + b * KT_BLOCK_ROWS, masks[b], b * KT_BLOCK_ROWS, signs);
+    kith_status status = look_at(s->waiting);
+    s->fresh = s->waiting;
+    s->waiting = fresh;
+    if (!status && isinf(limit)) status = look_at(fresh); /* the threshold is needed now */
+    return status;
+}
+
+static kith_status scan_blocks(const struct scan *scan, struct kt_bounds *bounds)
 {
     struct ivf_search *s = scan->s;
     const struct kt_kernels *kernels = kt_kernels();
     const struct ivf_layout *layout = &s->index->layout;
+    bool filtered = s->query->exact->among && !s->asks_late;
+    uint32_t masks[SCAN_BLOCKS] __attribute__((uninitialized));
+    uint32_t wanted[SCAN_BLOCKS] __attribute__((uninitialized));
+    kith_status status = KITH_OK;
+    for (uint32_t row = 0; !status && row < scan->form.in_blocks; row += SCAN_BLOCKS * KT_BLOCK_ROWS) {
+        uint32_t some = kt_min_u32(scan->form.in_blocks - row, SCAN_BLOCKS * KT_BLOCK_ROWS);
+        uint32_t blocks = (some + KT_BLOCK_ROWS - 1) / KT_BLOCK_ROWS;
+        const uint8_t *first = scan->list + row / KT_BLOCK_ROWS * layout->block_bytes;
+        if (filtered && !want_blocks(scan, row, some, wanted)) continue;
+        s->stats->codes += some;
+        s->stats->bytes += blocks * layout->block_bytes;
+        kernels->fastscan(first, layout->block_bytes, blocks, s->lut, s->index->shape.tables, s->sums);
+        bounds->limit = kt_top_bound(&s->nearest);
+        kernels->block_bounds(s->sums, first + layout->codes_bytes, layout->block_bytes, blocks, bounds,
+                              s->estimates, s->lows, masks);
+        for (uint32_t b = 0; filtered && b < blocks; b++) masks[b] &= wanted[b];
+        status = pass_on(scan, row, blocks, masks, NULL, bounds->limit);
+    }
+    return status;
+}
+
+/* q.v of a row by itself in the unit of its rescale, and of its signs alone. */
+static float product_alone(const struct ivf_search *s, const uint8_t *codes, float *signs)
+{
+    const struct kt_index *index = s->index;
+    uint32_t tables = index->shape.tables, sum = 0;
+    if (index->shape.kind == IVF_SIGNS) {
+        *signs = kt_rabitq_signs(&s->signs, index->shape.tree_dim, codes);
+        return (*signs - s->signs.sum / 2) * index->first.rescale;
+    }
+    for (uint32_t t = 0; t < tables; t++)
+        sum += s->lut[t * KT_PQ_CODES + (uint32_t)(codes[t / 2] >> (t % 2 ? 4 : 0) & 15)];
+    *signs = 0;
+    return s->unit * (float)sum + s->bias;
+}
+
+/* The rows behind the blocks, fewer than a block's. */
+static kith_status scan_alone(const struct scan *scan, struct kt_bounds *bounds)
+{
+    struct ivf_search *s = scan->s;
+    const struct ivf_layout *layout = &s->index->layout;
+    const uint8_t *item = scan->list + scan->form.items;
+    uint32_t row = scan->form.in_blocks, count = scan->form.rows - row, mask = 0, wanted = UINT32_MAX;
+    float signs[KT_BLOCK_ROWS] __attribute__((uninitialized));
+    if (s->query->exact->among && !s->asks_late && !want_blocks(scan, row, count, &wanted)) return KITH_OK;
+    bounds->limit = kt_top_bound(&s->nearest);
+    for (uint32_t r = 0; r < count; r++, item += layout->item_bytes) {
+        if (!(wanted >> r & 1)) continue;
+        four f = load_factors(item + layout->item_bytes);
+        float product = product_alone(s, item, &signs[r]);
+        s->estimates[r] = bounds->base + f[0] * bounds->add_unit + f[1] * product;
+        s->lows[r] = s->estimates[r] + f[1] * bounds->slack - f[2] * bounds->spread;
+        mask |= (uint32_t)(s->lows[r] <= bounds->limit) << r;
+    }
+    s->stats->codes += count;
+    s->stats->bytes += count * (layout->item_bytes + sizeof(uint32_t));
+    return pass_on(scan, row, 1, &mask, signs, bounds->limit);
+}
+
+static kith_status scan_codes(const struct scan *scan)
+{
+    struct ivf_search *s = scan->s;
     struct kt_bounds bounds = { .base = scan->distance,
                                 .add_unit = s->index->first.add,
                                 .unit = s->unit,
                                 .bias = s->bias,
                                 .slack = s->sign_spread * s->sign_slack,
                                 .spread = scan->first };
-    bool filtered = s->query->exact->among;
-    uint32_t masks[SCAN_BLOCKS] __attribute__((uninitialized));
-    uint32_t wanted[SCAN_BLOCKS] __attribute__((uninitialized));
-    kith_status status = KITH_OK;
-    for (uint32_t row = 0; !status && row < scan->rows; row += SCAN_BLOCKS * KT_BLOCK_ROWS) {
-        uint32_t some = kt_min_u32(scan->rows - row, SCAN_BLOCKS * KT_BLOCK_ROWS);
-        uint32_t blocks = (some + KT_BLOCK_ROWS - 1) / KT_BLOCK_ROWS;
-        const uint8_t *first = block_of(scan, row);
-        if (filtered && !want_blocks(scan, row, some, wanted)) continue;
-        s->stats->codes += some;
-        s->stats->bytes += blocks * layout->block_bytes;
-        kernels->fastscan(first, layout->block_bytes, blocks, s->lut, s->index->shape.tables, s->sums);
-        bounds.limit = kt_top_bound(&s->nearest);
-        kernels->block_bounds(s->sums, first + layout->codes_bytes, layout->block_bytes, blocks, &bounds,
-                              s->estimates, s->lows, masks);
-        for (uint32_t b = 0; filtered && b < blocks; b++) masks[b] &= wanted[b];
-        struct ivf_batch *fresh = s->fresh;
-        fresh->scan = *scan;
-        for (uint32_t b = 0; b < blocks; b++)
-            if (masks[b]) collect(fresh, row + b * KT_BLOCK_ROWS, masks[b], b);
-        status = look_at(s->waiting);
-        s->fresh = s->waiting;
-        s->waiting = fresh;
-        if (!status && isinf(bounds.limit)) status = look_at(fresh); /* the threshold is needed now */
-    }
-    return status;
+    kith_status status = scan_blocks(scan, &bounds);
+    return status || scan->form.in_blocks == scan->form.rows ? status : scan_alone(scan, &bounds);
 }
 
 /* ---- rows ---- */
@@ -280,21 +338,22 @@ static kith_status scan_rows(const struct scan *scan)
     const struct kt_index *index = s->index;
     const struct kt_scan_query *exact = s->query->exact;
     const struct ivf_trace trace = { 0 };
+    bool filtered = exact->among && !s->asks_late;
     float distances[KT_BLOCK_ROWS] __attribute__((uninitialized));
     kith_status status = KITH_OK;
-    for (uint32_t at = 0; !status && at < scan->rows; at += KT_BLOCK_ROWS) {
-        const uint8_t *block = block_of(scan, at);
-        uint32_t lanes = kt_min_u32(KT_BLOCK_ROWS, scan->rows - at), wanted = UINT32_MAX;
-        if (exact->among && !want_blocks(scan, at, lanes, &wanted)) continue;
-        s->exact_distance(exact->vector, exact->norm, block + KT_BLOCK_ROWS * sizeof(uint32_t),
-                          index->shape.dim, lanes, distances);
+    for (uint32_t at = 0; !status && at < scan->form.rows; at += KT_BLOCK_ROWS) {
+        const uint8_t *rows = scan->list + scan->form.items + at * index->layout.row_bytes;
+        uint32_t lanes = kt_min_u32(KT_BLOCK_ROWS, scan->form.rows - at), wanted = UINT32_MAX;
+        if (filtered && !want_blocks(scan, at, lanes, &wanted)) continue;
+        s->exact_distance(exact->vector, exact->norm, rows, index->shape.dim, lanes, distances);
         s->stats->codes += lanes;
-        s->stats->bytes += index->layout.block_bytes;
+        s->stats->bytes += lanes * (index->layout.row_bytes + sizeof(uint32_t));
         for (uint32_t i = 0; !status && i < lanes; i++) {
             if (!(wanted >> i & 1)) continue;
             float distance = kt_ivf_tree_distance(&index->space, s->query_square, distances[i]);
             if (isnan(distance)) distance = INFINITY; /* no number, and yet a row */
-            if (distance <= kt_top_bound(&s->nearest))
+            if (!(distance <= kt_top_bound(&s->nearest))) continue;
+            if (!s->asks_late || is_wanted(s, offset_of(scan, at + i)))
                 status = add_candidate(scan, at + i, distance, distance, &trace);
         }
     }
@@ -303,25 +362,23 @@ static kith_status scan_rows(const struct scan *scan)
 
 /* ---- one list ---- */
 
-static kith_status lend_blocks(const struct ivf_search *s, const struct ivf_list *list, const uint8_t **out,
-                               uint64_t *bytes)
-{
-    const struct ivf_layout *layout = &s->index->layout;
-    *bytes = kt_round_up(list->rows, KT_BLOCK_ROWS) / KT_BLOCK_ROWS * layout->block_bytes;
-    return kt_view(s->index->file, layout->lists + list->begin, *bytes, out, s->error);
-}
-
 /* Asks for the first lines of each page of the list to come; the processor goes on by itself, but not beyond
  * a page. */
 static kith_status look_ahead(const struct ivf_search *s, uint32_t next)
 {
-    const uint8_t *blocks;
-    uint64_t bytes;
-    struct ivf_list list = kt_ivf_list(s->index, next);
-    if (!list.rows) return KITH_OK;
-    kith_status status = lend_blocks(s, &list, &blocks, &bytes);
-    for (uint64_t at = 0; !status && at < bytes; at += PAGE)
-        for (uint32_t i = 0; i < PAGE_LINES; i++) __builtin_prefetch(blocks + at + (size_t)i * 64);
+    const struct kt_index *index = s->index;
+    kith_status status = KITH_OK;
+    for (uint32_t i = index->slice_begin[next]; !status && i < index->slice_begin[next + 1]; i++) {
+        const struct ivf_slice *slice = &index->slices[i];
+        struct ivf_form form =
+            kt_ivf_form(&index->layout, index->parts[slice->part].extent.is_run, slice->rows);
+        const uint8_t *list;
+        if (!form.bytes) continue;
+        status = kt_ivf_lend(index, slice, &form, &list, s->error);
+        for (uint64_t at = 0; !status && at < form.extras; at += PAGE)
+            for (uint32_t line = 0; line < PAGE_LINES; line++)
+                __builtin_prefetch(list + at + (size_t)line * 64);
+    }
     return status;
 }
 
@@ -332,26 +389,29 @@ static inline float above_zero(float value)
 
 kith_status kt_ivf_scan(struct ivf_search *s, const struct ivf_probe *probe, uint32_t rank, uint32_t next)
 {
-    const struct ivf_layout *layout = &s->index->layout;
-    struct ivf_list list = kt_ivf_list(s->index, probe->list);
+    const struct kt_index *index = s->index;
     float root = sqrtf(probe->distance);
     struct scan scan = { .s = s,
-                         .rows = list.rows,
+                         .tie = (uint64_t)rank << 32,
                          .rank = rank,
                          .distance = probe->distance,
-                         .first = above_zero(s->sign_spread * root * s->index->first.error),
-                         .all = above_zero(s->spread * root * s->index->all.error) };
-    uint64_t bytes = 0;
+                         .first = above_zero(s->sign_spread * root * index->first.error),
+                         .all = above_zero(s->spread * root * index->all.error) };
+    kith_status status = next != UINT32_MAX ? look_ahead(s, next) : KITH_OK;
     s->stats->lists++;
-    if (!list.rows) return KITH_OK;
-    kith_status status = lend_blocks(s, &list, &scan.blocks, &bytes);
-    if (!status && layout->extra_bytes)
-        status = kt_view(s->index->file, layout->lists + list.begin + bytes,
-                         (uint64_t)list.rows * layout->extra_bytes, &scan.extra, s->error);
-    if (!status && next != UINT32_MAX) status = look_ahead(s, next);
-    if (status) return status;
-    if (!s->query->exact->among) s->rows += list.rows;
-    return s->index->shape.kind == IVF_ROWS ? scan_rows(&scan) : scan_codes(&scan);
+    for (uint32_t i = index->slice_begin[probe->list]; !status && i < index->slice_begin[probe->list + 1];
+         i++) {
+        const struct ivf_slice *slice = &index->slices[i];
+        scan.form = kt_ivf_form(&index->layout, index->parts[slice->part].extent.is_run, slice->rows);
+        if (!slice->rows) continue;
+        status = kt_ivf_lend(index, slice, &scan.form, &scan.list, s->error);
+        if (status) break;
+        scan.extra = index->layout.extra_bytes ? scan.list + scan.form.extras : NULL;
+        if (!s->query->exact->among || s->asks_late) s->rows += slice->rows;
+        status = index->shape.kind == IVF_ROWS ? scan_rows(&scan) : scan_codes(&scan);
+        scan.tie += slice->rows;
+    }
+    return status;
 }
 
 kith_status kt_ivf_scan_begin(struct ivf_search *s)
@@ -371,30 +431,43 @@ kith_status kt_ivf_scan_begin(struct ivf_search *s)
 
 /* ---- outliers ---- */
 
-kith_status kt_ivf_scan_outliers(struct ivf_search *s)
+/* Offers outliers, of which `offsets` and `rows` stand one after another. */
+static void offer_outliers(struct ivf_search *s, const uint8_t *offsets, const uint8_t *rows, uint32_t count)
 {
     const struct kt_index *index = s->index;
     const struct kt_scan_query *exact = s->query->exact;
     float distances[KT_BLOCK_ROWS] __attribute__((uninitialized));
-    uint64_t outliers = index->shape.outliers, bytes = index->layout.row_block_bytes;
-    for (uint64_t at = 0; at < outliers; at += KT_BLOCK_ROWS) {
-        const uint8_t *block = NULL;
-        uint32_t lanes = (uint32_t)kt_min_u64(KT_BLOCK_ROWS, outliers - at);
-        kith_status status = kt_view(index->file, index->layout.outliers + at / KT_BLOCK_ROWS * bytes, bytes,
-                                     &block, s->error);
-        if (status) return status;
-        s->exact_distance(exact->vector, exact->norm, block + KT_BLOCK_ROWS * sizeof(uint32_t),
-                          index->shape.dim, lanes, distances);
-        for (uint32_t i = 0; i < lanes; i++) {
-            uint64_t offset = kt_get_u32(block + 4 * i);
-            float distance = isnan(distances[i]) ? INFINITY : distances[i];
-            uint64_t row = index->shape.base_row + offset;
-            if (offset != s->left_out && offset < index->shape.row_span &&
-                kt_scan_in_range(exact, distance) && (!exact->among || kt_selected(exact->among, row)))
-                kt_top_offer(s->top, distance, row);
+    s->exact_distance(exact->vector, exact->norm, rows, index->shape.dim, count, distances);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t offset = kt_get_u32(offsets + 4 * (size_t)i), row = index->shape.base_row + offset;
+        float distance = isnan(distances[i]) ? INFINITY : distances[i];
+        if (offset != s->left_out && offset < index->row_span && kt_scan_in_range(exact, distance) &&
+            (!exact->among || kt_selected(exact->among, row)))
+            kt_top_offer(s->top, distance, row);
+    }
+    s->stats->rows += count;
+    s->stats->bytes += count * (index->layout.row_bytes + sizeof(uint32_t));
+}
+
+kith_status kt_ivf_scan_outliers(struct ivf_search *s)
+{
+    const struct kt_index *index = s->index;
+    uint64_t row_bytes = index->layout.row_bytes;
+    for (uint32_t p = 0; p < index->part_count; p++) {
+        const struct ivf_part *part = &index->parts[p];
+        uint32_t count = (uint32_t)part->extent.outliers;
+        struct ivf_form form = kt_ivf_outlier_form(&index->layout, part->extent.is_run, count);
+        for (uint32_t at = 0; at < count; at += KT_BLOCK_ROWS) {
+            const uint8_t *offsets = NULL, *rows = NULL;
+            uint32_t some = kt_min_u32(KT_BLOCK_ROWS, count - at);
+            kith_status status = kt_view(part->file, part->outliers + at * sizeof(uint32_t),
+                                         some * sizeof(uint32_t), &offsets, s->error);
+            if (!status)
+                status = kt_view(part->file, part->outliers + form.items + at * row_bytes, some * row_bytes,
+                                 &rows, s->error);
+            if (status) return status;
+            offer_outliers(s, offsets, rows, some);
         }
-        s->stats->rows += lanes;
-        s->stats->bytes += bytes;
     }
     return KITH_OK;
 }

@@ -86,10 +86,11 @@ kith_status kt_ivf_search_begin(struct ivf_search *s)
     if (s->vectors->dim != shape->dim || s->vectors->element != shape->element)
         return kt_fail(s->error, KITH_CORRUPT,
                        "%s is an index of vectors of %u numbers of another type or dimension",
-                       kt_view_name(s->index->file), (unsigned)shape->dim);
+                       kt_ivf_name(s->index), (unsigned)shape->dim);
     uint64_t wanted = (uint64_t)query->k * kt_max_u32(1, query->refine_factor);
-    s->nearest.capacity = kt_max_u64(1, kt_min_u64(wanted, shape->rows));
+    s->nearest.capacity = kt_max_u64(1, kt_min_u64(wanted, s->index->rows));
     s->nearest.hits = kt_arena_take(s->scratch, s->nearest.capacity, sizeof *s->nearest.hits);
+    s->asks_late = query->exact->among && !query->matches;
     s->vector = to_tree(s->index, query, s->scratch);
     if (!s->vector || !s->nearest.hits) return kt_fail_memory(s->error, shape->tree_dim * sizeof(float));
     s->query_square = query_square(s);
@@ -117,10 +118,9 @@ kith_status kt_ivf_search_end(struct ivf_search *s)
     for (size_t i = 0; i < s->candidate_count; i++) {
         if (!(s->candidates[i].low <= limit)) continue;
         uint32_t offset = kt_get_u32(s->candidates[i].where);
-        if (offset >= s->index->shape.row_span)
+        if (offset >= s->index->row_span)
             return kt_fail(s->error, KITH_CORRUPT, "%s holds row offset %u; its rows end before %llu",
-                           kt_view_name(s->index->file), offset,
-                           (unsigned long long)s->index->shape.row_span);
+                           kt_ivf_name(s->index), offset, (unsigned long long)s->index->row_span);
         hits[count++] = (struct kt_hit){ 0, s->index->shape.base_row + offset };
     }
     status = kt_scan_hits(s->vectors, s->query->exact, hits, count, s->error);
@@ -171,6 +171,13 @@ static float left_under_filter(const struct ivf_search *s, const struct ivf_curv
     return kt_ivf_left_for(curve, wanted, &expected);
 }
 
+/* Rows seen of those that are wanted: where wanted rows are told late only the nearest are, up to as many as
+ * the answer needs. */
+static uint64_t rows_seen(const struct ivf_search *s)
+{
+    return s->asks_late ? s->nearest.count : s->rows;
+}
+
 /* Visits lists until enough is seen; while fewer rows than wanted were seen it is not, unless the user set a
  * bound. */
 static kith_status visit_lists(struct ivf_search *s, float wanted_recall)
@@ -193,8 +200,8 @@ static kith_status visit_lists(struct ivf_search *s, float wanted_recall)
         kith_status status = kt_ivf_scan(s, &probe, at, next);
         if (status) return status;
         if (query->matches && s->rows >= query->matches->rows) break;
-        if (at + 1 >= most && (query->maximum_nprobes || s->rows >= query->k)) break;
-        if (at + 1 < least || s->rows < query->k || !stop.curve) continue;
+        if (at + 1 >= most && (query->maximum_nprobes || rows_seen(s) >= query->k)) break;
+        if (at + 1 < least || rows_seen(s) < query->k || !stop.curve) continue;
         if (kt_ivf_stop_left(&stop, ranking, at, kt_top_bound(&s->nearest)) <= target) break;
     }
     return KITH_OK;
@@ -222,44 +229,6 @@ kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors 
     status = visit_lists(&s, recall);
     s.stats->skipped += s.ranking.without;
     return status ? status : kt_ivf_search_end(&s);
-}
-
-/* Rows of a list that are selected. */
-static kith_status count_list(const struct kt_index *index, uint32_t number, const struct kt_selection *among,
-                              uint32_t *out, kith_error *error)
-{
-    const struct ivf_layout *layout = &index->layout;
-    struct ivf_list list = kt_ivf_list(index, number);
-    *out = 0;
-    for (uint32_t row = 0; row < list.rows; row += KT_BLOCK_ROWS) {
-        const uint8_t *offsets = NULL;
-        uint64_t block = list.begin + row / KT_BLOCK_ROWS * layout->block_bytes + kt_ivf_offsets_at(index);
-        kith_status status =
-            kt_view(index->file, layout->lists + block, KT_BLOCK_ROWS * sizeof(uint32_t), &offsets, error);
-        if (status) return status;
-        uint32_t lanes = kt_min_u32(KT_BLOCK_ROWS, list.rows - row);
-        for (uint32_t i = 0; i < lanes; i++)
-            *out += kt_selected(among, index->shape.base_row + kt_get_u32(offsets + 4 * (size_t)i));
-    }
-    return KITH_OK;
-}
-
-kith_status kt_ivf_count(const struct kt_index *index, const struct kt_selection *among,
-                         struct kt_index_matches *out, kith_error *error)
-{
-    uint32_t lists = index->shape.lists;
-    struct kt_index_matches matches = { .lists = kt_alloc_array(lists + 1, sizeof *matches.lists) };
-    kith_status status = matches.lists ? KITH_OK : kt_fail_memory(error, lists * sizeof *matches.lists);
-    for (uint32_t i = 0; !status && i < lists; i++) {
-        status = count_list(index, i, among, &matches.lists[i], error);
-        matches.rows += matches.lists[i];
-        if (matches.lists[i]) matches.among += kt_ivf_list(index, i).rows;
-    }
-    if (status)
-        kt_free(matches.lists);
-    else
-        *out = matches;
-    return status;
 }
 
 kith_status kt_ivf_place(const struct kt_index *index, const struct kt_index_query *query,

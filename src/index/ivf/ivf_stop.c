@@ -249,7 +249,7 @@ void kt_ivf_expect(const struct kt_index *index, uint32_t k, float recall, struc
     while (i < curve->points && point[i].left > left) i++;
     if (i == curve->points) { /* everything that has mass; at most: */
         out->lists = index->shape.lists;
-        out->codes = index->shape.rows;
+        out->codes = index->rows;
         return;
     }
     struct ivf_point before = point[i ? i - 1 : 0], after = point[i];

@@ -1,8 +1,10 @@
-/* The file of an IVF index: what it looks like, writing its head, opening it.
+/* The files of an IVF index: what they look like, and writing them. A base has the tree and the rows that
+ * were there when it was made; a run has rows that came later, given their lists and encoded by the same
+ * tree. A search sees the rows of all of them.
  *
- *   header: 128 bytes at offset 0, little-endian
+ *   header: 192 bytes at offset 0, little-endian
  *     offset  size  field
- *          0     8  "KITHIVF3"
+ *          0     8  "KITHIVF4"
  *          8     4  what lists hold: 0 rows, 1 PQ codes, 2 signs of rotated residuals
  *         12     4  metric, as in kith.h
  *         16     4  element type of the column, as in kith.h
@@ -13,18 +15,23 @@
  *         36     4  PQ: bits a sub-vector as the user counts them; signs: bits a number, in all
  *         40     4  lists
  *         44     4  meso clusters
- *         48     4  beam: meso clusters that were looked into when a row was given its list
+ *         48     4  beam: meso clusters that are looked into at least when a row is given its list
  *         52     4  scale: residuals are about 2^scale long, i32
- *         56     8  rows, the outliers among them
- *         64     8  outliers: rows in no list
- *         72     8  base row id
- *         80     8  row span: every row offset is below this, and this at most 2^32
- *         88     8  bytes of all lists
- *         96     8  seed of the rotation
- *        104     8  dot: the square of the longest row, f64
- *        112    16  zero
+ *         56     8  base row id
+ *         64     8  seed of the rotation
+ *         72     8  dot: the square of the longest row, f64
+ *         80     8  rows whose square is beyond this are outliers, f64
+ *         88     8  rows that the list of a row had, on the average, when the tree was made, f64
+ *         96     8  the tree: XXH3 of it and of bytes 8 to 95
+ *        104     8  0 in a base, 1 in a run, which repeats bytes 8 to 103 of its base
+ *        112     8  entries of the directory
+ *        120     8  rows, the outliers among them
+ *        128     8  outliers: rows in no list
+ *        136     8  row span: every row offset is below this, and this at most 2^32
+ *        144     8  bytes of all lists
+ *        152    40  zero
  *
- *   Then, each from a multiple of 64 on, zero bytes between; wide is tree dim rounded up to 64:
+ *   Then, in a base, each from a multiple of 64 on, zero bytes between; wide is tree dim rounded up to 64:
  *     mean              f32 x tree dim          taken off every row and query, before the rotation
  *     meso centroids    i8 x meso x wide
  *     their units       f32 x meso              a centroid is its bytes times this
@@ -35,19 +42,10 @@
  *     their squares     f32 x lists
  *     codebook          f32 x 16 x dim          PQ only: 16 rows of its width for sub-quantiser t, from
  *                                               16 * begin(t)
- *     directory         16 x lists              u64 begin of the list among all lists, u32 rows, u32 zero
- *     lists             one after another, those of one meso cluster side by side
- *     outliers          blocks of rows, whatever the lists have
- *
- *   A list is its blocks, then, for signs of more than one bit, the extra bits of each of its rows, then
- * zeros up to a multiple of 64. A block holds 32 rows; the last one of a list may hold fewer, its other lanes
- * are padding.
- *     with codes:   codes       16 * tables bytes in fast-scan order (kernels.h), zeros up to 64
- *                   factors     add, rescale, error: f16 x 32 each (quant.h); add is infinite in padding
- *                   row offset  u32 x 32 from the base row id
- *     without:      row offset  u32 x 32
- *                   rows        32 * dim numbers of the column's element type, zeros up to 64
- *     extra bits:   packed (quant.h), then add, rescale and error of all bits, f16 each
+ *   and in either:
+ *     directory         8 x entries             u32 list, ascending, u32 rows of it: of lists that have any
+ *     lists             one after another, those of one meso cluster side by side (ivf_form.c)
+ *     outliers          rows, whatever the lists have, in the form of a list of rows
  *
  *   Factors are divided by units of the index before they become halves: powers of two, by which they lie
  * near 1 whatever the scale of the data.
@@ -65,72 +63,39 @@
 #include "base/bytes.h"
 #include "index/ivf/ivf_private.h"
 
-enum {
-    HEADER_BYTES = 128,
-    VERSION_AT = 7, /* the last byte of the magic */
-    ALIGN = 64,
-    DIRECTORY_BYTES = 16,
-    MOST_DIM = 1 << 20, /* with the next two, no product below leaves 64 bits */
-    MOST_LISTS = 1 << 24,
-    MOST_ELEMENT = 8
-};
-static const uint64_t most_bytes = UINT64_C(1) << 60;
-static const char magic[8] = "KITHIVF3";
+enum { BATCH_LISTS = 1024 /* filled before they are written ... */ };
+static const uint64_t batch_bytes = UINT64_C(16) << 20; /* ... and their bytes, but for one list alone */
+const char kt_ivf_magic[8] = "KITHIVF4";
 
 /* ---- where things lie ---- */
 
 static uint64_t place(uint64_t *at, uint64_t bytes)
 {
     uint64_t begin = *at;
-    *at = kt_round_up(begin + bytes, ALIGN);
+    *at = kt_round_up(begin + bytes, IVF_ALIGN);
     return begin;
 }
 
-static uint64_t blocks_of(uint64_t rows)
+void kt_ivf_places(const struct ivf_shape *s, const struct ivf_layout *layout,
+                   const struct ivf_extent *extent, struct ivf_places *out)
 {
-    return (rows + KT_BLOCK_ROWS - 1) / KT_BLOCK_ROWS;
-}
-
-uint64_t kt_ivf_list_bytes(const struct ivf_layout *layout, uint64_t rows)
-{
-    return kt_round_up(blocks_of(rows) * layout->block_bytes + rows * layout->extra_bytes, ALIGN);
-}
-
-static bool has_extra(const struct ivf_shape *s)
-{
-    return s->kind == IVF_SIGNS && s->bits > 1;
-}
-
-void kt_ivf_layout(const struct ivf_shape *s, struct ivf_layout *out)
-{
-    uint64_t at = HEADER_BYTES;
-    out->wide = (uint32_t)kt_round_up(s->tree_dim, ALIGN);
-    out->mean = place(&at, (uint64_t)s->tree_dim * sizeof(float));
-    out->meso = place(&at, (uint64_t)s->mesos * out->wide);
-    out->meso_units = place(&at, s->mesos * sizeof(float));
-    out->meso_squares = place(&at, s->mesos * sizeof(float));
-    out->meso_begin = place(&at, ((uint64_t)s->mesos + 1) * sizeof(uint32_t));
-    out->centroids = place(&at, (uint64_t)s->lists * out->wide);
-    out->units = place(&at, s->lists * sizeof(float));
-    out->squares = place(&at, s->lists * sizeof(float));
-    out->codebook = place(&at, s->kind == IVF_PQ ? (uint64_t)KT_PQ_CODES * s->tree_dim * sizeof(float) : 0);
-    out->directory = place(&at, (uint64_t)s->lists * DIRECTORY_BYTES);
+    uint64_t at = IVF_HEADER_BYTES, codebook = (uint64_t)KT_PQ_CODES * s->tree_dim * sizeof(float);
+    *out = (struct ivf_places){ 0 };
+    if (!extent->is_run) {
+        out->mean = place(&at, (uint64_t)s->tree_dim * sizeof(float));
+        out->meso = place(&at, (uint64_t)s->mesos * layout->wide);
+        out->meso_units = place(&at, s->mesos * sizeof(float));
+        out->meso_squares = place(&at, s->mesos * sizeof(float));
+        out->meso_begin = place(&at, ((uint64_t)s->mesos + 1) * sizeof(uint32_t));
+        out->centroids = place(&at, (uint64_t)s->lists * layout->wide);
+        out->units = place(&at, s->lists * sizeof(float));
+        out->squares = place(&at, s->lists * sizeof(float));
+        out->codebook = place(&at, s->kind == IVF_PQ ? codebook : 0);
+    }
+    out->directory = place(&at, (uint64_t)extent->entries * IVF_ENTRY_BYTES);
     out->lists = at;
-    out->codes_bytes = kt_round_up((uint64_t)s->tables * 16, ALIGN);
-    out->extra_bytes = has_extra(s) ? kt_rabitq_extra_bytes(s->tree_dim, s->bits) + IVF_FACTOR_BYTES : 0;
-    uint64_t rows = kt_round_up(KT_BLOCK_ROWS * (uint64_t)s->dim * kt_element_bytes(s->element), ALIGN);
-    out->row_block_bytes = KT_BLOCK_ROWS * sizeof(uint32_t) + rows;
-    out->block_bytes = s->kind == IVF_ROWS
-                           ? out->row_block_bytes
-                           : out->codes_bytes + KT_BLOCK_ROWS * (IVF_FACTOR_BYTES + sizeof(uint32_t));
-    out->outliers = out->lists + s->list_bytes;
-    out->end = out->outliers + blocks_of(s->outliers) * out->row_block_bytes;
-}
-
-struct ivf_list kt_ivf_list(const struct kt_index *index, uint32_t list)
-{
-    const uint8_t *entry = index->directory + (size_t)list * DIRECTORY_BYTES;
-    return (struct ivf_list){ kt_get_u64(entry), kt_get_u32(entry + 8) };
+    out->outliers = kt_round_up(at + extent->list_bytes, IVF_ALIGN);
+    out->end = out->outliers + kt_ivf_outlier_form(layout, extent->is_run, (uint32_t)extent->outliers).bytes;
 }
 
 void kt_ivf_units(const struct ivf_shape *s, struct kt_units *first, struct kt_units *all)
@@ -142,286 +107,194 @@ void kt_ivf_units(const struct ivf_shape *s, struct kt_units *first, struct kt_u
     *all = (struct kt_units){ first->add, fine, fine };
 }
 
-/* ---- writing ---- */
+/* ---- the head ---- */
 
-static void encode_header(const struct ivf_shape *s, uint8_t *p)
+static void encode_header(const struct ivf_shape *s, const struct ivf_extent *e, uint8_t *p)
 {
-    memset(p, 0, HEADER_BYTES);
-    memcpy(p, magic, sizeof magic);
+    memset(p, 0, IVF_HEADER_BYTES);
+    memcpy(p, kt_ivf_magic, sizeof kt_ivf_magic);
     const uint32_t fields[] = { s->kind,     s->metric, s->element,     s->dim,
                                 s->tree_dim, s->tables, s->sub_vectors, s->bits,
                                 s->lists,    s->mesos,  s->beam,        (uint32_t)s->scale };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) kt_put_u32(p + 8 + 4 * i, fields[i]);
-    kt_put_u64(p + 56, s->rows);
-    kt_put_u64(p + 64, s->outliers);
-    kt_put_u64(p + 72, s->base_row);
-    kt_put_u64(p + 80, s->row_span);
-    kt_put_u64(p + 88, s->list_bytes);
-    kt_put_u64(p + 96, s->seed);
-    memcpy(p + 104, &s->longest, sizeof s->longest);
+    kt_put_u64(p + 56, s->base_row);
+    kt_put_u64(p + 64, s->seed);
+    memcpy(p + 72, &s->longest, sizeof s->longest);
+    memcpy(p + 80, &s->far_square, sizeof s->far_square);
+    memcpy(p + 88, &s->crowd, sizeof s->crowd);
+    kt_put_u64(p + 96, s->tree);
+    const uint64_t own[] = { e->is_run, e->entries, e->rows, e->outliers, e->row_span, e->list_bytes };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) kt_put_u64(p + 104 + 8 * i, own[i]);
+}
+
+/* What a tree is, in the order of the file. */
+struct section {
+    const void *bytes;
+    size_t count;
+};
+enum { SECTIONS = 9 };
+
+static void list_sections(const struct kt_index *index, struct section out[SECTIONS])
+{
+    static const uint32_t no_begin[1] = { 0 };
+    const struct ivf_shape *s = &index->shape;
+    size_t wide = index->layout.wide, codebook = (size_t)KT_PQ_CODES * s->tree_dim * sizeof(float);
+    const struct section sections[SECTIONS] = {
+        { index->space.mean, s->tree_dim * sizeof(float) },
+        { index->meso.bytes, s->mesos * wide },
+        { index->meso.units, s->mesos * sizeof(float) },
+        { index->meso.squares, s->mesos * sizeof(float) },
+        { s->mesos ? index->meso_begin : no_begin, ((size_t)s->mesos + 1) * sizeof(uint32_t) },
+        { index->centroids.bytes, s->lists * wide },
+        { index->centroids.units, s->lists * sizeof(float) },
+        { index->centroids.squares, s->lists * sizeof(float) },
+        { index->pq.codebook, s->kind == IVF_PQ ? codebook : 0 },
+    };
+    memcpy(out, sections, sizeof sections);
+}
+
+uint64_t kt_ivf_tree_hash(const struct kt_index *index)
+{
+    enum { BEGIN = 8, END = 96 };
+    struct section sections[SECTIONS];
+    struct ivf_extent none = { 0 };
+    uint64_t hashes[SECTIONS + 1];
+    uint8_t header[IVF_HEADER_BYTES];
+    encode_header(&index->shape, &none, header);
+    list_sections(index, sections);
+    hashes[SECTIONS] = kt_hash(header + BEGIN, END - BEGIN);
+    for (size_t i = 0; i < SECTIONS; i++)
+        hashes[i] =
+            sections[i].bytes && sections[i].count ? kt_hash(sections[i].bytes, sections[i].count) : 0;
+    return kt_hash(hashes, sizeof hashes);
 }
 
 static kith_status write_section(struct kt_sink *sink, const void *bytes, size_t count, kith_error *error)
 {
     kith_status status = count ? kt_sink_write(sink, bytes, count, error) : KITH_OK;
-    return status ? status : kt_sink_align(sink, ALIGN, error);
+    return status ? status : kt_sink_align(sink, IVF_ALIGN, error);
 }
 
-static kith_status write_directory(const struct ivf_head *head, const struct ivf_layout *layout,
-                                   struct kt_sink *sink, kith_error *error)
+static kith_status write_head(const struct ivf_writing *w, struct kt_sink *sink, kith_error *error)
 {
-    uint64_t begin = 0;
-    kith_status status = KITH_OK;
-    for (uint32_t i = 0; !status && i < head->shape.lists; i++) {
-        uint8_t entry[DIRECTORY_BYTES] = { 0 };
-        uint64_t rows = head->list_begin[i + 1] - head->list_begin[i];
-        kt_put_u64(entry, begin);
-        kt_put_u32(entry + 8, (uint32_t)rows);
-        begin += kt_ivf_list_bytes(layout, rows);
+    struct section sections[SECTIONS];
+    uint8_t header[IVF_HEADER_BYTES], entry[IVF_ENTRY_BYTES];
+    encode_header(&w->index->shape, &w->extent, header);
+    list_sections(w->index, sections);
+    kith_status status = write_section(sink, header, sizeof header, error);
+    for (size_t i = 0; !status && !w->extent.is_run && i < SECTIONS; i++)
+        status = write_section(sink, sections[i].bytes, sections[i].count, error);
+    for (uint32_t i = 0; !status && i < w->extent.entries; i++) {
+        kt_put_u32(entry, w->entries[i].list);
+        kt_put_u32(entry + 4, w->entries[i].rows);
         status = kt_sink_write(sink, entry, sizeof entry, error);
     }
-    return status ? status : kt_sink_align(sink, ALIGN, error);
+    return status ? status : kt_sink_align(sink, IVF_ALIGN, error);
 }
 
-kith_status kt_ivf_write_head(const struct ivf_head *head, struct kt_sink *sink, kith_error *error)
+/* ---- lists ---- */
+
+/* Some lists on their way to the file. */
+struct batch {
+    const struct ivf_writing *writing;
+    uint32_t first; /* entry */
+    uint8_t *bytes;
+    uint64_t at[BATCH_LISTS]; /* where each begins */
+};
+
+static struct ivf_form form_of(const struct ivf_writing *w, uint32_t entry)
 {
-    const struct ivf_shape *s = &head->shape;
-    static const uint32_t no_begin[1] = { 0 };
-    struct ivf_layout layout;
-    uint8_t header[HEADER_BYTES];
-    encode_header(s, header);
-    kt_ivf_layout(s, &layout);
-    const struct {
-        const void *bytes;
-        size_t count;
-    } sections[] = {
-        { header, HEADER_BYTES },
-        { head->mean, s->tree_dim * sizeof(float) },
-        { head->meso.bytes, (size_t)s->mesos * layout.wide },
-        { head->meso.units, s->mesos * sizeof(float) },
-        { head->meso.squares, s->mesos * sizeof(float) },
-        { s->mesos ? head->meso_begin : no_begin, ((size_t)s->mesos + 1) * sizeof(uint32_t) },
-        { head->centroids.bytes, (size_t)s->lists * layout.wide },
-        { head->centroids.units, s->lists * sizeof(float) },
-        { head->centroids.squares, s->lists * sizeof(float) },
-        { head->codebook, s->kind == IVF_PQ ? (size_t)KT_PQ_CODES * s->tree_dim * sizeof(float) : 0 },
-    };
+    return kt_ivf_form(&w->index->layout, w->extent.is_run, w->entries[entry].rows);
+}
+
+static kith_status fill_list(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
+{
+    const struct batch *batch = context;
+    const struct ivf_writing *w = batch->writing;
     kith_status status = KITH_OK;
-    for (size_t i = 0; !status && i < sizeof sections / sizeof *sections; i++)
-        status = write_section(sink, sections[i].bytes, sections[i].count, error);
-    return status ? status : write_directory(head, &layout, sink, error);
-}
-
-/* ---- opening ---- */
-
-static kith_status corrupt(const struct kt_view_file *file, const char *what, uint64_t is, uint64_t bound,
-                           kith_error *error)
-{
-    return kt_fail(error, KITH_CORRUPT, "%s is not an index Kith can read: %s is %llu, expected at most %llu",
-                   kt_view_name(file), what, (unsigned long long)is, (unsigned long long)bound);
-}
-
-static kith_status decode_header(const struct kt_view_file *file, const uint8_t *p, struct ivf_shape *s,
-                                 kith_error *error)
-{
-    if (memcmp(p, magic, VERSION_AT) == 0 && p[VERSION_AT] < (uint8_t)magic[VERSION_AT])
-        return kt_fail(error, KITH_UNSUPPORTED,
-                       "%s is an index in a form that Kith no longer reads (%.8s, now %.8s): create the "
-                       "index again",
-                       kt_view_name(file), (const char *)p, magic);
-    if (memcmp(p, magic, sizeof magic) != 0)
-        return kt_fail(error, KITH_CORRUPT, "%s is not an IVF index: it does not begin with %.8s",
-                       kt_view_name(file), magic);
-    const struct {
-        const char *name;
-        uint32_t least, most;
-    } fields[] = { { "kind", 0, IVF_KINDS - 1 },
-                   { "metric", KITH_L2, KITH_HAMMING },
-                   { "element type", 0, KITH_U8 },
-                   { "dimension", 1, MOST_DIM },
-                   { "tree dimension", 1, 8 * MOST_DIM },
-                   { "tables", 0, MOST_DIM },
-                   { "sub-vectors", 0, MOST_DIM },
-                   { "bits", 0, KT_RABITQ_BITS },
-                   { "lists", 0, MOST_LISTS },
-                   { "meso clusters", 0, MOST_LISTS },
-                   { "beam", 0, MOST_LISTS } };
-    uint32_t value[sizeof fields / sizeof *fields];
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        value[i] = kt_get_u32(p + 8 + 4 * i);
-        if (value[i] < fields[i].least || value[i] > fields[i].most)
-            return corrupt(file, fields[i].name, value[i], fields[i].most, error);
+    for (uint64_t i = begin; !status && i < end; i++) {
+        uint32_t entry = batch->first + (uint32_t)i;
+        struct ivf_form form = form_of(w, entry);
+        status = w->fill(w->context, entry, &form, batch->bytes + batch->at[i], worker, error);
     }
-    *s = (struct ivf_shape){ .kind = (enum ivf_kind)value[0],
-                             .metric = (kith_metric)value[1],
-                             .element = (kith_element)value[2],
-                             .dim = value[3],
-                             .tree_dim = value[4],
-                             .tables = value[5],
-                             .sub_vectors = value[6],
-                             .bits = value[7],
-                             .lists = value[8],
-                             .mesos = value[9],
-                             .beam = value[10],
-                             .scale = (int32_t)kt_get_u32(p + 52),
-                             .rows = kt_get_u64(p + 56),
-                             .outliers = kt_get_u64(p + 64),
-                             .base_row = kt_get_u64(p + 72),
-                             .row_span = kt_get_u64(p + 80),
-                             .list_bytes = kt_get_u64(p + 88),
-                             .seed = kt_get_u64(p + 96) };
-    memcpy(&s->longest, p + 104, sizeof s->longest);
-    return KITH_OK;
-}
-
-static uint32_t most_tables(const struct ivf_shape *s)
-{
-    return s->kind == IVF_PQ ? s->tree_dim : s->kind == IVF_SIGNS ? s->tree_dim / 4 : 0;
-}
-
-/* What must hold between the numbers of a header. */
-static kith_status check_shape(const struct kt_view_file *file, const struct ivf_shape *s, kith_error *error)
-{
-    if (s->tree_dim != kt_ivf_tree_dim(s->dim, s->metric, s->kind == IVF_SIGNS))
-        return corrupt(file, "tree dimension", s->tree_dim, s->dim, error);
-    if (s->tables > most_tables(s) || (s->kind != IVF_ROWS) != (s->tables > 0) ||
-        (s->kind == IVF_SIGNS && (s->tables != s->tree_dim / 4 || !s->bits)))
-        return corrupt(file, "tables", s->tables, most_tables(s), error);
-    if (s->mesos > s->lists || (s->lists && !s->mesos))
-        return corrupt(file, "meso clusters", s->mesos, s->lists, error);
-    if (s->row_span > UINT64_C(1) << 32)
-        return corrupt(file, "row span", s->row_span, UINT64_C(1) << 32, error);
-    if (s->base_row > UINT64_MAX - s->row_span)
-        return corrupt(file, "base row", s->base_row, UINT64_MAX - s->row_span, error);
-    if (s->rows > s->row_span) return corrupt(file, "rows", s->rows, s->row_span, error);
-    if (s->scale < IVF_LEAST_SCALE || s->scale > IVF_MOST_SCALE)
-        return kt_fail(error, KITH_CORRUPT, "%s is not an index Kith can read: its scale is 2^%d",
-                       kt_view_name(file), s->scale);
-    if (s->outliers > s->rows) return corrupt(file, "outliers", s->outliers, s->rows, error);
-    if (s->list_bytes > most_bytes)
-        return corrupt(file, "bytes of all lists", s->list_bytes, most_bytes, error);
-    bool known = kt_kernels()->distance[s->metric][s->element] != NULL &&
-                 !(s->kind != IVF_ROWS && s->metric == KITH_HAMMING);
-    if (!known) return corrupt(file, "metric", s->metric, KITH_DOT, error);
-    return KITH_OK;
-}
-
-/* A section, verified by its view; NULL when it is empty or `status` tells of an earlier failure. */
-static const void *lend(struct kt_index *index, uint64_t offset, uint64_t bytes, kith_status *status,
-                        kith_error *error)
-{
-    const uint8_t *data = NULL;
-    if (!*status && bytes) *status = kt_view(index->file, offset, bytes, &data, error);
-    return data;
-}
-
-static kith_status check_directory(const struct kt_index *index, kith_error *error)
-{
-    const struct ivf_shape *s = &index->shape;
-    uint64_t at = 0, rows = 0;
-    for (uint32_t i = 0; i < s->lists; i++) {
-        struct ivf_list list = kt_ivf_list(index, i);
-        if (list.begin != at) return corrupt(index->file, "the begin of a list", list.begin, at, error);
-        at += kt_ivf_list_bytes(&index->layout, list.rows);
-        rows += list.rows;
-        if (at > s->list_bytes) return corrupt(index->file, "the end of a list", at, s->list_bytes, error);
-    }
-    if (at != s->list_bytes) return corrupt(index->file, "bytes of all lists", s->list_bytes, at, error);
-    if (rows != s->rows - s->outliers)
-        return corrupt(index->file, "rows of all lists", rows, s->rows - s->outliers, error);
-    const uint32_t *begin = index->meso_begin;
-    for (uint32_t m = 0; m < s->mesos; m++)
-        if (begin[m] > begin[m + 1])
-            return corrupt(index->file, "the first list of a meso cluster", begin[m], begin[m + 1], error);
-    if (begin[0] != 0 || begin[s->mesos] != s->lists)
-        return corrupt(index->file, "the lists of all meso clusters", begin[s->mesos], s->lists, error);
-    return KITH_OK;
-}
-
-static kith_status lend_sections(struct kt_index *index, kith_error *error)
-{
-    const struct ivf_shape *s = &index->shape;
-    const struct ivf_layout *at = &index->layout;
-    kith_status status = KITH_OK;
-    index->space.mean = lend(index, at->mean, (uint64_t)s->tree_dim * sizeof(float), &status, error);
-    index->meso.bytes = lend(index, at->meso, (uint64_t)s->mesos * at->wide, &status, error);
-    index->meso.units = lend(index, at->meso_units, s->mesos * sizeof(float), &status, error);
-    index->meso.squares = lend(index, at->meso_squares, s->mesos * sizeof(float), &status, error);
-    index->meso_begin =
-        lend(index, at->meso_begin, ((uint64_t)s->mesos + 1) * sizeof(uint32_t), &status, error);
-    index->centroids.bytes = lend(index, at->centroids, (uint64_t)s->lists * at->wide, &status, error);
-    index->centroids.units = lend(index, at->units, s->lists * sizeof(float), &status, error);
-    index->centroids.squares = lend(index, at->squares, s->lists * sizeof(float), &status, error);
-    index->directory = lend(index, at->directory, (uint64_t)s->lists * DIRECTORY_BYTES, &status, error);
-    uint64_t codebook = s->kind == IVF_PQ ? (uint64_t)KT_PQ_CODES * s->tree_dim * sizeof(float) : 0;
-    const float *values = lend(index, at->codebook, codebook, &status, error);
-    if (!status) status = check_directory(index, error);
-    if (!status && s->kind == IVF_PQ) status = kt_pq_init(s->tree_dim, s->tables, values, &index->pq, error);
     return status;
 }
 
-static kith_status open_space(struct kt_index *index, kith_error *error)
+/* How many lists from `first` on go together, and where they begin. */
+static uint32_t plan_batch(struct batch *batch, uint64_t *bytes)
 {
-    const struct ivf_shape *s = &index->shape;
-    index->space = (struct ivf_space){ .metric = s->metric,
-                                       .element = s->element,
-                                       .dim = s->dim,
-                                       .tree_dim = s->tree_dim,
-                                       .rotates = s->kind == IVF_SIGNS,
-                                       .longest = s->longest };
-    if (!index->space.rotates) return KITH_OK;
-    return kt_rotation_init(kt_ivf_tree_dim(s->dim, s->metric, false), s->seed, &index->space.rotation,
-                            error);
+    const struct ivf_writing *w = batch->writing;
+    uint32_t count = 0;
+    *bytes = 0;
+    while (batch->first + count < w->extent.entries && count < BATCH_LISTS) {
+        uint64_t more = form_of(w, batch->first + count).bytes;
+        if (count && *bytes + more > batch_bytes) break;
+        batch->at[count++] = *bytes;
+        *bytes += more;
+    }
+    return count;
 }
 
-kith_status kt_ivf_open(struct kt_view_file *file, const json_t *calibration, struct kt_index **out,
-                        kith_error *error)
+static kith_status write_lists(const struct ivf_writing *w, struct kt_work *work, struct kt_sink *sink,
+                               kith_error *error)
 {
-    const uint8_t *header = NULL;
+    struct batch batch = { .writing = w };
+    uint64_t bytes, room = 0, done = 0;
     kith_status status = KITH_OK;
-    struct kt_index *index = kt_alloc_zero(1, sizeof *index);
-    if (!index) {
-        kt_view_close(file);
-        return kt_fail_memory(error, sizeof *index);
+    for (uint32_t count; !status && batch.first < w->extent.entries; batch.first += count) {
+        count = plan_batch(&batch, &bytes);
+        if (bytes > room) {
+            kt_free(batch.bytes);
+            room = bytes;
+            batch.bytes = kt_alloc_aligned(room);
+            if (!batch.bytes) return kt_fail_memory(error, room);
+        }
+        memset(batch.bytes, 0, bytes);
+        status = kt_parallel_for(work, NULL, count, 1, fill_list, &batch, error);
+        if (!status) status = kt_sink_write(sink, batch.bytes, bytes, error);
+        for (uint32_t i = 0; i < count; i++) done += w->entries[batch.first + i].rows;
+        if (!status) status = kt_work_tick(work, "encode", done, w->extent.rows, error);
     }
-    index->file = file;
-    index->calibration = kt_alloc_zero(1, sizeof *index->calibration);
-    if (!index->calibration) {
-        status = kt_fail_memory(error, sizeof *index->calibration);
-        goto out;
+    kt_free(batch.bytes);
+    return status ? status : kt_sink_align(sink, IVF_ALIGN, error);
+}
+
+/* The offsets of all outliers, or with `rows`, which has room for some, the rows. */
+static kith_status write_outlying(const struct ivf_writing *w, uint8_t *rows, struct kt_sink *sink,
+                                  kith_error *error)
+{
+    uint8_t offsets[KT_BLOCK_ROWS * sizeof(uint32_t)];
+    uint64_t bytes = rows ? w->index->layout.row_bytes : sizeof(uint32_t);
+    kith_status status = KITH_OK;
+    for (uint64_t at = 0; !status && at < w->extent.outliers; at += KT_BLOCK_ROWS) {
+        uint32_t some = (uint32_t)kt_min_u64(KT_BLOCK_ROWS, w->extent.outliers - at);
+        status = w->fill_outliers(w->context, at, some, rows ? NULL : offsets, rows, error);
+        if (!status) status = kt_sink_write(sink, rows ? rows : offsets, some * bytes, error);
     }
-    if (kt_view_length(file) < HEADER_BYTES) {
-        status = kt_fail(error, KITH_CORRUPT, "%s has %llu bytes; an index has at least %d",
-                         kt_view_name(file), (unsigned long long)kt_view_length(file), HEADER_BYTES);
-        goto out;
-    }
-    status = kt_view(file, 0, HEADER_BYTES, &header, error);
-    if (!status) status = decode_header(file, header, &index->shape, error);
-    if (!status) status = check_shape(file, &index->shape, error);
-    if (status) goto out;
-    kt_ivf_layout(&index->shape, &index->layout);
-    kt_ivf_units(&index->shape, &index->first, &index->all);
-    if (index->layout.end > kt_view_length(file)) {
-        status = corrupt(file, "the end of the lists", index->layout.end, kt_view_length(file), error);
-        goto out;
-    }
-    status = open_space(index, error);
-    if (!status) status = lend_sections(index, error);
-    if (!status) status = kt_ivf_calibration_read(calibration, index->calibration, error);
-    if (status) goto out;
-    *out = index;
-    index = NULL; /* now the caller's */
-out:
-    kt_ivf_close(index);
     return status;
 }
 
-void kt_ivf_close(struct kt_index *index)
+static kith_status write_outliers(const struct ivf_writing *w, struct kt_sink *sink, kith_error *error)
 {
-    if (!index) return;
-    kt_view_close(index->file);
-    kt_rotation_release(&index->space.rotation);
-    kt_pq_release(&index->pq);
-    kt_free(index->calibration);
-    kt_free(index);
+    uint32_t count = (uint32_t)w->extent.outliers;
+    struct ivf_form form = kt_ivf_outlier_form(&w->index->layout, w->extent.is_run, count);
+    size_t bytes = KT_BLOCK_ROWS * w->index->layout.row_bytes;
+    if (!count) return KITH_OK;
+    uint8_t *rows = kt_alloc_aligned(bytes);
+    if (!rows) return kt_fail_memory(error, bytes);
+    kith_status status = write_outlying(w, NULL, sink, error);
+    if (!status) status = kt_sink_write(sink, NULL, form.items - count * sizeof(uint32_t), error);
+    if (!status) status = write_outlying(w, rows, sink, error);
+    if (!status) status = kt_sink_write(sink, NULL, form.bytes - form.extras, error);
+    kt_free(rows);
+    return status;
+}
+
+kith_status kt_ivf_write(struct ivf_writing *w, struct kt_work *work, struct kt_sink *sink, kith_error *error)
+{
+    w->extent.list_bytes = 0;
+    for (uint32_t i = 0; i < w->extent.entries; i++) w->extent.list_bytes += form_of(w, i).bytes;
+    kith_status status = write_head(w, sink, error);
+    if (!status) status = write_lists(w, work, sink, error);
+    return status ? status : write_outliers(w, sink, error);
 }

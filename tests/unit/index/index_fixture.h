@@ -131,6 +131,24 @@ static inline float *column_and_queries(struct column *c, uint64_t rows, uint64_
 
 /* ---- indexes ---- */
 
+/* Fields of a file's header, as ivf_store.c draws them. */
+enum {
+    HEADER_BYTES = 192,
+    KIND_AT = 8,
+    TREE_DIM_AT = 24,
+    TABLES_AT = 28,
+    BITS_AT = 36,
+    SCALE_AT = 52,
+    BASE_ROW_AT = 56, /* from here on they have 8 bytes */
+    TREE_AT = 96,
+    IS_RUN_AT = 104,
+    ENTRIES_AT = 112,
+    ROWS_AT = 120,
+    OUTLIERS_AT = 128,
+    ROW_SPAN_AT = 136,
+    LIST_BYTES_AT = 144
+};
+
 static const kith_index_type types[] = { KITH_IVF_RQ, KITH_IVF_PQ, KITH_IVF_SQ, KITH_IVF_FLAT };
 enum { TYPES = sizeof types / sizeof *types };
 
@@ -145,21 +163,45 @@ static inline struct kt_index_plan plan_of(kith_index_type type, kith_metric met
     return (struct kt_index_plan){ .type = type, .metric = metric, .num_partitions = lists, .seed = seed };
 }
 
+enum { MOST_FILES = 24 };
+
+/* Of an open index copies of its files, the base and its runs. */
 struct built {
     const struct kt_index_ops *ops;
     struct kt_index_plan plan;
     struct kt_index *index;
-    uint8_t *bytes; /* a copy */
+    uint8_t *bytes; /* of the base */
     size_t size;
     json_t *meta;
+    struct kt_buffer runs[MOST_FILES - 1];
+    uint32_t run_count;
 };
+
+static inline struct kt_view_file *open_copy(const char *name, const uint8_t *bytes, size_t size)
+{
+    struct kt_view_file *file = NULL;
+    uint8_t *copy = kt_alloc_aligned(size); /* of its size exactly, for the sanitizer */
+    assert_non_null(copy);
+    if (size) memcpy(copy, bytes, size);
+    assert_int_equal(kt_view_from_memory(name, copy, size, &file, NULL), KITH_OK);
+    return file;
+}
+
+/* Opens copies of all files. */
+static inline kith_status open_try(const struct built *b, const json_t *calibration, struct kt_index **out,
+                                   kith_error *error)
+{
+    struct kt_view_file *files[MOST_FILES] = { open_copy("test index", b->bytes, b->size) };
+    for (uint32_t i = 0; i < b->run_count; i++)
+        files[i + 1] = open_copy("test run", b->runs[i].data, b->runs[i].size);
+    return b->ops->open(files, b->run_count + 1, calibration, out, error);
+}
 
 static inline kith_status build_try(const struct column *c, struct kt_index_plan plan, struct kt_work *work,
                                     struct built *out, kith_error *error)
 {
     struct kt_buffer buffer = { 0 };
     struct kt_sink *sink = NULL;
-    struct kt_view_file *file = NULL;
     memset(out, 0, sizeof *out);
     out->ops = kt_index_ops(plan.type);
     out->plan = plan;
@@ -173,12 +215,9 @@ static inline kith_status build_try(const struct column *c, struct kt_index_plan
         return status;
     }
     assert_int_equal(kt_sink_finish(sink, NULL, error), KITH_OK);
+    out->bytes = buffer.data;
     out->size = buffer.size;
-    out->bytes = kt_alloc(buffer.size);
-    assert_non_null(out->bytes);
-    memcpy(out->bytes, buffer.data, buffer.size);
-    assert_int_equal(kt_view_from_memory("test index", buffer.data, buffer.size, &file, error), KITH_OK);
-    return out->ops->open(file, NULL, &out->index, error);
+    return open_try(out, NULL, &out->index, error);
 }
 
 static inline struct built build(const struct column *c, struct kt_index_plan plan, uint32_t threads)
@@ -190,18 +229,46 @@ static inline struct built build(const struct column *c, struct kt_index_plan pl
     return out;
 }
 
-/* The same file, opened with a calibration. */
+/* The same files, opened anew, with a calibration or without. */
 static inline void reopen(struct built *b, const json_t *calibration)
 {
-    struct kt_view_file *file = NULL;
     kith_error error = { 0 };
-    uint8_t *copy = kt_alloc_aligned(b->size);
-    assert_non_null(copy);
-    memcpy(copy, b->bytes, b->size);
     b->ops->close(b->index);
     b->index = NULL;
-    assert_int_equal(kt_view_from_memory("test index", copy, b->size, &file, &error), KITH_OK);
-    if (b->ops->open(file, calibration, &b->index, &error)) fail_msg("%s", error.message);
+    if (open_try(b, calibration, &b->index, &error)) fail_msg("%s", error.message);
+}
+
+/* A run over rows [begin, end); the index stays as it is until it is opened anew. */
+static inline kith_status extend_try(const struct column *c, struct built *b, struct kt_rows rows,
+                                     struct kt_work *work, json_t **meta, kith_error *error)
+{
+    struct kt_buffer *run = &b->runs[b->run_count];
+    struct kt_sink *sink = NULL;
+    assert_true(b->run_count + 1 < MOST_FILES);
+    memset(run, 0, sizeof *run);
+    kith_status status = kt_sink_memory(run, &sink, error);
+    if (!status) status = b->ops->extend(b->index, &c->vectors, &rows, 1, work, sink, meta, error);
+    if (status) {
+        kt_sink_abandon(sink);
+        kt_buffer_release(run);
+        return status;
+    }
+    status = kt_sink_finish(sink, NULL, error);
+    b->run_count += status == KITH_OK;
+    return status;
+}
+
+/* Adds a run of these rows, and opens the index with it; returns how many there are. */
+static inline json_int_t extend(const struct column *c, struct built *b, uint64_t begin, uint64_t end)
+{
+    struct kt_work work = { .threads = 2 };
+    kith_error error = { 0 };
+    json_t *meta = NULL;
+    if (extend_try(c, b, (struct kt_rows){ begin, end }, &work, &meta, &error)) fail_msg("%s", error.message);
+    json_int_t rows = json_integer_value(json_object_get(meta, "rows"));
+    json_decref(meta);
+    reopen(b, NULL);
+    return rows;
 }
 
 /* What calibrating gives (new reference); `count` queries, or 0 for rows of the column. */
@@ -226,6 +293,7 @@ static inline void built_release(struct built *b)
 {
     b->ops->close(b->index);
     kt_free(b->bytes);
+    for (uint32_t i = 0; i < b->run_count; i++) kt_buffer_release(&b->runs[i]);
     json_decref(b->meta);
 }
 

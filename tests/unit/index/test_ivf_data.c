@@ -214,7 +214,7 @@ static void zero_vectors_hide_no_other_row_under_cosine(void **state)
  * the tree is one file, byte by byte. */
 static void scaled_rows_have_the_same_lists(void **state)
 {
-    enum { ROWS = 3000, DIM = 40, UP = 33, SCALE_AT = 52, LIST_BYTES_AT = 88 };
+    enum { ROWS = 3000, DIM = 40, UP = 33 };
     (void)state;
     for (size_t t = 0; t < TYPES; t++) {
         struct built b[3];
@@ -464,7 +464,7 @@ static void outliers_are_seen_from_the_mean(void **state)
         for (uint64_t o = 0; far && o < 60; o++) set_row(&c, 80 * o, 5e3f + (float)o);
         struct built b = build(&c, plan_of(types[i / 2], KITH_L2, 0), 0);
         recall[far] = far_recall(&c, &b, 0);
-        assert_int_equal(kt_get_u64(b.bytes + 64), far ? 60 : 0); /* outliers, as the header counts them */
+        assert_int_equal(kt_get_u64(b.bytes + OUTLIERS_AT), far ? 60 : 0);
         for (uint64_t o = 0; far && o < 60; o++) found_by_its_own_vector(&c, &b, 80 * o);
         built_release(&b);
         column_release(&c);
@@ -552,7 +552,7 @@ static void outliers_are_the_same_file_for_any_threads(void **state)
     for (size_t t = 0; t < TYPES; t++) {
         struct built a = build(&c, plan_of(types[t], KITH_L2, 70), 1),
                      b = build(&c, plan_of(types[t], KITH_L2, 70), 3);
-        assert_int_equal(kt_get_u64(a.bytes + 64), 50); /* as the header counts them */
+        assert_int_equal(kt_get_u64(a.bytes + OUTLIERS_AT), 50);
         assert_int_equal(a.size, b.size);
         assert_memory_equal(a.bytes, b.bytes, a.size);
         built_release(&a);

@@ -7,9 +7,6 @@
 
 enum { ROWS = 600, DIM = 17, LISTS = 70, FAR = 5 };
 
-/* The header's fields, as ivf_store.c draws them. */
-enum { KIND_AT = 8, TABLES_AT = 28, ROWS_AT = 56, OUTLIERS_AT = 64, LIST_BYTES_AT = 88, LONGEST_AT = 104 };
-
 /* ---- using it ---- */
 
 static void search(const struct column *c, const struct built *b, uint32_t nprobes, uint32_t k)
@@ -42,14 +39,9 @@ static void learn(const struct column *c, const struct built *b)
 /* Opens the bytes of `b` and asks a few things. */
 static void use(const struct column *c, const struct built *b)
 {
-    struct kt_view_file *file = NULL;
     struct built hostile = *b;
     kith_error error = { 0 };
-    uint8_t *copy = kt_alloc_aligned(b->size); /* of its size exactly, for the sanitizer */
-    assert_non_null(copy);
-    memcpy(copy, b->bytes, b->size);
-    assert_int_equal(kt_view_from_memory("hostile", copy, b->size, &file, &error), KITH_OK);
-    if (b->ops->open(file, NULL, &hostile.index, &error)) {
+    if (open_try(b, NULL, &hostile.index, &error)) {
         assert_true(error.message[0] != 0);
         return;
     }
@@ -71,55 +63,95 @@ static struct built example(kith_index_type type, kith_metric metric, uint64_t f
 
 /* ---- what is in it ---- */
 
-static void any_change_is_refused_or_harmless(void **state)
+/* Changes some bytes of a file of `b`, uses it, and puts them back, again and again. */
+static void change_and_use(const struct column *c, const struct built *b, uint8_t *bytes, size_t size,
+                           int rounds)
 {
     static const uint8_t values[] = { 0x00, 0x01, 0x7f, 0x80, 0xff };
+    struct kt_random random = { seed };
+    for (int i = 0; i < rounds; i++) {
+        /* mostly the header, then the directory's and the tree's numbers, then anywhere */
+        size_t span = i % 3 == 0 ? HEADER_BYTES : i % 3 == 1 ? 16384 : size;
+        size_t at = kt_random_below(&random, kt_min_u64(span, size)), count = 1 + kt_random_below(&random, 8);
+        uint8_t saved[8];
+        count = kt_min_u64(count, size - at);
+        memcpy(saved, bytes + at, count);
+        for (size_t j = 0; j < count; j++)
+            bytes[at + j] =
+                i % 2 ? values[kt_random_below(&random, sizeof values)] : (uint8_t)kt_random_u64(&random);
+        use(c, b);
+        memcpy(bytes + at, saved, count);
+    }
+}
+
+static void any_change_is_refused_or_harmless(void **state)
+{
     (void)state;
     for (size_t t = 0; t < TYPES; t++) {
         struct column c;
         struct built b = example(types[t], t % 2 ? KITH_L2 : KITH_DOT, FAR, &c);
-        struct kt_random random = { seed };
-        for (int i = 0; i < 1000; i++) {
-            /* mostly the header, then the directory's and the tree's numbers, then anywhere */
-            size_t span = i % 3 == 0 ? 128 : i % 3 == 1 ? 16384 : b.size;
-            size_t at = kt_random_below(&random, kt_min_u64(span, b.size)),
-                   count = 1 + kt_random_below(&random, 8);
-            uint8_t saved[8];
-            count = kt_min_u64(count, b.size - at);
-            memcpy(saved, b.bytes + at, count);
-            for (size_t j = 0; j < count; j++)
-                b.bytes[at + j] =
-                    i % 2 ? values[kt_random_below(&random, sizeof values)] : (uint8_t)kt_random_u64(&random);
-            use(&c, &b);
-            memcpy(b.bytes + at, saved, count);
-        }
+        change_and_use(&c, &b, b.bytes, b.size, 1000);
         built_release(&b);
         column_release(&c);
     }
 }
 
-static void every_field_of_the_header_bears_extremes(void **state)
+/* Runs of the same rows again: a few of them, so that they stand by themselves, and all, in blocks too. */
+static struct built example_with_runs(kith_index_type type, kith_metric metric, struct column *c)
+{
+    struct built b = example(type, metric, FAR, c);
+    extend(c, &b, 90, 130);
+    extend(c, &b, 0, ROWS);
+    return b;
+}
+
+static void any_change_of_a_run_is_refused_or_harmless(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct built b = example_with_runs(types[t], t % 2 ? KITH_L2 : KITH_DOT, &c);
+        for (uint32_t run = 0; run < b.run_count; run++)
+            change_and_use(&c, &b, b.runs[run].data, b.runs[run].size, 1000);
+        built_release(&b);
+        column_release(&c);
+    }
+}
+
+static void set_extremes(const struct column *c, const struct built *b, uint8_t *header)
 {
     static const uint64_t extremes[] = {
         0,         1, 2, 3, 4, 31, 0x7fffffff, 0x80000000, 0xffffffff, UINT64_C(1) << 32, UINT64_C(1) << 58,
         UINT64_MAX
     };
+    uint8_t saved[HEADER_BYTES];
+    memcpy(saved, header, sizeof saved);
+    for (size_t at = KIND_AT; at <= LIST_BYTES_AT; at += at < BASE_ROW_AT ? 4 : 8) {
+        for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
+            if (at < BASE_ROW_AT)
+                kt_put_u32(header + at, (uint32_t)extremes[e]);
+            else
+                kt_put_u64(header + at, extremes[e]);
+            use(c, b);
+            memcpy(header, saved, sizeof saved);
+        }
+    }
+}
+
+static void every_field_of_the_header_bears_extremes(void **state)
+{
     (void)state;
     for (size_t t = 0; t < 2 * TYPES; t++) {
         struct column c;
         struct built b = example(types[t % TYPES], t % 3 ? KITH_L2 : KITH_DOT, t < TYPES ? FAR : 0, &c);
-        uint8_t saved[128];
-        memcpy(saved, b.bytes, sizeof saved);
-        for (size_t at = KIND_AT; at <= LONGEST_AT; at += at < ROWS_AT ? 4 : 8) {
-            for (size_t e = 0; e < sizeof extremes / sizeof *extremes; e++) {
-                if (at < ROWS_AT)
-                    kt_put_u32(b.bytes + at, (uint32_t)extremes[e]);
-                else
-                    kt_put_u64(b.bytes + at, extremes[e]);
-                use(&c, &b);
-                memcpy(b.bytes, saved, sizeof saved);
-            }
-        }
+        set_extremes(&c, &b, b.bytes);
+        built_release(&b);
+        column_release(&c);
+    }
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct built b = example_with_runs(types[t], t % 3 ? KITH_L2 : KITH_DOT, &c);
+        for (uint32_t run = 0; run < b.run_count; run++) set_extremes(&c, &b, b.runs[run].data);
         built_release(&b);
         column_release(&c);
     }
@@ -140,7 +172,7 @@ static void numbers_of_the_tree_bear_extremes(void **state)
         size_t end = b.size > blocks ? b.size - blocks : b.size; /* about where the lists begin */
         for (int round = 0; round < 100; round++) {
             for (int i = 0; i < 1 << round % 8; i++) {
-                size_t at = 128 + 4 * kt_random_below(&random, (end - 128) / 4);
+                size_t at = HEADER_BYTES + 4 * kt_random_below(&random, (end - HEADER_BYTES) / 4);
                 memcpy(b.bytes + at, &extremes[kt_random_below(&random, 7)], 4);
             }
             use(&c, &b);
@@ -181,7 +213,7 @@ static void numbers_of_the_lists_bear_extremes(void **state)
 static void outliers_bear_extremes(void **state)
 {
     static const uint64_t extremes[] = { 0, 1, 4, 5, 6, ROWS, ROWS + 1, UINT64_C(1) << 32, UINT64_MAX };
-    enum { BLOCK = 4 * 32 + (32 * DIM * 4 + 63) / 64 * 64 };
+    enum { BYTES = (64 + FAR * DIM * 4 + 63) / 64 * 64 };
     (void)state;
     for (size_t t = 0; t < TYPES; t++) {
         struct column c;
@@ -194,7 +226,7 @@ static void outliers_bear_extremes(void **state)
             kt_put_u64(b.bytes + ROWS_AT, ROWS);
         }
         kt_put_u64(b.bytes + OUTLIERS_AT, FAR);
-        for (size_t at = b.size - BLOCK; at < b.size; at += 8) { /* the outliers' own block */
+        for (size_t at = b.size - BYTES; at < b.size; at += 4) { /* the outliers themselves */
             uint32_t saved = kt_get_u32(b.bytes + at);
             kt_put_u32(b.bytes + at, UINT32_MAX);
             use(&c, &b);
@@ -212,15 +244,32 @@ static void a_file_cut_anywhere_is_refused(void **state)
         struct column c;
         struct built b = example(types[t], KITH_L2, FAR, &c);
         for (size_t size = 0; size < b.size; size += size < 300 ? 1 : 997) {
-            struct kt_view_file *file = NULL;
+            struct kt_view_file *file = open_copy("cut", b.bytes, size);
             struct kt_index *index = NULL;
             kith_error error = { 0 };
-            uint8_t *copy = kt_alloc_aligned(size ? size : 1);
-            if (size) memcpy(copy, b.bytes, size);
-            assert_int_equal(kt_view_from_memory("cut", copy, size, &file, &error), KITH_OK);
-            assert_int_equal(b.ops->open(file, NULL, &index, &error), KITH_CORRUPT);
+            assert_int_equal(b.ops->open(&file, 1, NULL, &index, &error), KITH_CORRUPT);
             assert_non_null(strstr(error.message, "cut"));
         }
+        built_release(&b);
+        column_release(&c);
+    }
+}
+
+static void a_run_cut_anywhere_is_refused(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++) {
+        struct column c;
+        struct built b = example_with_runs(types[t], KITH_L2, &c);
+        size_t whole = b.runs[0].size;
+        for (size_t size = 0; size < whole; size += size < 300 ? 1 : 97) {
+            struct kt_index *index = NULL;
+            kith_error error = { 0 };
+            b.runs[0].size = size;
+            assert_int_equal(open_try(&b, NULL, &index, &error), KITH_CORRUPT);
+            assert_non_null(strstr(error.message, "test run"));
+        }
+        b.runs[0].size = whole;
         built_release(&b);
         column_release(&c);
     }
@@ -233,23 +282,20 @@ static void a_row_beyond_the_span_is_corrupt_and_named(void **state)
         struct column c;
         struct kt_hit hits[ROWS];
         struct kt_top top = { hits, 0, ROWS };
-        struct kt_view_file *file = NULL;
         kith_error error = { 0 };
         float query[DIM] = { 0 };
         column_init(&c, random_numbers(ROWS, DIM, KITH_F32, 30), ROWS, DIM, KITH_F32);
         struct built b = build(&c, plan_of(types[t], KITH_L2, 1), 0);
-        uint8_t *copy = kt_alloc_aligned(b.size);
-        memcpy(copy, b.bytes, b.size);
         /* the only list is the last thing in the file; in a block with codes, factors come before the row
          * offsets */
         size_t offsets = b.size - kt_get_u64(b.bytes + LIST_BYTES_AT),
                tables = kt_get_u32(b.bytes + TABLES_AT);
         if (tables) offsets += kt_round_up(tables * 16, 64) + 3 * 32 * 2;
-        assert_int_equal(kt_get_u32(copy + offsets), 0);
-        kt_put_u32(copy + offsets, ROWS);
-        assert_int_equal(kt_view_from_memory("beyond", copy, b.size, &file, &error), KITH_OK);
+        assert_int_equal(kt_get_u32(b.bytes + offsets), 0);
+        kt_put_u32(b.bytes + offsets, ROWS);
+        struct kt_view_file *file = open_copy("beyond", b.bytes, b.size);
         b.ops->close(b.index);
-        assert_int_equal(b.ops->open(file, NULL, &b.index, &error), KITH_OK);
+        assert_int_equal(b.ops->open(&file, 1, NULL, &b.index, &error), KITH_OK);
         struct kt_index_query ask = { .vector = query, .k = ROWS };
         assert_int_equal(index_try(&c, &b, ask, &top, NULL, &error), KITH_CORRUPT);
         assert_non_null(strstr(error.message, "beyond"));
@@ -270,7 +316,7 @@ static void make_infinite(uint8_t *at, size_t step)
 static void rows_of_infinite_error_are_read_by_every_search(void **state)
 {
     static const kith_index_type coded[] = { KITH_IVF_RQ, KITH_IVF_PQ, KITH_IVF_SQ };
-    enum { BITS_AT = 36, TREE_DIM_AT = 24, ODD = ROWS / 2 };
+    enum { ODD = ROWS / 2 };
     (void)state;
     for (size_t t = 0; t < sizeof coded / sizeof *coded; t++) {
         struct column c;
@@ -307,19 +353,16 @@ static void an_older_form_is_refused_with_what_to_do(void **state)
         uint8_t version;
         kith_status status;
         const char *says;
-    } cases[] = { { '2', KITH_UNSUPPORTED, "create the index again" }, { '4', KITH_CORRUPT, "KITHIVF3" } };
+    } cases[] = { { '3', KITH_UNSUPPORTED, "create the index again" }, { '5', KITH_CORRUPT, "KITHIVF4" } };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct column c;
         struct built b = example(KITH_IVF_RQ, KITH_L2, 0, &c);
-        struct kt_view_file *file = NULL;
+        b.bytes[7] = cases[i].version;
+        struct kt_view_file *file = open_copy("older", b.bytes, b.size);
         struct kt_index *index = NULL;
         kith_error error = { 0 };
-        uint8_t *copy = kt_alloc_aligned(b.size);
-        memcpy(copy, b.bytes, b.size);
-        copy[7] = cases[i].version;
-        assert_int_equal(kt_view_from_memory("older", copy, b.size, &file, &error), KITH_OK);
-        assert_int_equal(b.ops->open(file, NULL, &index, &error), cases[i].status);
+        assert_int_equal(b.ops->open(&file, 1, NULL, &index, &error), cases[i].status);
         assert_non_null(strstr(error.message, "older"));
         assert_non_null(strstr(error.message, cases[i].says));
         built_release(&b);
@@ -331,11 +374,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_change_is_refused_or_harmless),
+        cmocka_unit_test(any_change_of_a_run_is_refused_or_harmless),
         cmocka_unit_test(every_field_of_the_header_bears_extremes),
         cmocka_unit_test(numbers_of_the_tree_bear_extremes),
         cmocka_unit_test(numbers_of_the_lists_bear_extremes),
         cmocka_unit_test(outliers_bear_extremes),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
+        cmocka_unit_test(a_run_cut_anywhere_is_refused),
         cmocka_unit_test(a_row_beyond_the_span_is_corrupt_and_named),
         cmocka_unit_test(rows_of_infinite_error_are_read_by_every_search),
         cmocka_unit_test(an_older_form_is_refused_with_what_to_do),

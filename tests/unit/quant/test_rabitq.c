@@ -60,9 +60,9 @@ static uint32_t sum_of(const struct asked *a, const struct code *c)
 /* q.v as a search computes it, of the signs or of all bits. */
 static float product(const struct asked *a, const struct code *c, bool all)
 {
-    uint32_t sum = sum_of(a, c);
-    if (all && c->bits > 1) return kt_rabitq_product(&a->query, c->dim, c->bits, sum, c->extra);
-    return a->query.unit * (float)sum + a->query.bias - a->query.sum / 2;
+    float signs = a->query.unit * (float)sum_of(a, c) + a->query.bias;
+    if (all && c->bits > 1) return kt_rabitq_product(&a->query, c->dim, c->bits, signs, c->extra);
+    return signs - a->query.sum / 2;
 }
 
 /* The same of what the bits mean. */

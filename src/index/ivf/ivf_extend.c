@@ -1,0 +1,128 @@
+/* Adding rows to an index that is there: given their lists and encoded by its own tree, they become a run, a
+ * file of its own beside those that were there before. It costs as much as encoding those rows, and the
+ * directory of the lists that they fell into.
+ *
+ * What cannot be added is said in words, and the caller builds anew: rows before the first that the index was
+ * built for, or so far behind it that 32 bits do not tell which row it is, and any rows where there are no
+ * lists.
+ */
+#include <stdio.h>
+
+#include "index/ivf/ivf_private.h"
+
+/* A run of vectors cut down to an interval of row ids. */
+struct clip {
+    const struct kt_vectors_run *run;
+    uint64_t begin; /* in the run */
+};
+
+static kith_status clip_view(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out,
+                             kith_error *error)
+{
+    const struct clip *clip = context;
+    return clip->run->view(clip->run->context, clip->begin + offset, count, out, error);
+}
+
+struct extending {
+    const struct kt_index *index;
+    struct kt_vectors vectors; /* of the intervals alone */
+    struct clip *clips;
+    struct ivf_encoding encoding;
+};
+
+/* What an interval and a run have in common, if anything, becomes a run; both lists are sorted. */
+static kith_status cut_vectors(struct extending *x, const struct kt_vectors *vectors,
+                               const struct kt_rows *rows, uint32_t count, kith_error *error)
+{
+    size_t most = (size_t)count + vectors->run_count;
+    x->vectors = (struct kt_vectors){ .dim = vectors->dim, .element = vectors->element };
+    x->vectors.runs = kt_alloc_array(most, sizeof *x->vectors.runs);
+    x->clips = kt_alloc_array(most, sizeof *x->clips);
+    if (!x->vectors.runs || !x->clips) return kt_fail_memory(error, most * sizeof *x->clips);
+    for (uint32_t i = 0, r = 0; i < count && r < vectors->run_count;) {
+        const struct kt_vectors_run *run = &vectors->runs[r];
+        uint64_t end = run->first_row + run->span;
+        uint64_t from = kt_run_place(run, rows[i].begin), to = kt_run_place(run, rows[i].end);
+        if (from < to) {
+            uint32_t at = x->vectors.run_count++;
+            uint64_t first = kt_run_row(run, from), last = to < run->rows ? kt_run_row(run, to) : end;
+            x->clips[at] = (struct clip){ run, from };
+            x->vectors.runs[at] = (struct kt_vectors_run){ .first_row = first,
+                                                           .span = last - first,
+                                                           .rows = to - from,
+                                                           .ranks = run->ranks,
+                                                           .ranks_row = run->ranks_row,
+                                                           .ranks_place = run->ranks_place + from,
+                                                           .context = &x->clips[at],
+                                                           .view = clip_view };
+        }
+        if (rows[i].end < end)
+            i++;
+        else
+            r++;
+    }
+    return KITH_OK;
+}
+
+static kith_status check(const struct extending *x, kith_error *error)
+{
+    const struct ivf_shape *s = &x->index->shape;
+    const struct kt_vectors *v = &x->vectors;
+    if (v->dim != s->dim || v->element != s->element)
+        return kt_fail(error, KITH_CORRUPT,
+                       "%s is an index of vectors of %u numbers of another type or dimension",
+                       kt_ivf_name(x->index), (unsigned)s->dim);
+    if (!v->run_count) return KITH_OK;
+    uint64_t first = v->runs[0].first_row;
+    uint64_t end = v->runs[v->run_count - 1].first_row + v->runs[v->run_count - 1].span;
+    if (!s->lists)
+        return kt_fail(error, KITH_UNSUPPORTED,
+                       "%s was built over no rows and has no lists for any: create the index again",
+                       kt_ivf_name(x->index));
+    if (first < s->base_row || end - s->base_row > UINT64_C(1) << 32)
+        return kt_fail(
+            error, KITH_UNSUPPORTED,
+            "one index covers row ids over a range of at most 2^32; %s begins at %llu, and these go "
+            "from %llu to %llu: create the index again",
+            kt_ivf_name(x->index), (unsigned long long)s->base_row, (unsigned long long)first,
+            (unsigned long long)(end - 1));
+    return KITH_OK;
+}
+
+static kith_status describe(const struct extending *x, json_t **meta, kith_error *error)
+{
+    const struct ivf_encoding *e = &x->encoding;
+    char note[128] = "";
+    if (e->outliers)
+        snprintf(note, sizeof note, "%llu rows far from all others are read by every search",
+                 (unsigned long long)e->outliers);
+    json_t *made = json_pack("{s:I, s:I, s:I, s:s}", "rows", (json_int_t)e->rows, "outliers",
+                             (json_int_t)e->outliers, "lists", (json_int_t)e->entry_count, "note", note);
+    if (!made) return kt_fail_memory(error, sizeof note);
+    *meta = made;
+    return KITH_OK;
+}
+
+kith_status kt_ivf_extend(const struct kt_index *index, const struct kt_vectors *vectors,
+                          const struct kt_rows *rows, uint32_t count, struct kt_work *work,
+                          struct kt_sink *sink, json_t **meta, kith_error *error)
+{
+    struct extending x = { .index = index };
+    struct ivf_encoding *e = &x.encoding;
+    kith_status status = cut_vectors(&x, vectors, rows, count, error);
+    if (!status) status = check(&x, error);
+    if (!status) status = kt_ivf_encoding_init(e, index, &x.vectors, work, error);
+    if (!status) status = kt_ivf_encoding_assign(e, error);
+    if (!status) status = kt_ivf_encoding_sort(e, error);
+    if (!status) {
+        uint32_t runs = x.vectors.run_count;
+        const struct kt_vectors_run *last = runs ? &x.vectors.runs[runs - 1] : NULL;
+        uint64_t end = last ? last->first_row + last->span - index->shape.base_row : 0;
+        status = kt_ivf_encoding_write(e, true, end, sink, error);
+    }
+    if (!status) status = describe(&x, meta, error);
+    kt_ivf_encoding_release(e);
+    kt_free(x.vectors.runs);
+    kt_free(x.clips);
+    return status;
+}
