@@ -474,7 +474,8 @@ typedef struct kith_table_info {
 } kith_table_info;
 KITH_API kith_status kith_table_stats(kith_table *table, kith_table_info *out, kith_error *error);
 
-/** Reads every byte of the handle's version and checks it against its checksum.
+/** Reads every byte of the handle's version and checks it against its checksum; then that fragments have the
+ *  columns and rows that the log says, that no key is there twice, and that indexes hold the rows they cover.
  *  @param files  receives the number of files that were read; may be NULL
  *  @return KITH_OK, or KITH_CORRUPT naming the first bad file and block */
 KITH_API kith_status kith_table_verify(kith_table *table, uint64_t *files, kith_error *error);

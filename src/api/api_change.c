@@ -99,3 +99,21 @@ kith_status kith_drop_columns(kith_table *table, const char *const *names, size_
     kith_changed done = { 0 };
     return tell(kt_drop_columns(table_of(table), names, count, &done, error), &done, changed);
 }
+
+/* ---- upkeep */
+
+kith_status kith_optimize(kith_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
+                          kith_error *error)
+{
+    kith_upkeep upkeep = { .older_than_us = -1, .rewrite = true };
+    kith_upkeep_stats done = { 0 };
+    kith_status status = options ? kt_options_read("kith_upkeep", options, offsetof(kith_upkeep, orphans),
+                                                   &upkeep, sizeof upkeep, error)
+                                 : KITH_OK;
+    if (!status) status = kt_table_optimize(table_of(table), &upkeep, &done, error);
+    if (status || !stats) return status;
+    size_t size = stats->struct_size && stats->struct_size < sizeof done ? stats->struct_size : sizeof done;
+    done.struct_size = stats->struct_size;
+    memcpy(stats, &done, size);
+    return KITH_OK;
+}

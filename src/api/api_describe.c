@@ -275,11 +275,8 @@ kith_status kith_table_stats(kith_table *table, kith_table_info *out, kith_error
 
 kith_status kith_table_verify(kith_table *table, uint64_t *files, kith_error *error)
 {
-    struct kt_snapshot *snapshot = NULL;
     uint64_t count = 0;
-    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_snapshot_verify(snapshot, &count, error);
+    kith_status status = kt_verify((struct kt_table *)table, &count, error);
     if (!status && files) *files = count;
-    kt_snapshot_release(snapshot);
     return status;
 }

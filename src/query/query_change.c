@@ -6,6 +6,7 @@
  * Rows that he only added do not matter: the change is then as if it had come first.
  */
 #include "base/bytes.h"
+#include "parallel/parallel.h"
 #include "query/query_private.h"
 
 enum { RETRY_SECONDS = 30 };
@@ -109,6 +110,8 @@ struct update {
     uint64_t row;
     struct kt_hit *hits;
     struct kt_cast cast;
+    struct kt_work work;
+    uint64_t done; /* rows, for progress */
 };
 
 static kith_status check_target(const struct kt_snapshot *snapshot, const char *name, kith_error *error)
@@ -176,7 +179,9 @@ static kith_status next_updated(void *context, struct kt_batch **out, kith_error
     status = kt_batch_cast(fetched, update->base->schema, &update->cast, out, error);
     kt_batch_release(fetched);
     if (!status && update->given) status = put_values(update, out, error);
-    return status;
+    if (status) return status;
+    update->done += (uint64_t)(*out)->rows;
+    return kt_work_tick(&update->work, "rows", update->done, update->where->rows.count, error);
 }
 
 /* Every column of the table, the assigned ones as their expressions. */
@@ -215,8 +220,8 @@ static kith_status read_values(struct update *update, const struct kt_snapshot *
     struct kt_batch *batch = NULL;
     int64_t rows = 0;
     if (!stream) return KITH_OK;
-    const kith_write *write = &update->options->write;
-    kith_status status = kt_stream_drain(stream, snapshot->schema, write, &update->given, &batch, error);
+    const struct kt_draining how = { .write = &update->options->write };
+    kith_status status = kt_stream_drain(stream, snapshot->schema, &how, &update->given, &batch, error);
     if (!status) rows = batch->rows;
     for (uint32_t i = 0; !status && i < update->given->count; i++) {
         const char *name = update->given->fields[i].name;
@@ -246,6 +251,7 @@ static kith_status attempt_update(struct kt_table *table, struct update *update,
     changed->updated = 0;
     if (!rows->count) return KITH_OK;
     update->row = kt_selection_next(rows, 0);
+    update->done = 0;
     status = kt_selected_ids(rows, &ids, error);
     const struct kt_change change = { .operation = "update",
                                       .deleted = ids,
@@ -262,7 +268,9 @@ static kith_status attempt_update(struct kt_table *table, struct update *update,
 kith_status kt_update(struct kt_table *table, const kith_update *options, kith_changed *changed,
                       kith_error *error)
 {
-    struct update update = { .options = options };
+    struct update update = { .options = options,
+                             .work = { .progress = options->write.progress,
+                                       .user = options->write.progress_user } };
     double began = kt_seconds();
     kith_status status;
     if (!options->assignment_count && !options->values)
@@ -278,9 +286,13 @@ kith_status kt_update(struct kt_table *table, const kith_update *options, kith_c
         kt_projection_release(&update.projection);
         update.where = NULL;
         if (!kt_again(status, began, changed)) break;
+        struct kt_schema *schema = kt_schema_share(update.base->schema);
         kt_snapshot_release(update.base);
         update.base = NULL;
         status = kt_table_writable(table, &update.base, error);
+        if (!status && update.given && update.base->schema != schema) /* the values are of other columns */
+            status = kt_fail(error, KITH_CONFLICT, "the table's columns were changed during update");
+        kt_schema_release(schema);
     }
     kt_free(update.hits);
     kt_batch_release(update.values);

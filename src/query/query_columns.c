@@ -144,7 +144,9 @@ static kith_status own_field(struct making *making, const struct kt_field *field
 static kith_status import_field(const struct ArrowSchema *from, struct kt_schema **out, kith_error *error)
 {
     struct ArrowSchema *child = (struct ArrowSchema *)(uintptr_t)from; /* only read */
-    const struct ArrowSchema parent = { .format = "+s", .n_children = 1, .children = &child };
+    const struct ArrowSchema parent = {
+        .format = "+s", .n_children = 1, .children = &child, .release = from->release /* never called */
+    };
     return kt_schema_import(&parent, out, error);
 }
 

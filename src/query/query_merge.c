@@ -10,6 +10,7 @@
 
 struct merge {
     const kith_merge *options;
+    const char *only;        /* the data is this one column, whatever it calls it; or NULL */
     struct kt_schema *given; /* the columns of the data, as the table has them */
     struct kt_batch *data;   /* all of it */
     struct kt_keys *keys;    /* of its rows */
@@ -23,7 +24,8 @@ struct merge {
     uint32_t *others_at;         /* for each column of the table: where in `others`; else UINT32_MAX */
     size_t at;                   /* of the matches, then of the data's rows */
     bool inserting;
-    uint64_t inserted, kept;
+    struct kt_work work;
+    uint64_t done, to_do; /* rows to write, for progress */
 };
 
 static bool bit_of(const uint64_t *bits, size_t at)
@@ -57,14 +59,31 @@ static kith_status given_schema(const struct kt_schema *from, const struct kt_sc
     return status;
 }
 
+/* The schema of a stream's only column under another name; takes the place of *schema. */
+static kith_status name_only(struct kt_schema **schema, const char *name, kith_error *error)
+{
+    struct kt_schema *named = NULL;
+    if ((*schema)->count != 1)
+        return kt_fail(error, KITH_INVALID, "one column is wanted, for \"%s\", not %u", name,
+                       (*schema)->count);
+    struct kt_field field = (*schema)->fields[0];
+    field.name = (char *)name;
+    kith_status status = kt_schema_new(&field, 1, NULL, &named, error);
+    if (status) return status;
+    kt_schema_release(*schema);
+    *schema = named;
+    return KITH_OK;
+}
+
 kith_status kt_stream_drain(struct ArrowArrayStream *stream, const struct kt_schema *table,
-                            const kith_write *write, struct kt_schema **given, struct kt_batch **out,
+                            const struct kt_draining *how, struct kt_schema **given, struct kt_batch **out,
                             kith_error *error)
 {
     struct kt_schema *from = NULL;
     struct kt_builder *builder = NULL;
-    struct kt_cast cast = { .bad_vectors = write->bad_vectors, .fill_value = write->fill_value };
+    struct kt_cast cast = { .bad_vectors = how->write->bad_vectors, .fill_value = how->write->fill_value };
     kith_status status = kt_stream_schema(stream, &from, error);
+    if (!status && how->only) status = name_only(&from, how->only, error);
     if (!status) status = given_schema(from, table, given, error);
     if (!status) status = kt_builder_new(*given, 0, &builder, error);
     while (!status) {
@@ -75,6 +94,7 @@ kith_status kt_stream_drain(struct ArrowArrayStream *stream, const struct kt_sch
         cast.first_row += (uint64_t)batch->rows;
         for (uint32_t c = 0; !status && c < (*given)->count; c++)
             status = kt_builder_append(builder, c, &fitted->columns[c], 0, fitted->rows, error);
+        if (!status && how->work) status = kt_work_tick(how->work, "rows", cast.first_row, 0, error);
         kt_batch_release(fitted);
         kt_batch_release(batch);
     }
@@ -143,9 +163,9 @@ static kith_status read_data(struct merge *merge, struct ArrowArrayStream *strea
 {
     uint32_t *on = kt_alloc_array(merge->base->schema->count, sizeof *on), count;
     kith_status status = on ? KITH_OK : kt_fail_memory(error, merge->base->schema->count * sizeof *on);
+    const struct kt_draining how = { &merge->options->write, merge->only, &merge->work };
     if (!status)
-        status = kt_stream_drain(stream, merge->base->schema, &merge->options->write, &merge->given,
-                                 &merge->data, error);
+        status = kt_stream_drain(stream, merge->base->schema, &how, &merge->given, &merge->data, error);
     if (!status && merge->data->rows >= UINT32_MAX)
         status = kt_fail(error, KITH_UNSUPPORTED, "at most %u rows can be merged at once", UINT32_MAX - 1);
     if (!status) status = settle_on(merge, on, &count, error);
@@ -313,28 +333,38 @@ struct rows_to_add {
     struct pairs pairs;
 };
 
-/* The next rows to add: first those that take another's place, then the new ones. A kt_next_fn. */
-static kith_status next_merged(void *context, struct kt_batch **out, kith_error *error)
+/* Notes the next rows to add: first those that take another's place, then the new ones. */
+static bool next_pairs(struct merge *merge, struct pairs *pairs)
 {
-    struct rows_to_add *adding = context;
-    struct merge *merge = adding->merge;
-    struct pairs *pairs = &adding->pairs;
     pairs->count = 0;
-    *out = NULL;
     for (; !merge->inserting && merge->at < merge->match_count && pairs->count < KT_ROWS_AT_ONCE;
          merge->at++) {
         if (!bit_of(merge->updated, merge->at)) continue;
         pairs->hits[pairs->count] = (struct kt_hit){ 0, merge->matches[merge->at].row };
         pairs->numbers[pairs->count++] = merge->last[merge->matches[merge->at].number];
     }
-    if (pairs->count) return assemble(merge, pairs, true, out, error);
+    if (pairs->count) return true;
     if (!merge->inserting) merge->at = 0;
     merge->inserting = true;
-    if (!merge->options->insert_new) return KITH_OK;
-    for (; merge->at < (size_t)merge->data->rows && pairs->count < KT_ROWS_AT_ONCE; merge->at++)
+    for (; merge->options->insert_new && merge->at < (size_t)merge->data->rows &&
+           pairs->count < KT_ROWS_AT_ONCE;
+         merge->at++)
         if (merge->last[merge->at] != UINT32_MAX && !bit_of(merge->taken, merge->at))
             pairs->numbers[pairs->count++] = merge->last[merge->at];
-    return pairs->count ? assemble(merge, pairs, false, out, error) : KITH_OK;
+    return false;
+}
+
+/* The next rows to add: a kt_next_fn. */
+static kith_status next_merged(void *context, struct kt_batch **out, kith_error *error)
+{
+    struct rows_to_add *adding = context;
+    struct merge *merge = adding->merge;
+    bool matched = next_pairs(merge, &adding->pairs);
+    *out = NULL;
+    if (!adding->pairs.count) return KITH_OK;
+    kith_status status = assemble(merge, &adding->pairs, matched, out, error);
+    merge->done += adding->pairs.count;
+    return status ? status : kt_work_tick(&merge->work, "rows", merge->done, merge->to_do, error);
 }
 
 /* ---- all of it */
@@ -426,6 +456,8 @@ static kith_status attempt(struct kt_table *table, struct merge *merge, struct p
         changed->deleted = deleted_count - updated;
         merge->at = 0;
         merge->inserting = false;
+        merge->done = 0;
+        merge->to_do = inserted + updated;
         const struct kt_change change = { .operation = "merge",
                                           .deleted = deleted,
                                           .deleted_count = deleted_count,
@@ -517,7 +549,9 @@ static kith_status check_key(struct merge *merge, const uint64_t *deleted, size_
 kith_status kt_merge(struct kt_table *table, struct ArrowArrayStream *data, const kith_merge *options,
                      kith_changed *changed, kith_error *error)
 {
-    struct merge merge = { .options = options };
+    struct merge merge = { .options = options,
+                           .work = { .progress = options->write.progress,
+                                     .user = options->write.progress_user } };
     struct pairs pairs = { .hits = kt_alloc_array(KT_ROWS_AT_ONCE, sizeof *pairs.hits),
                            .numbers = kt_alloc_array(KT_ROWS_AT_ONCE, sizeof *pairs.numbers) };
     double began = kt_seconds();
@@ -572,6 +606,7 @@ kith_status kt_get(struct kt_table *table, struct ArrowArrayStream *stream, cons
                                      .expressions = options->expressions,
                                      .column_count = options->column_count,
                                      .row_id = options->with_row_id };
+    if (!status) merge.only = merge.base->schema->fields[key].name;
     if (!status) status = kt_projection_make(merge.base, &wanted, &projection, error);
     if (!status) status = read_data(&merge, stream, error);
     if (!status) status = find_matches(&merge, error);

@@ -2,6 +2,7 @@
 #ifndef KT_QUERY_PRIVATE_H
 #define KT_QUERY_PRIVATE_H
 
+#include "parallel/parallel.h"
 #include "query/query.h"
 
 /** Whether the query binds the search by numbers of its own, for which nothing was calibrated. */
@@ -46,9 +47,14 @@ kith_status kt_rows_fetch(const struct kt_snapshot *snapshot, const struct kt_pr
 kith_status kt_lend_columns(const struct kt_snapshot *snapshot, const struct kt_filter *filter,
                             uint32_t number, uint64_t row, uint32_t rows, struct kt_arena *scratch,
                             struct kt_filter_rows *out, kith_error *error);
+struct kt_draining {
+    const kith_write *write; /* what to do with bad vectors */
+    const char *only;        /* the stream has one column, whatever its name, and it is this one; or NULL */
+    struct kt_work *work;    /* told of the rows that were read; or NULL */
+};
 /** Reads a stream to its end, cast to the table's columns of the names it has: *given is their schema. */
 kith_status kt_stream_drain(struct ArrowArrayStream *stream, const struct kt_schema *table,
-                            const kith_write *write, struct kt_schema **given, struct kt_batch **out,
+                            const struct kt_draining *how, struct kt_schema **given, struct kt_batch **out,
                             kith_error *error);
 /** The ids of selected rows; freed with kt_free(). */
 kith_status kt_selected_ids(const struct kt_selection *rows, uint64_t **out, kith_error *error);

@@ -98,6 +98,9 @@ kith_status kt_table_tag(struct kt_table *table, const char *name, uint64_t vers
                          kith_error *error);
 kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
 
+/** As kith.h says of kith_optimize(). */
+kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
+                              kith_error *error);
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);
 kith_status kt_table_drop_index(struct kt_table *table, const char *name, kith_error *error);
 
@@ -116,8 +119,13 @@ struct kt_table_index {
     kith_index_type type;
     kith_metric metric;             /* KITH_METRIC_DEFAULT for an index over values, which has none */
     const struct kt_index_ops *ops; /* NULL for an index over values: kt_snapshot.scalars has it */
-    const struct kt_piece *piece;   /* the first, where there are several */
-    uint64_t rows_indexed, rows_unindexed;
+    const struct kt_piece *piece;   /* the first: of an index over vectors its base */
+    const struct kt_piece **parts;  /* of an index over vectors: the base, then its runs */
+    uint32_t part_count;
+    struct kt_rows *covers; /* row ids that the pieces cover: sorted, disjoint */
+    uint32_t cover_count;
+    uint64_t rows_indexed, rows_unindexed; /* that are there */
+    uint64_t rows_dead;                    /* covered, and not there any more */
     uint64_t bytes;
     const char *calibrated_on;  /* "rows" or "queries"; NULL: not calibrated */
     uint32_t calibrated_with;   /* so many of them */
@@ -147,6 +155,7 @@ struct kt_snapshot {
     struct kt_table_scalar *scalars; /* in the order they were built */
     uint32_t scalar_count;
     bool has_dead;                      /* of stored or indexed rows */
+    _Atomic bool held;                  /* private: every file is open, or was found to be unreadable */
     struct kt_selection *_Atomic alive; /* private: kt_snapshot_live(), once asked for */
 };
 

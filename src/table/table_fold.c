@@ -206,3 +206,59 @@ void kt_table_fold(struct kt_table_home *home, struct kt_state *state)
     fold(home, snapshot, range, NULL, &ignored);
     kt_snapshot_release(snapshot);
 }
+
+/* ---- all at once, because somebody asked */
+
+/* The first range from `from` on that is worth a fold of its own: small neighbours, as many as make a
+ * fragment, or one with any dead row. */
+static struct range next_range(const struct kt_state *state, uint32_t from)
+{
+    for (uint32_t i = from; i < state->fragment_count; i++) {
+        uint64_t gathered = 0;
+        struct range range = { i, i };
+        bool any_dead = false;
+        while (range.end < state->fragment_count) {
+            const struct kt_fragment *next = &state->fragments[range.end];
+            uint64_t bytes = fragment_bytes(next);
+            bool alone = bytes >= MERGE_BYTES / 2;
+            if (range.end > i && (alone || gathered + bytes > MERGE_BYTES ||
+                                  next->first_row - kt_fragment_end(next - 1) > SPAN_MOST))
+                break;
+            any_dead |= next->dead_rows != 0;
+            gathered += bytes;
+            range.end++;
+            if (alone) break;
+        }
+        if (any_dead || range.end - range.begin > 1) return range;
+    }
+    return (struct range){ 0, 0 };
+}
+
+kith_status kt_table_fold_all(struct kt_table *table, struct kt_work *work, kith_upkeep_stats *stats,
+                              kith_error *error)
+{
+    kith_status status = KITH_OK;
+    for (uint32_t from = 0; !status;) {
+        struct kt_snapshot *snapshot = NULL;
+        struct kt_state *after = NULL;
+        struct range range = { 0, 0 };
+        status = kt_table_newest(table, &snapshot, error);
+        if (!status) range = next_range(snapshot->state, from);
+        if (!status && range.begin == range.end) from = UINT32_MAX; /* done */
+        if (!status && from != UINT32_MAX) {
+            status = fold(table->home, snapshot, range, &after, error);
+            if (!status) {
+                stats->fragments_removed += range.end - range.begin;
+                stats->fragments_added++;
+            }
+            if (status == KITH_UNSUPPORTED || status == KITH_CONFLICT) status = KITH_OK; /* passed over */
+            from = range.begin + 1;
+        }
+        if (!status && from != UINT32_MAX)
+            status = kt_work_tick(work, "fold", from, snapshot->state->fragment_count, error);
+        kt_state_release(after);
+        kt_snapshot_release(snapshot);
+        if (from == UINT32_MAX) break;
+    }
+    return status;
+}

@@ -242,17 +242,6 @@ static kith_status begin_guard(struct insertion *insertion, const char *key, kit
     return KITH_OK;
 }
 
-void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *base,
-                     const kith_write *options)
-{
-    struct kt_snapshot *after = NULL;
-    kith_error ignored; /* a snapshot that cannot be opened tells its reason at the next read */
-    kt_table_adopt(table, kt_state_share(state), base, &after, &ignored);
-    kt_table_fold(table->home, state);
-    if (after) kt_table_auto_index(table, after, options);
-    kt_snapshot_release(after);
-}
-
 /* ---- creating */
 
 static kith_status check_key(const struct kt_schema *schema, const char *key, kith_error *error)

@@ -54,6 +54,12 @@ void kt_table_folder(const char *name, char *to);
 /** Opens a snapshot of `state` (taken over), sharing what `older` (may be NULL) has open. */
 kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state,
                              const struct kt_snapshot *older, struct kt_snapshot **out, kith_error *error);
+/** Opens every file of the snapshot that is not open, so that it can be read whatever becomes of their names.
+ * False where one is missing: a later version no longer needs it, and it was removed. Whatever else is wrong
+ * with a file is told when it is read. */
+bool kt_snapshot_hold(const struct kt_snapshot *snapshot);
+/** Whether the files of a segment are there; opens them. */
+bool kt_segment_hold(struct kt_segment *segment);
 /** Whether a reader of stored rows, or of an index, meets rows that are no longer there. */
 bool kt_state_meets_dead(const struct kt_state *state);
 /** Finds what the state's pieces are to a snapshot whose schema is set; and lets go of it. */
@@ -74,6 +80,9 @@ struct kt_cover {
 void kt_cover_release(struct kt_cover *cover);
 /** All rows of a state, added to the empty `out`. */
 kith_status kt_cover_state(const struct kt_state *state, struct kt_cover *out, kith_error *error);
+/** Adds sorted, disjoint intervals. */
+kith_status kt_cover_add(struct kt_cover *cover, const struct kt_rows *rows, uint32_t count,
+                         kith_error *error);
 /** Takes sorted, disjoint intervals off. */
 kith_status kt_cover_subtract(struct kt_cover *cover, const struct kt_rows *rows, uint32_t count,
                               kith_error *error);
@@ -87,10 +96,12 @@ kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t c
                                   kith_error *error);
 /** The rows that no piece of the index covers, added to the empty `out`; none, where they are too few for a
  * piece. */
-kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const char *index, struct kt_cover *out,
-                               kith_error *error);
-/** Whether so many rows were appended that an index over values is due for a piece more. */
-bool kt_table_is_behind(const struct kt_table_index *index);
+kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                               struct kt_cover *out, kith_error *error);
+/** Whether so many rows were appended that an index is due for a piece more. */
+bool kt_table_is_behind(const struct kt_snapshot *snapshot, const struct kt_table_index *index);
+/** Whether an index has become another's: grown, or full of what is no more. It is to be built anew. */
+bool kt_table_is_spent(const struct kt_table_index *index);
 
 /* Writing rows of one schema into fragments of a transaction: what insert and folding share. */
 struct kt_fragments {
@@ -120,6 +131,9 @@ void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struc
  * a later write. */
 void kt_table_fold(struct kt_table_home *home, struct kt_state *state);
 
+/** Merges what is small and leaves out what is dead, all of it. */
+kith_status kt_table_fold_all(struct kt_table *table, struct kt_work *work, kith_upkeep_stats *stats,
+                              kith_error *error);
 /** Builds the index that nobody asked for, and pieces over rows that were appended to indexes over values,
  * where `after`, the snapshot with a write's rows, is due for them. Maintenance; the write's progress
  * callback is told of it and can stop it. */
@@ -129,6 +143,8 @@ kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *
 /** kt_table_create_index() for the second: a piece more, over what the index named in `options` does not
  * cover. */
 kith_status kt_table_extend_index(struct kt_table *table, const kith_index *options, kith_error *error);
+/** The index named in `options` once more, over all rows there are now, with the parameters that it has. */
+kith_status kt_table_rebuild_index(struct kt_table *table, const kith_index *options, kith_error *error);
 /** Whether the piece is of an index over the column with this field id. */
 bool kt_piece_covers_field(const struct kt_piece *piece, int32_t field);
 

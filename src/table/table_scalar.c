@@ -1,13 +1,21 @@
 /* Reading a column for an index over its values, and the rows that have been appended since.
  *
- * Such an index follows appends by pieces: each is built over rows that no other covers, and is never
- * changed. A row that is not covered is looked at in every query that asks the index, so they may be many,
- * but not too many: the write that leaves more than a quarter of what is covered builds a piece over them
- * before it returns. The pieces so grow with the table, and are as many as its logarithm.
+ * An index follows appends by pieces: each is built over rows that no other covers, and is never changed. A
+ * row that is not covered is looked at in every query that asks the index, so they must not be many: of an
+ * index over values, whose scan is quick, a quarter of what is covered, and the pieces so grow with the
+ * table; of vectors as many as are scanned in the time that the index takes. The write that leaves more
+ * builds a piece over them before it returns.
  */
 #include "table/table_private.h"
 
-enum { FEW_ROWS = 20000, SHARE = 4 };
+enum {
+    FEW_ROWS = 20000,
+    SHARE = 4,
+    FEW_VECTORS = 256,      /* or this, where they are long: */
+    FEW_BYTES = 512 * 1024, /* of vectors */
+    GROWN = 2,              /* times the rows that an index was built over */
+    MOST_PARTS = 32
+};
 
 /* ---- rows in */
 
@@ -90,20 +98,33 @@ kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t c
 
 /* ---- rows appended */
 
-kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const char *index, struct kt_cover *out,
-                               kith_error *error)
+/* Rows beside an index that are scanned as fast as it answers: so few are not worth a piece. */
+static uint64_t few_rows(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
+{
+    if (!index->ops) return kt_max_u64(FEW_ROWS, index->rows_indexed / SHARE);
+    const struct kt_vectors *vectors = &snapshot->vectors[index->column];
+    return kt_max_u64(FEW_VECTORS, FEW_BYTES / (vectors->dim * kt_element_bytes(vectors->element)));
+}
+
+kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                               struct kt_cover *out, kith_error *error)
 {
     kith_status status = kt_cover_state(snapshot->state, out, error);
-    for (uint32_t i = 0; i < snapshot->state->piece_count && !status; i++) {
-        const struct kt_piece *piece = &snapshot->state->pieces[i];
-        if (strcmp(piece->index, index) == 0)
-            status = kt_cover_subtract(out, piece->covers, piece->cover_count, error);
-    }
-    if (kt_rows_count(out->rows, out->count) <= FEW_ROWS) kt_cover_release(out);
+    if (!status) status = kt_cover_subtract(out, index->covers, index->cover_count, error);
+    uint64_t least = index->ops ? 0 : FEW_ROWS; /* fewer, and another writer was first */
+    if (kt_rows_count(out->rows, out->count) <= least) kt_cover_release(out);
     return status;
 }
 
-bool kt_table_is_behind(const struct kt_table_index *index)
+bool kt_table_is_behind(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
 {
-    return !index->ops && index->rows_unindexed > kt_max_u64(FEW_ROWS, index->rows_indexed / SHARE);
+    return index->rows_unindexed > few_rows(snapshot, index);
+}
+
+bool kt_table_is_spent(const struct kt_table_index *index)
+{
+    uint64_t base = kt_rows_count(index->piece->covers, index->piece->cover_count);
+    if (!index->ops) return false;
+    return index->rows_dead > index->rows_indexed || index->rows_indexed > GROWN * base ||
+           index->part_count > MOST_PARTS;
 }
