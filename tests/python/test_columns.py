@@ -263,7 +263,7 @@ def test_time_travel(db):
         lambda: table.add([{"id": 2}]), lambda: table.add_columns({"x": "id"}), lambda: table.alter_columns({"path": "id", "rename": "x"}), lambda: table.drop_columns(["id"]),
         lambda: table.create_scalar_index("id"), lambda: table.delete("true"),
     ):  # fmt: skip
-        with pytest.raises(ValueError, match="table .*cannot be modified when a specific version is checked out"):
+        with pytest.raises(ValueError, match="table cannot be modified when a specific version is checked out"):
             write()
     table.checkout_latest()
     table.add([{"id": 3}])
