@@ -41,6 +41,9 @@ bool kt_io_exists(struct kt_io *io, const char *name);
  * One system call. */
 uint64_t kt_io_stamp(struct kt_io *io);
 
+/** When a file was last written, by the clock of kt_io_now_us(); 0 when that cannot be told. */
+int64_t kt_io_written_us(struct kt_io *io, const char *name);
+
 kith_status kt_io_open(struct kt_io *io, const char *name, struct kt_io_file **out, kith_error *error);
 void kt_io_file_close(struct kt_io_file *file);
 uint64_t kt_io_file_size(const struct kt_io_file *file);

@@ -133,6 +133,12 @@ uint64_t kt_io_stamp(struct kt_io *io)
     return io->backend->stamp ? io->backend->stamp(io) : 0;
 }
 
+int64_t kt_io_written_us(struct kt_io *io, const char *name)
+{
+    if (!io->backend->written_us || check_name(io, name, false, NULL)) return 0;
+    return io->backend->written_us(io, name);
+}
+
 kith_status kt_io_open(struct kt_io *io, const char *name, struct kt_io_file **out, kith_error *error)
 {
     kith_status status = check_name(io, name, false, error);

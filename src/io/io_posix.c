@@ -355,6 +355,18 @@ static uint64_t posix_stamp(struct kt_io *io)
     return kt_mix(stamp + (uint64_t)about.st_ctim.tv_nsec) | 1;
 }
 
+static int64_t posix_written_us(struct kt_io *io, const char *name)
+{
+    struct place place;
+    struct stat about;
+    if (find(posix(io), name, &place)) return 0;
+    bool known = kt_posix.stat_name(place.folder, place.leaf, &about, AT_SYMLINK_NOFOLLOW) == 0;
+    leave(&place);
+    return known && S_ISREG(about.st_mode)
+               ? (int64_t)about.st_mtim.tv_sec * 1000000 + about.st_mtim.tv_nsec / 1000
+               : 0;
+}
+
 static void posix_file_close(struct kt_io_file *base)
 {
     struct posix_file *file = (struct posix_file *)base;
@@ -939,6 +951,7 @@ static const struct kt_io_backend posix_backend = {
     .close = posix_close,
     .exists = posix_exists,
     .stamp = posix_stamp,
+    .written_us = posix_written_us,
     .open = posix_open,
     .file_close = posix_file_close,
     .file_read = posix_file_read,

@@ -58,6 +58,7 @@ struct kt_commit_header {
 json_t *
 kt_record_header(const struct kt_commit_header *header); /* NULL when memory is out, as for all below */
 json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragment);
+json_t *kt_record_forget(uint64_t below);
 json_t *kt_record_tag(const char *name, uint64_t version, uint64_t commit);
 json_t *kt_record_delete(uint64_t rows, const struct kt_bytes *runs);
 json_t *kt_record_piece(const struct kt_piece *piece);
@@ -81,7 +82,14 @@ struct kt_txn_seen {
     uint8_t id[16];
     uint64_t commit;
 };
+struct kt_removed_file {
+    char name[56];
+    uint64_t bytes;
+    uint64_t commit; /* that took it out of the state */
+};
 struct kt_state_private {
+    struct kt_removed_file *removed; /* in the order in which they left */
+    uint32_t removed_count;
     struct kt_txn_seen *txns; /* the newest, oldest first */
     uint32_t txn_count;
     uint64_t log_bytes; /* of all commits from 1 on */
@@ -105,6 +113,8 @@ void kt_shared_release(void *shared);
 /** The array with room for one more: it may have moved; NULL, and it stays, when memory is out. */
 void *kt_grown(void *array, size_t count, size_t size);
 void *kt_array_copy(const void *from, size_t count, size_t size);
+/** Whether it may be the name of a file of the table: nothing else may be removed. */
+bool kt_stored_name_allowed(const char *name);
 /** Whether it may be the name and the seal of a file in `folder`. */
 kith_status kt_stored_file_check(const struct kt_stored_file *file, const char *folder, const char *extension,
                                  struct kt_blame blame, kith_error *error);
@@ -154,8 +164,8 @@ kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *
  * fragments there are whole, the same as then, and at least one. */
 kith_status kt_state_died_since(const struct kt_state *state, const struct kt_state *then, uint64_t first,
                                 uint64_t end, struct kt_runs *died, kith_error *error);
-void kt_state_remove_empty_fragments(struct kt_state *state);
-void kt_state_remove_all_fragments(struct kt_state *state);
+kith_status kt_state_remove_empty_fragments(struct kt_state *state, kith_error *error);
+kith_status kt_state_remove_all_fragments(struct kt_state *state, kith_error *error);
 
 /* ---- store_dead.c: rows as runs of row ids, the payload of `delete` */
 
@@ -181,12 +191,30 @@ kith_status kt_fragment_read_holes(struct kt_fragment *fragment, kith_status mal
 kith_status kt_runs_end(struct kt_runs *runs, struct kt_bytes **out, kith_error *error);
 void kt_runs_release(struct kt_runs *runs);
 
+/* ---- store_removed.c: files that left the state, and are kept for the versions before */
+
+kith_status kt_state_add_removed(struct kt_state *state, const struct kt_removed_file *file,
+                                 kith_error *error);
+/** In the commit that is being made or replayed. */
+kith_status kt_state_file_left(struct kt_state *state, const struct kt_stored_file *file, kith_error *error);
+void kt_state_file_came(struct kt_state *state, const struct kt_stored_file *file);
+kith_status kt_state_gone(struct kt_state *state, const char *name, struct kt_blame blame, kith_error *error);
+kith_status kt_state_forget(struct kt_state *state, uint64_t below, struct kt_blame blame, kith_error *error);
+bool kt_state_names_file(const struct kt_state *state, const char *name);
+/** Whether an action may name the file, made by an earlier commit: it is in the state, or left it so lately
+ * that nobody may have removed it. */
+bool kt_state_can_name(const struct kt_state *state, const char *name);
+
 /* ---- store_versions.c */
 
 kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
                                  kith_error *error);
 /** The newest commit that shows `version` and can be read; 0 when it is not kept. */
 uint64_t kt_state_commit_of(const struct kt_state *state, uint64_t version);
+/** Drops the versions that can no longer be read. */
+void kt_state_forget_versions(struct kt_state *state);
+/** The first version that a commit from `below` on shows: those before it are there for their tags. */
+uint32_t kt_state_first_version(const struct kt_state *state);
 /** A tag; version 0 takes it away. */
 kith_status kt_state_set_tag(struct kt_state *state, const char *name, uint64_t version, uint64_t commit,
                              struct kt_blame blame, kith_error *error);
@@ -220,6 +248,7 @@ struct kt_store {
     _Atomic uint64_t checkpoint; /* commit of the newest checkpoint known of; */
     _Atomic uint64_t checkpoint_bytes;     /* its size; */
     _Atomic uint64_t checkpoint_log_bytes; /* the log's bytes up to it */
+    _Atomic uint64_t clean_from; /* commit from which on cleaning up is tried again after it failed */
 };
 /** A store over a folder, whatever is in it; nothing is read yet. */
 kith_status kt_store_attach(struct kt_io *io, const char *name, struct kt_store **out, kith_error *error);
@@ -237,8 +266,11 @@ kith_status kt_store_refuse_dropped(struct kt_store *store, struct kt_state *sta
 
 struct kt_log_listing {
     struct kt_io_names names;
-    uint64_t largest; /* number of any file of the log; 0: there is none */
+    uint64_t largest;    /* number of any file of the log; 0: there is none */
+    uint64_t smallest;   /* number of a commit, */
+    uint64_t checkpoint; /* the largest of a checkpoint; likewise */
 };
+bool kt_store_has_commit(struct kt_store *store, uint64_t commit);
 kith_status kt_store_list_log(struct kt_store *store, struct kt_log_listing *out, kith_error *error);
 /** Applies all commits up to `last` that are there. `*reached` is the last that could be. */
 kith_status kt_store_apply(struct kt_store *store, struct kt_state *state, uint64_t last, uint64_t *reached,
@@ -280,6 +312,9 @@ struct kt_txn {
     size_t payload_count;
 };
 
+/** Forgets the commits below `below`, and the files `gone`, which were removed. */
+kith_status kt_txn_forget(struct kt_txn *txn, uint64_t below, const struct kt_removed_file *gone,
+                          size_t count, kith_error *error);
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error);
 /** Moves the folder of a table whose newest commit is `drop` out of the way and removes it. */
 void kt_drop_folder(struct kt_io *parent, const char *name, const char *table_id);

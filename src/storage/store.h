@@ -120,8 +120,7 @@ struct kt_state *kt_state_share(const struct kt_state *state);
 void kt_state_release(struct kt_state *state);
 /** The number of the first fragment that ends after `row`; `fragment_count` when there is none. */
 uint32_t kt_state_fragment_at(const struct kt_state *state, uint64_t row);
-/** Whether `row` is in a fragment and not deleted. Also true of a hole of a folded fragment, of which only
- * its files know. */
+/** Whether `row` is stored and not deleted. */
 bool kt_state_is_live(const struct kt_state *state, uint64_t row);
 
 /** Makes the folder `name` under `io` with an empty log, or fails with KITH_EXISTS. The table exists from its
@@ -141,6 +140,27 @@ kith_status kt_store_refresh(struct kt_store *store, struct kt_state *known, str
 /** The state at the newest commit that shows `version`. KITH_NOT_FOUND when it is not kept. */
 kith_status kt_store_load_version(struct kt_store *store, uint64_t version, struct kt_state **out,
                                   kith_error *error);
+
+/* ---- old versions ---- */
+
+/* Older versions stay while each of these holds; tags keep theirs whatever they say. */
+struct kt_retention {
+    uint64_t keep_versions; /* fewer than so many are newer; 1: only the newest version stays */
+    int64_t keep_us;        /* replaced less long ago than this */
+    uint64_t keep_bytes;    /* the files that only older versions have are together smaller than this */
+    bool orphans;           /* also removes files that no commit names and that are older than 24 hours */
+};
+struct kt_cleaned {
+    uint64_t versions, files, bytes;
+};
+/** Forgets older versions and removes their files and commits, in a commit of its own (maintenance). A handle
+ * at one of them reads what is in files that it has open. `out` may be NULL and is filled also on failure. */
+kith_status kt_store_clean(struct kt_store *store, const struct kt_retention *keep, struct kt_cleaned *out,
+                           kith_error *error);
+/** After a write, given the state of its commit: the same when enough has come together, by the table's
+ * setting "keep_versions" (1,000 when there is none), 7 days, and as many bytes as the table has. Never
+ * fails. */
+void kt_store_clean_if_due(struct kt_store *store, const struct kt_state *state);
 
 /* ---- changing it ---- */
 
@@ -162,7 +182,7 @@ kith_status kt_txn_set_config(struct kt_txn *txn, const char *key, json_t *value
 kith_status kt_txn_add_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
 kith_status kt_txn_remove_fragment(struct kt_txn *txn, uint64_t first_row, kith_error *error);
 /** Deletes `rows`, ascending and distinct. KITH_INVALID for disorder; KITH_CONFLICT names a row that is not
- * there (any more). Storage cannot tell a hole of a folded fragment from a row: nobody may delete one. */
+ * there (any more). */
 kith_status kt_txn_delete(struct kt_txn *txn, const uint64_t *rows, size_t count, kith_error *error);
 /** What folding needs: puts one fragment in the place of all those inside [first_row, first_row + span). Its
  * rows are those that live there in the state `then`, which is what the writer read; they keep their ids.

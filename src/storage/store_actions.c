@@ -20,6 +20,16 @@ static kith_status check_open(const struct kt_txn *txn, kith_error *error)
                                 "actions are added while a transaction is prepared, not before or after");
 }
 
+/* A file of an earlier commit may be named again, as by a fragment that gets another column; but not one that
+ * may have been removed meanwhile. */
+static kith_status check_file(const struct kt_txn *txn, const struct kt_stored_file *file, kith_error *error)
+{
+    for (uint32_t i = 0; i < txn->created; i++)
+        if (!strcmp(txn->files[i].name, file->name)) return KITH_OK;
+    if (kt_state_can_name(txn->state, file->name)) return KITH_OK;
+    return kt_fail(error, KITH_CONFLICT, "the file '%.55s' is not of this table (any more)", file->name);
+}
+
 /* Takes over `line`; NULL means that memory was out. */
 static kith_status note(struct kt_txn *txn, json_t *line, kith_error *error)
 {
@@ -33,6 +43,15 @@ static kith_status note_payload(struct kt_txn *txn, struct kt_bytes *bytes, kith
     txn->payloads = payloads;
     payloads[txn->payload_count++] = kt_bytes_share(bytes);
     return KITH_OK;
+}
+
+static kith_status note_fragment_payloads(struct kt_txn *txn, const struct kt_fragment *fragment,
+                                          kith_error *error)
+{
+    kith_status status = KITH_OK;
+    if (fragment->inline_rows) status = note_payload(txn, fragment->inline_rows, error);
+    if (!status && fragment->holes) status = note_payload(txn, fragment->holes, error);
+    return status;
 }
 
 /* ---- the actions */
@@ -62,21 +81,15 @@ kith_status kt_txn_set_config(struct kt_txn *txn, const char *key, json_t *value
     return status;
 }
 
-/* What the fragment's record says to follow, in that order. */
-static kith_status note_payloads(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error)
-{
-    kith_status status = KITH_OK;
-    if (fragment->inline_rows) status = note_payload(txn, fragment->inline_rows, error);
-    if (!status && fragment->holes) status = note_payload(txn, fragment->holes, error);
-    return status;
-}
-
 static kith_status
 put_fragment(struct kt_txn *txn, struct kt_fragment *fragment, const char *action, kith_error *error,
              kith_status (*take)(struct kt_state *, struct kt_fragment *, struct kt_blame, kith_error *))
 {
-    kith_status status = note(txn, kt_record_fragment(action, fragment), error);
-    if (!status) status = note_payloads(txn, fragment, error);
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; i < fragment->group_count && !status; i++)
+        status = check_file(txn, &fragment->groups[i].file, error);
+    if (!status) status = note(txn, kt_record_fragment(action, fragment), error);
+    if (!status) status = note_fragment_payloads(txn, fragment, error);
     if (!status) return take(txn->state, fragment, CALLER_IS_WRONG, error);
     kt_fragment_release(fragment);
     return status;
@@ -187,7 +200,8 @@ kith_status kt_txn_add_piece(struct kt_txn *txn, const struct kt_piece *piece, k
     kith_status status = check_open(txn, error);
     if (!status) status = kt_piece_copy(piece, &copy, error);
     if (status) return status;
-    status = note(txn, kt_record_piece(&copy), error);
+    status = check_file(txn, &copy.file, error);
+    if (!status) status = note(txn, kt_record_piece(&copy), error);
     if (!status) return kt_state_add_piece(txn->state, &copy, CALLER_IS_WRONG, error);
     kt_piece_release(&copy);
     return status;
@@ -231,7 +245,7 @@ static kith_status note_content(struct kt_txn *txn, const struct kt_state *old, 
         note(txn, json_pack("{s:s,s:I}", "do", "restore", "version", (json_int_t)old->version), error);
     if (!status) status = kt_record_content(txn->lines, old, "restore_fragment", &runs, error);
     for (uint32_t i = 0; i < old->fragment_count && !status; i++)
-        status = note_payloads(txn, &old->fragments[i], error);
+        status = note_fragment_payloads(txn, &old->fragments[i], error);
     if (!status && runs) status = note_payload(txn, runs, error);
     kt_bytes_release(runs);
     return status;
@@ -267,6 +281,46 @@ kith_status kt_txn_restore(struct kt_txn *txn, const struct kt_state *old, kith_
                        (unsigned long long)old->version);
     status = take_content(txn->state, old, error);
     return status ? status : note_content(txn, old, error);
+}
+
+/* ---- forgetting */
+
+static kith_status note_gone(struct kt_txn *txn, json_t *names, kith_error *error)
+{
+    if (!json_array_size(names)) return KITH_OK;
+    return note(txn, json_pack("{s:s,s:O}", "do", "gone", "files", names), error);
+}
+
+static kith_status put_gone(struct kt_txn *txn, const struct kt_removed_file *gone, size_t count,
+                            kith_error *error)
+{
+    enum { NAMES_A_LINE = 256 };
+    json_t *names = json_array();
+    kith_status status = names ? KITH_OK : kt_fail_memory(error, 64);
+    for (size_t i = 0; i < count && !status; i++) {
+        if (kt_state_gone(txn->state, gone[i].name, CALLER_IS_WRONG, NULL))
+            continue; /* somebody else said so */
+        if (json_array_append_new(names, json_string(gone[i].name))) status = kt_fail_memory(error, 64);
+        if (status || json_array_size(names) < NAMES_A_LINE) continue;
+        status = note_gone(txn, names, error);
+        json_decref(names);
+        names = json_array();
+        if (!status && !names) status = kt_fail_memory(error, 64);
+    }
+    if (!status) status = note_gone(txn, names, error);
+    json_decref(names);
+    return status;
+}
+
+kith_status kt_txn_forget(struct kt_txn *txn, uint64_t below, const struct kt_removed_file *gone,
+                          size_t count, kith_error *error)
+{
+    kith_status status = check_open(txn, error);
+    if (status) return status;
+    kt_txn_maintenance(txn);
+    status = put_gone(txn, gone, count, error);
+    if (!status) status = kt_state_forget(txn->state, below, CALLER_IS_WRONG, error);
+    return status ? status : note(txn, kt_record_forget(below), error);
 }
 
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error)

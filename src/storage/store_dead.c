@@ -255,8 +255,7 @@ kith_status kt_state_delete(struct kt_state *state, const struct kt_bytes *runs,
     if (reader.at != reader.end)
         return kt_fail(error, blame.malformed, "the runs of %llu deleted rows have %zu bytes too many",
                        (unsigned long long)rows, (size_t)(reader.end - reader.at));
-    if (emptied) kt_state_remove_empty_fragments(state);
-    return KITH_OK;
+    return emptied ? kt_state_remove_empty_fragments(state, error) : KITH_OK;
 }
 
 static bool clear_holes(struct kt_fragment *fragment, struct kt_bytes *stored)

@@ -85,6 +85,19 @@ kith_status kt_record_content(json_t *lines, const struct kt_state *state, const
                                     : status;
 }
 
+static bool add_removed(json_t *lines, const struct kt_state_private *mine)
+{
+    json_t *list = NULL;
+    for (uint32_t i = 0; i < mine->removed_count; i++) {
+        const struct kt_removed_file *file = &mine->removed[i];
+        list = list_line(lines, list, "removed");
+        if (!list ||
+            !add(list, json_pack("[s,I,I]", file->name, (json_int_t)file->bytes, (json_int_t)file->commit)))
+            return false;
+    }
+    return true;
+}
+
 static bool add_tags(json_t *lines, const struct kt_state *state)
 {
     bool well = true;
@@ -109,7 +122,9 @@ static kith_status add_state(json_t *lines, const struct kt_state *state, struct
                              "below", (json_int_t)mine->below, "needs", "encryption"));
     kith_status status = well ? kt_record_content(lines, state, "add_fragment", runs, error) : KITH_NO_MEMORY;
     if (status && well) return status;
-    if (well && add_versions(lines, state) && add_tags(lines, state) && add_txns(lines, mine)) return KITH_OK;
+    if (well && add_versions(lines, state) && add_tags(lines, state) && add_removed(lines, mine) &&
+        add_txns(lines, mine))
+        return KITH_OK;
     return kt_fail_memory(error, state->version_count * sizeof *state->versions);
 }
 

@@ -119,10 +119,25 @@ bool kt_state_is_live(const struct kt_state *state, uint64_t row)
 {
     uint32_t at = kt_state_fragment_at(state, row);
     if (at == state->fragment_count || state->fragments[at].first_row > row) return false;
-    return !kt_fragment_is_dead(&state->fragments[at], row - state->fragments[at].first_row);
+    const struct kt_fragment *fragment = &state->fragments[at];
+    bool hole = fragment->stored && !kt_bit(fragment->stored->data, row - fragment->first_row);
+    return !hole && !kt_fragment_is_dead(fragment, row - fragment->first_row);
 }
 
 /* ---- adding and removing */
+
+static kith_status files_left(struct kt_state *state, const struct kt_fragment *fragment, kith_error *error)
+{
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; i < fragment->group_count && !status; i++)
+        status = kt_state_file_left(state, &fragment->groups[i].file, error);
+    return status;
+}
+
+static void files_came(struct kt_state *state, const struct kt_fragment *fragment)
+{
+    for (uint32_t i = 0; i < fragment->group_count; i++) kt_state_file_came(state, &fragment->groups[i].file);
+}
 
 static void count_fragment(struct kt_state *state, const struct kt_fragment *fragment, bool added)
 {
@@ -143,6 +158,7 @@ static kith_status push_fragment(struct kt_state *state, struct kt_fragment *fra
     state->fragments = fragments;
     count_fragment(state, fragment, true);
     state->fragments[state->fragment_count++] = *fragment;
+    files_came(state, fragment);
     return KITH_OK;
 }
 
@@ -181,8 +197,12 @@ kith_status kt_state_restore_fragment(struct kt_state *state, struct kt_fragment
     return status;
 }
 
-static void take_fragments(struct kt_state *state, uint32_t at, uint32_t count)
+static kith_status take_fragments(struct kt_state *state, uint32_t at, uint32_t count, kith_error *error)
 {
+    for (uint32_t i = at; i < at + count; i++) {
+        kith_status status = files_left(state, &state->fragments[i], error);
+        if (status) return status;
+    }
     for (uint32_t i = at; i < at + count; i++) {
         count_fragment(state, &state->fragments[i], false);
         kt_fragment_release(&state->fragments[i]);
@@ -190,6 +210,7 @@ static void take_fragments(struct kt_state *state, uint32_t at, uint32_t count)
     state->fragment_count -= count;
     memmove(state->fragments + at, state->fragments + at + count,
             (state->fragment_count - at) * sizeof *state->fragments);
+    return KITH_OK;
 }
 
 kith_status kt_state_remove_fragment(struct kt_state *state, uint64_t first_row, struct kt_blame blame,
@@ -199,18 +220,18 @@ kith_status kt_state_remove_fragment(struct kt_state *state, uint64_t first_row,
     if (at == state->fragment_count || state->fragments[at].first_row != first_row)
         return kt_fail(error, blame.missing, "no fragment begins at row %llu (any more)",
                        (unsigned long long)first_row);
-    take_fragments(state, at, 1);
-    return KITH_OK;
+    return take_fragments(state, at, 1, error);
 }
 
-void kt_state_remove_all_fragments(struct kt_state *state)
+kith_status kt_state_remove_all_fragments(struct kt_state *state, kith_error *error)
 {
-    if (state->fragment_count) take_fragments(state, 0, state->fragment_count);
+    return state->fragment_count ? take_fragments(state, 0, state->fragment_count, error) : KITH_OK;
 }
 
 /* One pass, since a deletion may empty many. */
-void kt_state_remove_empty_fragments(struct kt_state *state)
+kith_status kt_state_remove_empty_fragments(struct kt_state *state, kith_error *error)
 {
+    kith_status status = KITH_OK;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < state->fragment_count; i++) {
         struct kt_fragment *fragment = &state->fragments[i];
@@ -218,13 +239,33 @@ void kt_state_remove_empty_fragments(struct kt_state *state)
             state->fragments[kept++] = *fragment;
             continue;
         }
+        if (!status) status = files_left(state, fragment, error);
         count_fragment(state, fragment, false);
         kt_fragment_release(fragment);
     }
     state->fragment_count = kept;
+    return status;
 }
 
 /* ---- replacing */
+
+/* Puts `fragment` where another was. A file that both have has not left. */
+static kith_status put_in_place(struct kt_state *state, uint32_t at, struct kt_fragment *fragment,
+                                kith_error *error)
+{
+    struct kt_fragment *old = &state->fragments[at];
+    kith_status status = files_left(state, old, error);
+    if (status) {
+        kt_fragment_release(fragment);
+        return status;
+    }
+    count_fragment(state, old, false);
+    kt_fragment_release(old);
+    *old = *fragment;
+    count_fragment(state, old, true);
+    files_came(state, old);
+    return KITH_OK;
+}
 
 /* How many fragments, from `at` on, touch [.., end); 0 also when one of them reaches beyond it. */
 static uint32_t fragments_within(const struct kt_state *state, uint32_t at, uint64_t first, uint64_t end)
@@ -266,12 +307,10 @@ kith_status kt_state_replace_fragments(struct kt_state *state, struct kt_fragmen
         kt_fragment_release(fragment);
         return status;
     }
-    take_fragments(state, at + 1, count - 1);
-    count_fragment(state, &state->fragments[at], false);
-    kt_fragment_release(&state->fragments[at]);
-    state->fragments[at] = *fragment;
-    count_fragment(state, fragment, true);
-    return KITH_OK;
+    status = take_fragments(state, at + 1, count - 1, error);
+    if (!status) return put_in_place(state, at, fragment, error);
+    kt_fragment_release(fragment);
+    return status;
 }
 
 kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *fragment,
@@ -290,11 +329,7 @@ kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *
     }
     fragment->dead = kt_bytes_share(old->dead);
     fragment->dead_rows = old->dead_rows;
-    count_fragment(state, old, false);
-    kt_fragment_release(old);
-    *old = *fragment;
-    count_fragment(state, old, true);
-    return KITH_OK;
+    return put_in_place(state, at, fragment, error);
 }
 
 /* Whether `fragment` is still in `state`; NULL when its rows all died. */

@@ -75,10 +75,21 @@ kith_status kt_store_list_log(struct kt_store *store, struct kt_log_listing *out
     for (size_t i = 0; i < out->names.count; i++) {
         uint64_t commit;
         enum kt_log_kind kind;
-        if (kt_log_parse_name(out->names.names[i], &commit, &kind))
-            out->largest = kt_max_u64(out->largest, commit);
+        if (!kt_log_parse_name(out->names.names[i], &commit, &kind)) continue;
+        out->largest = kt_max_u64(out->largest, commit);
+        if (kind == KT_LOG_CHECKPOINT)
+            out->checkpoint = kt_max_u64(out->checkpoint, commit);
+        else if (!out->smallest || commit < out->smallest)
+            out->smallest = commit;
     }
     return KITH_OK;
+}
+
+bool kt_store_has_commit(struct kt_store *store, uint64_t commit)
+{
+    char name[KT_LOG_NAME];
+    kt_log_name(commit, KT_LOG_COMMIT, name);
+    return kt_io_exists(store->log, name);
 }
 
 kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, struct kt_state **out,
@@ -104,9 +115,9 @@ kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, st
 }
 
 /* The state of the newest valid checkpoint at or before `last`, else the empty one. An invalid checkpoint is
- * passed over: the commits it covers say the same, as long as they are there. */
+ * passed over, and `passed` says why: the commits it covers say the same, as long as they are there. */
 static kith_status start_state(struct kt_store *store, const struct kt_log_listing *listing, uint64_t last,
-                               struct kt_state **out, kith_error *error)
+                               struct kt_state **out, kith_error *passed, kith_error *error)
 {
     for (size_t i = listing->names.count; i-- > 0;) {
         uint64_t commit;
@@ -114,50 +125,92 @@ static kith_status start_state(struct kt_store *store, const struct kt_log_listi
         if (!kt_log_parse_name(listing->names.names[i], &commit, &kind) || kind != KT_LOG_CHECKPOINT ||
             commit > last)
             continue;
-        kith_status status = kt_store_read_checkpoint(store, commit, out, error);
-        if (!status || (status != KITH_CORRUPT && status != KITH_NOT_FOUND)) return status;
+        kith_error why = { 0 };
+        kith_status status = kt_store_read_checkpoint(store, commit, out, &why);
+        if (!status) return KITH_OK;
+        if (status != KITH_CORRUPT && status != KITH_NOT_FOUND)
+            return kt_fail(error, status, "%s", why.message);
+        if (status == KITH_CORRUPT && !passed->status)
+            kt_fail(passed, status, "%s is damaged: %.400s", listing->names.names[i], why.message);
     }
     *out = kt_state_new();
     return *out ? KITH_OK : kt_fail_memory(error, sizeof **out);
 }
 
 static kith_status report_gap(struct kt_store *store, const struct kt_state *state, uint64_t largest,
-                              kith_error *error)
+                              const kith_error *passed, kith_error *error)
 {
     char name[KT_LOG_NAME];
     kt_log_name(state->commit + 1, KT_LOG_COMMIT, name);
+    if (passed->status)
+        return kt_fail(error, KITH_CORRUPT,
+                       "%s/%s, and the commits before it are forgotten; restore it from a copy",
+                       kt_io_root(store->log), passed->message);
     return kt_fail(error, KITH_CORRUPT,
                    "%s/%s is missing, while the log goes on to %llu; restore it from a copy%s",
                    kt_io_root(store->log), name, (unsigned long long)largest,
                    state->commit ? ", or read an older version" : "");
 }
 
-kith_status kt_store_load_log(struct kt_store *store, uint64_t last, struct kt_state **out, uint64_t *reached,
-                              kith_error *error)
+/* The state at `last`, or the newest before it, by a listing. `*doubtful`: what was found may be due to a
+ * clean-up that removed names meanwhile. */
+static kith_status load_listed(struct kt_store *store, const struct kt_log_listing *listing, uint64_t last,
+                               struct kt_state **out, uint64_t *reached, bool *doubtful, kith_error *error)
 {
-    struct kt_log_listing listing = { 0 };
     struct kt_state *state = NULL;
-    *reached = 0;
-    kith_status status = kt_store_list_log(store, &listing, error);
+    kith_error passed = { 0 };
+    kith_status status = start_state(store, listing, last, &state, &passed, error);
     if (status) goto out;
-    status = start_state(store, &listing, last, &state, error);
-    if (status) goto out;
+    uint64_t start = state->commit;
     status = kt_store_apply(store, state, last, reached, error);
     if (status) goto out;
-    if (state->commit < kt_min_u64(last, listing.largest)) {
-        status = report_gap(store, state, listing.largest, error);
+    if (state->commit < kt_min_u64(last, listing->largest)) {
+        *doubtful = true;
+        status = report_gap(store, state, listing->largest, &passed, error);
         goto out;
     }
     if (!state->commit) {
         kt_state_release(state);
         state = NULL;
+    } else if (last == UINT64_MAX) { /* the end that was found was one if what it was reached from is there */
+        *doubtful =
+            !kt_store_has_commit(store, start ? start : 1) || !kt_store_has_commit(store, state->commit);
     }
     *out = state;
     state = NULL; // now the caller's
 out:
     kt_state_release(state);
-    kt_io_names_release(&listing.names);
     return status;
+}
+
+static bool has_moved(struct kt_store *store, const struct kt_log_listing *before)
+{
+    struct kt_log_listing now;
+    if (kt_store_list_log(store, &now, NULL)) return false;
+    kt_io_names_release(&now.names);
+    return now.smallest != before->smallest || now.checkpoint != before->checkpoint;
+}
+
+kith_status kt_store_load_log(struct kt_store *store, uint64_t last, struct kt_state **out, uint64_t *reached,
+                              kith_error *error)
+{
+    enum { TRIES = 8 };
+    for (int tries = 0;; tries++) {
+        struct kt_log_listing listing;
+        struct kt_state *state = NULL;
+        bool doubtful = false;
+        *reached = 0;
+        kith_status status = kt_store_list_log(store, &listing, error);
+        if (status) return status;
+        status = load_listed(store, &listing, last, &state, reached, &doubtful, error);
+        bool again = doubtful && tries < TRIES && has_moved(store, &listing);
+        kt_io_names_release(&listing.names);
+        if (!again) {
+            if (!status) *out = state;
+            return status;
+        }
+        kt_state_release(state);
+    }
 }
 
 kith_status kt_store_load_commit(struct kt_store *store, uint64_t commit, struct kt_state **out,

@@ -1,7 +1,9 @@
 /* A table's folder: opening it, creating it, and knowing what its newest commit is.
  *
  * A handle that knows commit N is current when N+1 is absent and N is present: two system calls; N+1 alone
- * would not do, since a removed log has no N+1 either.
+ * would not do, since a log that was removed, or forgotten so far, has no N+1 either. In the same way what
+ * was read after N counts if N is still there when it was read: names go lowest first, so the end that was
+ * found was one then, and no name was put where a forgotten one had been. If N is gone, the log is read anew.
  */
 #include <stdio.h>
 #include <string.h>
@@ -98,13 +100,6 @@ kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_
     return status;
 }
 
-static bool has_commit(struct kt_store *store, uint64_t commit)
-{
-    char name[KT_LOG_NAME];
-    kt_log_name(commit, KT_LOG_COMMIT, name);
-    return kt_io_exists(store->log, name);
-}
-
 /* Whether no name came into the log or left it since `commit` was seen to be its newest. A second after that
  * the names are looked for again, in case a file system's times are not what they should be. */
 static bool still_quiet(struct kt_store *store, uint64_t commit, uint64_t *stamp)
@@ -125,6 +120,17 @@ static void remember_quiet(struct kt_store *store, uint64_t stamp)
     atomic_store(&store->quiet_until, (int64_t)(kt_seconds() * 1e6) + BELIEVED_US);
 }
 
+/* What the newest state is when that which is known has left the log. */
+static kith_status start_anew(struct kt_store *store, struct kt_state **out, kith_error *error)
+{
+    struct kt_state *state = NULL;
+    kith_status status = kt_store_reload(store, &state, error);
+    if (status) return status;
+    if (!state) return no_table(store, error);
+    *out = state;
+    return KITH_OK;
+}
+
 /* The newest state given an older one, dropped or not. */
 static kith_status follow(struct kt_store *store, struct kt_state *known, struct kt_state **out,
                           kith_error *error)
@@ -134,15 +140,8 @@ static kith_status follow(struct kt_store *store, struct kt_state *known, struct
         *out = kt_state_share(known);
         return KITH_OK;
     }
-    if (!has_commit(store, known->commit + 1)) {
-        if (!has_commit(store, known->commit)) {
-            struct kt_state *state = NULL;
-            kith_status status = kt_store_reload(store, &state, error);
-            if (status) return status;
-            if (!state) return no_table(store, error);
-            *out = state;
-            return KITH_OK;
-        }
+    if (!kt_store_has_commit(store, known->commit + 1)) {
+        if (!kt_store_has_commit(store, known->commit)) return start_anew(store, out, error);
         remember_quiet(store, stamp);
         *out = kt_state_share(known);
         return KITH_OK;
@@ -151,6 +150,10 @@ static kith_status follow(struct kt_store *store, struct kt_state *known, struct
     struct kt_state *state = kt_state_copy(known);
     if (!state) return kt_fail_memory(error, sizeof *state);
     kith_status status = kt_store_apply(store, state, UINT64_MAX, &reached, error);
+    if (!kt_store_has_commit(store, known->commit)) {
+        kt_state_release(state);
+        return start_anew(store, out, error);
+    }
     if (status) {
         kt_state_release(state);
         return status == KITH_CORRUPT && is_gone(store) ? no_table(store, error) : status;

@@ -267,6 +267,11 @@ out:
     return status;
 }
 
+json_t *kt_record_forget(uint64_t below)
+{
+    return json_pack("{s:s,s:I}", "do", "forget", "below", (json_int_t)below);
+}
+
 json_t *kt_record_tag(const char *name, uint64_t version, uint64_t commit)
 {
     return json_pack("{s:s,s:s,s:I,s:I}", "do", "tag", "name", name, "version", (json_int_t)version, "commit",

@@ -1,12 +1,13 @@
 /* From the bytes of commits and checkpoints to states; store_encode.c goes the other way.
  *
  * A checkpoint has the same form and the same actions as a commit (one `delete` for everything that is dead);
- * it differs in its header, in that its fragments may leave gaps between their row ids, and in two lines that
- * no commit has:
+ * it differs in its header, in that its fragments may leave gaps between their row ids, and in three lines
+ * that no commit has:
  *
  *   {"kith":1,"table":ID,"checkpoint":64,"hash":HASH,"version":50,"next_row":900,"time_us":T,"log_bytes":N,
  *    "below":0,"needs":[],"encryption":null}
  *   {"do":"versions","list":[[version,commit,time_us,rows,"operation"],...]}
+ *   {"do":"removed","list":[["data/<id>.arrow",bytes,commit],...]}
  *   {"do":"txns","list":[["<32 digits>",commit],...]}
  *
  * `hash` is that of the commit it covers, to which the next commit's `parent` must be equal: a checkpoint
@@ -66,6 +67,42 @@ static kith_status replay_txns(struct kt_state *state, json_t *list, kith_error 
         if (json_unpack(item, "[s,I]", &text, &commit) || !kt_unhex(text, sizeof id, id) || commit < 1)
             return kt_fail(error, KITH_CORRUPT, "the list of transactions has a bad entry");
         kith_status status = kt_state_add_txn(state, id, (uint64_t)commit, error);
+        if (status) return status;
+    }
+    return KITH_OK;
+}
+
+static kith_status replay_removed(struct kt_state *state, json_t *list, kith_error *error)
+{
+    size_t at;
+    json_t *item;
+    if (!json_is_array(list)) return kt_fail(error, KITH_CORRUPT, "the list of removed files is none");
+    json_array_foreach(list, at, item)
+    {
+        const char *name;
+        json_int_t bytes, commit;
+        struct kt_removed_file file = { 0 };
+        if (json_unpack(item, "[s,I,I]", &name, &bytes, &commit) || strlen(name) >= sizeof file.name ||
+            !kt_stored_name_allowed(name) || bytes < 0 || commit < 1)
+            return kt_fail(error, KITH_CORRUPT, "the list of removed files has a bad entry");
+        memcpy(file.name, name, strlen(name));
+        file.bytes = (uint64_t)bytes;
+        file.commit = (uint64_t)commit;
+        kith_status status = kt_state_add_removed(state, &file, error);
+        if (status) return status;
+    }
+    return KITH_OK;
+}
+
+static kith_status replay_gone(struct kt_state *state, json_t *list, kith_error *error)
+{
+    size_t at;
+    json_t *item;
+    if (!json_is_array(list)) return kt_fail(error, KITH_CORRUPT, "the list of files that are gone is none");
+    json_array_foreach(list, at, item)
+    {
+        const char *name = json_string_value(item);
+        kith_status status = kt_state_gone(state, name ? name : "", FILE_IS_BAD, error);
         if (status) return status;
     }
     return KITH_OK;
@@ -144,12 +181,20 @@ static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_
         return kt_state_set_config(state, key ? key : "", json_object_get(action, "value"), FILE_IS_BAD,
                                    error);
     }
+    if (!strcmp(verb, "gone")) return replay_gone(state, json_object_get(action, "files"), error);
+    if (!strcmp(verb, "forget")) {
+        uint64_t below;
+        kith_status status = read_number(action, "below", &below, error);
+        return status ? status : kt_state_forget(state, below, FILE_IS_BAD, error);
+    }
     if (!strcmp(verb, "drop")) {
         state->dropped = true;
         return KITH_OK;
     }
     if (checkpoint && !strcmp(verb, "versions"))
         return replay_versions(state, json_object_get(action, "list"), error);
+    if (checkpoint && !strcmp(verb, "removed"))
+        return replay_removed(state, json_object_get(action, "list"), error);
     if (checkpoint && !strcmp(verb, "txns"))
         return replay_txns(state, json_object_get(action, "list"), error);
     return kt_fail(error, KITH_UNSUPPORTED,

@@ -158,7 +158,8 @@ struct kt_state *kt_state_copy(const struct kt_state *from)
     struct kt_version_entry *versions = kt_array_copy(from->versions, from->version_count, sizeof *versions);
     struct kt_tag *tags = kt_array_copy(from->tags, from->tag_count, sizeof *tags);
     struct kt_txn_seen *txns = kt_array_copy(theirs->txns, theirs->txn_count, sizeof *txns);
-    if (!state || !mine || !fragments || !pieces || !versions || !tags || !txns) {
+    struct kt_removed_file *removed = kt_array_copy(theirs->removed, theirs->removed_count, sizeof *removed);
+    if (!state || !mine || !fragments || !pieces || !versions || !tags || !txns || !removed) {
         kt_free(state);
         kt_free(mine);
         kt_free(fragments);
@@ -166,12 +167,14 @@ struct kt_state *kt_state_copy(const struct kt_state *from)
         kt_free(versions);
         kt_free(tags);
         kt_free(txns);
+        kt_free(removed);
         return NULL;
     }
     for (uint32_t i = 0; i < from->fragment_count; i++) fragments[i] = kt_fragment_share(&from->fragments[i]);
     for (uint32_t i = 0; i < from->piece_count; i++) pieces[i] = piece_share(&from->pieces[i]);
     memcpy(mine, theirs, sizeof *mine);
     mine->txns = txns;
+    mine->removed = removed;
     memcpy(state, from, sizeof *state);
     atomic_init(&state->references, 1);
     state->fragments = fragments;
@@ -197,7 +200,10 @@ void kt_state_release(struct kt_state *state)
     for (uint32_t i = 0; i < state->fragment_count; i++) kt_fragment_release(&state->fragments[i]);
     for (uint32_t i = 0; i < state->piece_count; i++) kt_piece_release(&state->pieces[i]);
     struct kt_state_private *mine = state->private_part;
-    if (mine) kt_free(mine->txns);
+    if (mine) {
+        kt_free(mine->txns);
+        kt_free(mine->removed);
+    }
     kt_free(mine);
     kt_free(state->fragments);
     kt_free(state->pieces);
@@ -218,6 +224,11 @@ static bool name_allowed(const char *name, const char *folder, const char *exten
     const char *id = name + head + 1;
     size_t length = strspn(id, "0123456789abcdef-");
     return length && id[length] == '.' && !strcmp(id + length + 1, extension);
+}
+
+bool kt_stored_name_allowed(const char *name)
+{
+    return name_allowed(name, "data", "arrow") || name_allowed(name, "index", "kix");
 }
 
 static bool seal_allowed(const struct kt_seal *seal)
@@ -298,14 +309,17 @@ kith_status kt_state_clear(struct kt_state *state, kith_error *error)
 {
     json_t *config = json_object();
     if (!config) return kt_fail_memory(error, sizeof *state);
-    kt_state_remove_all_fragments(state);
-    for (uint32_t i = 0; i < state->piece_count; i++) kt_piece_release(&state->pieces[i]);
+    kith_status status = kt_state_remove_all_fragments(state, error);
+    for (uint32_t i = 0; i < state->piece_count; i++) {
+        if (!status) status = kt_state_file_left(state, &state->pieces[i].file, error);
+        kt_piece_release(&state->pieces[i]);
+    }
     state->piece_count = 0;
     json_decref(state->schema);
     json_decref(state->config);
     state->schema = NULL;
     state->config = config;
-    return KITH_OK;
+    return status;
 }
 
 static uint32_t piece_at(const struct kt_state *state, const char *id)
@@ -329,6 +343,7 @@ kith_status kt_state_add_piece(struct kt_state *state, struct kt_piece *piece, s
     }
     state->pieces = pieces;
     pieces[state->piece_count++] = *piece;
+    kt_state_file_came(state, &piece->file);
     return KITH_OK;
 }
 
@@ -338,6 +353,8 @@ kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct
     uint32_t at = piece_at(state, id);
     if (at == state->piece_count)
         return kt_fail(error, blame.missing, "there is no index piece %.32s (any more)", id);
+    kith_status status = kt_state_file_left(state, &state->pieces[at].file, error);
+    if (status) return status;
     kt_piece_release(&state->pieces[at]);
     state->piece_count--;
     memmove(state->pieces + at, state->pieces + at + 1, (state->piece_count - at) * sizeof *state->pieces);

@@ -9,9 +9,9 @@
  *   - refused, or a conflict that `prepare` reports: nothing was published, our files are removed;
  *   - unknown: the commit may be there, so its files stay. Removing them is how others lost data.
  *
- * A winner checks that the commit before it is still there. When a log is removed, its files go oldest
- * first, so a name that looks free because it was removed has no predecessor either. Then the log is read
- * again, and the transaction's id in it decides.
+ * A winner checks that the commit before it is still there. When a log is removed or forgotten, its files go
+ * oldest first, so a name that looks free because it was removed has no predecessor either. Then the log is
+ * read again, and the transaction's id in it decides.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -185,7 +185,7 @@ static kith_status confirm_first(struct kt_store *store, kith_error *error)
 }
 
 /* The winner's check, see above. */
-static kith_status confirm(struct kt_txn *txn, uint64_t commit, kith_error *error)
+static kith_status confirm(struct kt_txn *txn, uint64_t commit, bool *lost, kith_error *error)
 {
     struct kt_store *store = txn->store;
     struct kt_state *state = NULL;
@@ -197,8 +197,14 @@ static kith_status confirm(struct kt_txn *txn, uint64_t commit, kith_error *erro
     kith_status status = kt_store_reload(store, &state, error);
     bool ours = !status && state && kt_state_has_txn(state, txn->id);
     bool dropped = !status && (!state || state->dropped);
+    bool forgotten = !status && !dropped && !ours && kt_state_private_part(state)->below > commit;
     kt_state_release(state);
-    if (ours) return KITH_OK;
+    if (forgotten) { /* ours alone has that name now, and nobody may follow it */
+        kt_log_name(commit, KT_LOG_COMMIT, name);
+        kt_io_remove(store->log, name, NULL);
+        *lost = true;
+    }
+    if (ours || forgotten) return KITH_OK;
     if (status == KITH_NOT_FOUND) return status;
     if (dropped) return kt_fail(error, KITH_NOT_FOUND, "%s: the table was dropped", kt_io_root(store->io));
     if (!status)
@@ -231,7 +237,8 @@ static kith_status attempt(struct kt_txn *txn, kt_prepare_fn prepare, void *cont
     kt_log_name(header.commit, KT_LOG_COMMIT, name);
     switch (kt_io_publish(txn->store->log, name, bytes.data, bytes.size, error)) {
     case KT_WON:
-        status = confirm(txn, header.commit, error);
+        status = confirm(txn, header.commit, lost, error);
+        if (*lost) goto out;
         break;
     case KT_LOST:
         *lost = true;

@@ -55,6 +55,31 @@ uint64_t kt_state_commit_of(const struct kt_state *state, uint64_t version)
     return tagged;
 }
 
+uint32_t kt_state_first_version(const struct kt_state *state)
+{
+    uint32_t first = state->version_count ? state->version_count - 1 : 0;
+    while (first && last_commit(state, first - 1) &&
+           last_commit(state, first - 1) >= kt_state_private_part(state)->below)
+        first--;
+    return first;
+}
+
+static bool has_tag(const struct kt_state *state, uint64_t version)
+{
+    for (uint32_t i = 0; i < state->tag_count; i++)
+        if (state->tags[i].version == version) return true;
+    return false;
+}
+
+void kt_state_forget_versions(struct kt_state *state)
+{
+    uint32_t first = kt_state_first_version(state), kept = 0;
+    for (uint32_t i = 0; i < state->version_count; i++)
+        if (i >= first || has_tag(state, state->versions[i].version))
+            state->versions[kept++] = state->versions[i];
+    state->version_count = kept;
+}
+
 /* ---- tags */
 
 /* The first tag that is not before `name`. */
@@ -145,28 +170,42 @@ static kith_status newest_readable(struct kt_store *store, struct kt_state **out
     return status ? status : kt_store_refuse_dropped(store, state, out, error);
 }
 
-kith_status kt_store_load_version(struct kt_store *store, uint64_t version, struct kt_state **out,
-                                  kith_error *error)
+static kith_status load_kept(struct kt_store *store, uint64_t version, const struct kt_state *newest,
+                             struct kt_state **out, kith_error *error)
 {
-    struct kt_state *newest = NULL, *state = NULL;
-    uint64_t reached;
-    kith_status status = newest_readable(store, &newest, error);
-    if (status) return status;
     uint64_t commit = kt_state_commit_of(newest, version);
     if (!commit)
-        status =
-            kt_fail(error, KITH_NOT_FOUND, "version %llu is not among the %u kept, the newest is %llu",
-                    (unsigned long long)version, newest->version_count, (unsigned long long)newest->version);
-    else if (commit == newest->commit)
-        state = kt_state_share(newest);
-    else
-        status = kt_store_load_log(store, commit, &state, &reached, error);
-    kt_state_release(newest);
+        return kt_fail(error, KITH_NOT_FOUND, "version %llu is not among the %u kept, the newest is %llu",
+                       (unsigned long long)version, newest->version_count,
+                       (unsigned long long)newest->version);
+    struct kt_state *state = NULL;
+    if (commit == newest->commit) state = kt_state_share((struct kt_state *)newest);
+    kith_status status = state ? KITH_OK : kt_store_load_commit(store, commit, &state, error);
     if (status) return status;
-    if (state && state->commit == commit && state->version == version) {
+    if (state->version == version) {
         *out = state;
         return KITH_OK;
     }
     kt_state_release(state);
     return kt_fail(error, KITH_NOT_FOUND, "version %llu is no longer kept", (unsigned long long)version);
+}
+
+/* A clean-up may forget commits while they are read; then the newest state says what is kept. */
+kith_status kt_store_load_version(struct kt_store *store, uint64_t version, struct kt_state **out,
+                                  kith_error *error)
+{
+    for (;;) {
+        struct kt_state *newest = NULL, *later = NULL;
+        kith_error why = { 0 };
+        kith_status status = newest_readable(store, &newest, error);
+        if (status) return status;
+        status = load_kept(store, version, newest, out, &why);
+        bool moved = (status == KITH_NOT_FOUND || status == KITH_CORRUPT) &&
+                     !newest_readable(store, &later, NULL) &&
+                     kt_state_private_part(later)->below != kt_state_private_part(newest)->below;
+        kt_state_release(newest);
+        kt_state_release(later);
+        if (!status) return KITH_OK;
+        if (!moved) return kt_fail(error, status, "%s", why.message);
+    }
 }

@@ -242,6 +242,12 @@ static inline void assert_same_state(const struct kt_state *a, const struct kt_s
     const struct kt_state_private *mine = kt_state_private_part(a), *theirs = kt_state_private_part(b);
     assert_int_equal(mine->below, theirs->below);
     assert_int_equal(mine->log_bytes, theirs->log_bytes);
+    assert_int_equal(mine->removed_count, theirs->removed_count);
+    for (uint32_t i = 0; i < mine->removed_count; i++) {
+        assert_string_equal(mine->removed[i].name, theirs->removed[i].name);
+        assert_int_equal(mine->removed[i].bytes, theirs->removed[i].bytes);
+        assert_int_equal(mine->removed[i].commit, theirs->removed[i].commit);
+    }
     assert_int_equal(mine->txn_count, theirs->txn_count);
     for (uint32_t i = 0; i < mine->txn_count; i++) {
         assert_memory_equal(mine->txns[i].id, theirs->txns[i].id, 16);
@@ -286,6 +292,52 @@ static inline size_t names_in(struct kt_io *io, const char *folder)
     size_t count = names.count;
     kt_io_names_release(&names);
     return count;
+}
+
+static inline bool is_there(struct kt_store *store, const struct kt_stored_file *file)
+{
+    return kt_io_exists(kt_store_io(store), file->name);
+}
+
+static inline void assert_files_there(struct kt_store *store, const struct kt_state *state)
+{
+    for (uint32_t i = 0; i < state->fragment_count; i++)
+        for (uint32_t g = 0; g < state->fragments[i].group_count; g++)
+            assert_true(is_there(store, &state->fragments[i].groups[g].file));
+    for (uint32_t i = 0; i < state->piece_count; i++) assert_true(is_there(store, &state->pieces[i].file));
+}
+
+/* Every version that is listed can be read and has its files; every file is one of the newest state or one
+ * that it knows to have left. */
+static inline void assert_tidy(struct kt_io *io)
+{
+    struct kt_store *store = NULL;
+    assert_ok(kt_store_open(io, "t.kith", &store, &error));
+    struct kt_state *newest = load(store);
+    const struct kt_state_private *mine = kt_state_private_part(newest);
+    for (uint32_t i = 0; i < newest->version_count; i++) {
+        struct kt_state *version = NULL;
+        assert_ok(kt_store_load_version(store, newest->versions[i].version, &version, &error));
+        assert_int_equal(version->rows, newest->versions[i].rows);
+        assert_sound_state(version);
+        assert_files_there(store, version);
+        kt_state_release(version);
+    }
+    const char *const folders[] = { "data", "index" };
+    for (int f = 0; f < 2; f++) {
+        struct kt_io_names names = { 0 };
+        if (kt_io_list(kt_store_io(store), folders[f], &names, NULL)) continue;
+        for (size_t i = 0; i < names.count; i++) {
+            char name[300];
+            snprintf(name, sizeof name, "%s/%s", folders[f], names.names[i]);
+            bool known = kt_state_names_file(newest, name);
+            for (uint32_t r = 0; r < mine->removed_count; r++) known |= !strcmp(mine->removed[r].name, name);
+            if (!known) fail_msg("%s is lost", name);
+        }
+        kt_io_names_release(&names);
+    }
+    kt_state_release(newest);
+    kt_store_close(store);
 }
 
 #endif

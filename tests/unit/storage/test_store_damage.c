@@ -333,6 +333,10 @@ static void headers_are_checked(void **state)
 #define SPAN(row, rows, span)                                                                                \
     "{\"do\":\"replace_fragments\",\"first_row\":" row ",\"rows\":" rows ",\"span\":" span                   \
     ",\"files\":[" FILE_OF("data/a.arrow") "]}\n"
+#define HOLES(row, rows, span, bytes)                                                                        \
+    "{\"do\":\"replace_fragments\",\"first_row\":" row ",\"rows\":" rows ",\"span\":" span                   \
+    ",\"holes\":" bytes ",\"files\":[" FILE_OF("data/a.arrow") "]}\n"
+#define FORGET(below) "{\"do\":\"forget\",\"below\":" below "}\n"
 #define TAG(name, version, commit)                                                                           \
     "{\"do\":\"tag\",\"name\":" name ",\"version\":" version ",\"commit\":" commit "}\n"
 #define RESTORE(row, rows)                                                                                   \
@@ -457,10 +461,17 @@ static void actions_are_checked(void **state)
           KITH_CORRUPT },
         { DELETE("1", "2") "\x05\x01\n", "[1]", KITH_CORRUPT },
         { DELETE("1", "3") "\x05\x01\n", "[2]", KITH_CORRUPT },
-        { SPAN("0", "96", "97"), "[]", KITH_OK }, /* row 6 is dead, 96 live */
+        { SPAN("0", "96", "97"), "[]", KITH_CORRUPT },                /* which id has no row? */
+        { HOLES("0", "96", "97", "2") "\x06\x01\n", "[2]", KITH_OK }, /* row 6 was dead, 96 lived */
+        { HOLES("0", "96", "97", "2") "\x06\x02\n", "[2]", KITH_CORRUPT },
+        { HOLES("0", "96", "97", "2") "\x61\x01\n", "[2]", KITH_CORRUPT },
+        { HOLES("0", "96", "97", "3") "\x06\x01\n", "[2]", KITH_CORRUPT },
+        { HOLES("0", "97", "97", "2") "\x06\x01\n", "[2]", KITH_CORRUPT },
+        { HOLES("0", "96", "97", "2") DELETE("1", "2") "\x06\x01\x06\x01\n", "[2,2]", KITH_CORRUPT },
+        { HOLES("0", "96", "97", "2") DELETE("1", "2") "\x06\x01\x07\x01\n", "[2,2]", KITH_OK },
         { SPAN("0", "97", "96"), "[]", KITH_CORRUPT },
-        { SPAN("0", "95", "97"), "[]", KITH_CORRUPT }, /* a row would be lost */
-        { SPAN("0", "6", "7"), "[]", KITH_OK },
+        { HOLES("0", "95", "97", "2") "\x05\x02\n", "[2]", KITH_CORRUPT }, /* a row would be lost */
+        { HOLES("0", "6", "7", "2") "\x06\x01\n", "[2]", KITH_OK },
         { SPAN("0", "6", "8"), "[]", KITH_CORRUPT },
         { SPAN("0", "97", "98"), "[]", KITH_CORRUPT }, /* a row never given */
         { SPAN("0", "97", "4294967296"), "[]", KITH_CORRUPT },
@@ -483,7 +494,16 @@ static void actions_are_checked(void **state)
         { "{\"do\":\"restore\"}\n" RESTORE("7", "2") RESTORE("8", "1"), "[]", KITH_CORRUPT },
         { "{\"do\":\"restore\"}\n" RESTORE("96", "2"), "[]", KITH_CORRUPT },
         { RESTORE("90", "7"), "[]", KITH_CORRUPT }, /* over rows that are there */
-        { "{\"do\":\"forget\",\"below\":3}\n", "[]", KITH_UNSUPPORTED },
+        { FORGET("3"), "[]", KITH_OK },
+        { FORGET("1"), "[]", KITH_OK },
+        { FORGET("2") FORGET("3"), "[]", KITH_OK },
+        { FORGET("2") FORGET("2"), "[]", KITH_CORRUPT },
+        { FORGET("0"), "[]", KITH_CORRUPT },
+        { FORGET("4"), "[]", KITH_CORRUPT }, /* the one that is being made */
+        { "{\"do\":\"gone\",\"files\":[]}\n", "[]", KITH_OK },
+        { "{\"do\":\"gone\",\"files\":[\"data/a.arrow\"]}\n", "[]", KITH_CORRUPT },
+        { "{\"do\":\"gone\",\"files\":7}\n", "[]", KITH_CORRUPT },
+        { REMOVE("7") "{\"do\":\"gone\",\"files\":[\"data/a.arrow\"]}\n", "[]", KITH_CORRUPT },
         { "{\"do\":7}\n", "[]", KITH_CORRUPT },
         { "{}\n", "[]", KITH_CORRUPT },
         { "[]\n", "[]", KITH_CORRUPT },

@@ -285,6 +285,123 @@ static void any_call_of_a_checkpoint_may_fail(void **state)
     fail_checkpoint(true);
 }
 
+/* ---- cleaning up */
+
+static const struct kt_retention ONLY_THE_NEWEST = { .keep_versions = 1,
+                                                     .keep_us = INT64_MAX,
+                                                     .keep_bytes = UINT64_MAX };
+
+static int never_unlink(int folder, const char *name, int flags)
+{
+    (void)folder, (void)name, (void)flags;
+    return errno = EROFS, -1;
+}
+
+/* A tag and files that left, some of them before the last clean-up, which died before it removed them. */
+static struct kt_store *store_to_clean(struct kt_io *io)
+{
+    struct kt_store *store = store_with_schema(io, "t.kith");
+    kt_state_release(done(store, (struct change){ .rows = 10, .file_bytes = 100 }));
+    kt_state_release(done(store, (struct change){ .removes = true, .rows = 10, .file_bytes = 100 }));
+    kt_state_release(done(store, (struct change){ .tag = "two", .tagged = 2 }));
+    kt_state_release(
+        done(store, (struct change){ .removes = true, .first_row = 10, .rows = 10, .file_bytes = 100 }));
+    kt_posix.unlink = never_unlink;
+    assert_status(KITH_IO, kt_store_clean(store, &ONLY_THE_NEWEST, NULL, &error));
+    kt_posix.unlink = real.unlink;
+    assert_int_equal(names_in(io, "t.kith/data"), 3);
+    kt_state_release(done(store, (struct change){ .replaces = true,
+                                                  .first_row = 20,
+                                                  .rows = 10,
+                                                  .file_bytes = 100,
+                                                  .piece = "000102030405060708090a0b0c0d0e0f" }));
+    kt_state_release(done(store, (struct change){ .remove_piece = "000102030405060708090a0b0c0d0e0f" }));
+    return store;
+}
+
+static void fail_clean(bool for_ever)
+{
+    for (long failing = 1;; failing++) {
+        struct scratch scratch;
+        kith_error told = { 0 };
+        scratch_open(&scratch, false);
+        disarm();
+        struct kt_store *store = store_to_clean(scratch.io);
+        int before = open_descriptors();
+        arm(failing, for_ever);
+        kith_status status = kt_store_clean(store, &ONLY_THE_NEWEST, NULL, &told);
+        bool reached = fault.calls >= failing;
+        disarm();
+        assert_int_equal(open_descriptors(), before);
+        if (status && !told.message[0]) fail_msg("a failure without a word");
+        kt_store_close(store);
+        assert_tidy(scratch.io);
+        assert_ok(kt_store_open(scratch.io, "t.kith", &store, &error)); /* a new process goes on */
+        for (int i = 0; i < 2; i++) {
+            kt_state_release(done(store, (struct change){ .rows = 1, .inlined = "x" }));
+            assert_ok(kt_store_clean(store, &ONLY_THE_NEWEST, NULL, &error));
+        }
+        kt_store_close(store);
+        assert_tidy(scratch.io);
+        assert_int_equal(names_in(scratch.io, "t.kith/data"), 2); /* the tag's and the newest */
+        assert_int_equal(names_in(scratch.io, "t.kith/index"), 0);
+        scratch_close(&scratch);
+        if (!reached) {
+            assert_int_equal(status, KITH_OK);
+            print_message("%ld calls\n", failing - 1);
+            return;
+        }
+    }
+}
+
+static void any_call_of_a_clean_up_may_fail(void **state)
+{
+    (void)state;
+    fail_clean(false);
+    fail_clean(true);
+}
+
+static int late_clock(clockid_t clock, struct timespec *out)
+{
+    int result = real.clock(clock, out);
+    if (clock == CLOCK_REALTIME) out->tv_sec += 25 * 3600;
+    return result;
+}
+
+/* A writer died, or does not know whether it won: what it wrote is removed a day later, when asked for. */
+static void orphans_go_after_a_day(void **state)
+{
+    struct scratch scratch;
+    struct kt_io_writer *writer = NULL;
+    struct kt_retention how = ONLY_THE_NEWEST;
+    struct kt_cleaned cleaned;
+    (void)state;
+    scratch_open(&scratch, false);
+    disarm();
+    struct kt_store *store = store_to_clean(scratch.io);
+    const char *const names[] = { "data/00-0000.arrow", "index/00-0000.kix", "data/not ours" };
+    for (int i = 0; i < 3; i++) {
+        assert_ok(kt_io_create(kt_store_io(store), names[i], &writer, &error));
+        assert_ok(kt_io_append(writer, "twelve bytes", 12, &error));
+        assert_ok(kt_io_finish(writer, &error));
+    }
+    how.orphans = true;
+    assert_ok(kt_store_clean(store, &how, NULL, &error));
+    for (int i = 0; i < 3; i++) assert_true(kt_io_exists(kt_store_io(store), names[i]));
+    kt_posix.clock = late_clock;
+    assert_ok(kt_store_clean(store, &ONLY_THE_NEWEST, &cleaned, &error));
+    assert_int_equal(cleaned.files, 0);
+    assert_ok(kt_store_clean(store, &how, &cleaned, &error));
+    assert_int_equal(cleaned.files, 2);
+    assert_int_equal(cleaned.bytes, 24);
+    for (int i = 0; i < 3; i++) assert_int_equal(kt_io_exists(kt_store_io(store), names[i]), i == 2);
+    assert_ok(kt_io_remove(kt_store_io(store), names[2], &error));
+    kt_posix = real;
+    assert_tidy(scratch.io);
+    kt_store_close(store);
+    scratch_close(&scratch);
+}
+
 /* ---- dropping */
 
 static void any_call_of_a_drop_may_fail(void **state)
@@ -381,6 +498,8 @@ int main(void)
         cmocka_unit_test_teardown(any_call_may_fail_once, restore),
         cmocka_unit_test_teardown(all_calls_may_fail_from_any_on, restore),
         cmocka_unit_test_teardown(any_call_of_a_checkpoint_may_fail, restore),
+        cmocka_unit_test_teardown(any_call_of_a_clean_up_may_fail, restore),
+        cmocka_unit_test_teardown(orphans_go_after_a_day, restore),
         cmocka_unit_test_teardown(any_call_of_a_drop_may_fail, restore),
         cmocka_unit_test_teardown(an_unknown_commit_keeps_its_files, restore),
         cmocka_unit_test_teardown(two_may_make_the_data_folder, restore),

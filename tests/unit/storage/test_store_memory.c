@@ -173,6 +173,19 @@ static kith_status tag_and_restore(struct fixture *fixture, kith_error *error)
     return status;
 }
 
+static kith_status clean_up(struct fixture *fixture, kith_error *error)
+{
+    struct kt_retention how = {
+        .keep_versions = 1, .keep_us = INT64_MAX, .keep_bytes = UINT64_MAX, .orphans = true
+    };
+    struct change tag = { .tag = "then", .tagged = 3 };
+    struct change change = { .removes = true, .first_row = 5, .rows = 14, .inlined = "fourteen" };
+    kith_status status = commit_change(fixture->store, &tag, NULL, error);
+    if (!status) status = commit_change(fixture->store, &change, NULL, error);
+    if (!status) status = kt_store_clean(fixture->store, &how, NULL, error);
+    return status;
+}
+
 static kith_status open_and_read(struct fixture *fixture, kith_error *error)
 {
     struct kt_store *store = NULL;
@@ -228,6 +241,13 @@ static void any_allocation_of_a_tag_and_a_restore_may_fail(void **state)
     fail_each(tag_and_restore, true);
 }
 
+static void any_allocation_of_a_clean_up_may_fail(void **state)
+{
+    (void)state;
+    fail_each(clean_up, false);
+    fail_each(clean_up, true);
+}
+
 static void any_allocation_of_an_open_may_fail(void **state)
 {
     (void)state;
@@ -255,6 +275,7 @@ static void nothing_leaks(void **state)
             commit_all(&fixture, NULL);
             fold_all(&fixture, NULL);
             tag_and_restore(&fixture, NULL);
+            clean_up(&fixture, NULL);
             open_and_read(&fixture, NULL);
             checkpoint(&fixture, NULL);
             failing = 0;
@@ -271,6 +292,7 @@ int main(void)
         cmocka_unit_test(any_allocation_of_a_commit_may_fail),
         cmocka_unit_test(any_allocation_of_a_fold_may_fail),
         cmocka_unit_test(any_allocation_of_a_tag_and_a_restore_may_fail),
+        cmocka_unit_test(any_allocation_of_a_clean_up_may_fail),
         cmocka_unit_test(any_allocation_of_an_open_may_fail),
         cmocka_unit_test(any_allocation_of_a_checkpoint_may_fail),
         cmocka_unit_test(nothing_leaks),

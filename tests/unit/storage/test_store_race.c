@@ -88,6 +88,76 @@ static void all_appends_of_all_processes_survive(void **state)
     scratch_close(&scratch);
 }
 
+/* ---- clean-ups among writers and readers */
+
+/* Each has rows [10 w, 10 w + 10) of the beginning for itself, replaces them again and again, and appends. */
+static void replace_all(const char *path, int writer)
+{
+    struct kt_io *io = NULL;
+    struct kt_store *store = NULL;
+    if (kt_io_open_folder(path, &io, NULL) || kt_store_open(io, "t.kith", &store, NULL)) _exit(1);
+    for (int i = 0; i < APPENDS; i++) {
+        kith_error told = { 0 };
+        struct change append = { .rows = 1, .inlined = "x" };
+        struct change replace = { .replaces = true,
+                                  .first_row = (uint64_t)writer * 10,
+                                  .rows = 10,
+                                  .file_bytes = 500,
+                                  .maintenance = i % 2 };
+        struct kt_retention how = { .keep_versions = (uint64_t)i % 3 + 1,
+                                    .keep_us = INT64_MAX,
+                                    .keep_bytes = UINT64_MAX };
+        kith_status status = commit_change(store, &replace, NULL, &told);
+        if (!status) status = commit_change(store, &append, NULL, &told);
+        if (!status && i % 2 == writer % 2) status = kt_store_clean(store, &how, NULL, &told);
+        if (!status) continue;
+        fprintf(stderr, "writer %d: %s: %s\n", writer, kith_status_name(status), told.message);
+        _exit(2);
+    }
+    kt_store_close(store);
+    kt_io_close(io);
+    _exit(0);
+}
+
+static void clean_ups_disturb_nobody(void **state)
+{
+    struct scratch scratch;
+    (void)state;
+    scratch_open(&scratch, false);
+    struct kt_store *store = store_with_schema(scratch.io, "t.kith");
+    for (int w = 0; w < WRITERS; w++)
+        kt_state_release(done(store, (struct change){ .rows = 10, .file_bytes = 500 }));
+    for (int w = 0; w < WRITERS; w++)
+        if (fork() == 0) replace_all(scratch.path, w);
+    struct kt_state *known = load(store);
+    for (int left = WRITERS; left > 0;) {
+        int status;
+        struct kt_state *newer = NULL, *old = NULL;
+        assert_ok(kt_store_refresh(store, known, &newer, &error));
+        assert_true(newer->commit >= known->commit && newer->rows >= known->rows);
+        assert_sound_state(newer);
+        kith_status found = kt_store_load_version(store, known->version, &old, NULL);
+        assert_true(found == KITH_OK || found == KITH_NOT_FOUND);
+        kt_state_release(old);
+        kt_state_release(known);
+        known = newer;
+        struct kt_state *afresh = load_afresh(scratch.io, "t.kith");
+        assert_true(afresh->commit >= known->commit);
+        kt_state_release(afresh);
+        if (waitpid(-1, &status, WNOHANG) > 0) {
+            assert_int_equal(status, 0);
+            left--;
+        }
+    }
+    kt_state_release(known);
+    known = load_afresh(scratch.io, "t.kith");
+    assert_int_equal(known->rows, WRITERS * (10 + APPENDS));
+    kt_state_release(known);
+    assert_tidy(scratch.io);
+    kt_store_close(store);
+    scratch_close(&scratch);
+}
+
 static kith_status prepare_creation(void *context, const struct kt_state *state, struct kt_txn *txn,
                                     kith_error *error)
 {
@@ -253,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_appends_of_all_processes_survive),
+        cmocka_unit_test(clean_ups_disturb_nobody),
         cmocka_unit_test(one_process_creates_a_table),
         cmocka_unit_test(writers_notice_a_drop),
         cmocka_unit_test(handles_work_after_fork),
