@@ -328,9 +328,10 @@ static kith_status create(struct kt_catalog *catalog, const char *name, struct s
     insertion.home = table->home;
     status = insert(&insertion, existing ? "overwrite" : "create", options ? &options->write : NULL, &state,
                     error);
-    if (!status) status = kt_table_adopt(table, state, NULL, &snapshot, error);
     if (status) goto out;
-    kt_table_auto_index(table, snapshot, options ? &options->write : NULL);
+    kith_error ignored; /* the table is there: a handle without a snapshot makes one when it is used */
+    if (kt_table_adopt(table, state, NULL, &snapshot, &ignored) == KITH_OK)
+        kt_table_auto_index(table, snapshot, options ? &options->write : NULL);
     *out = table;
     table = NULL;
 out:
