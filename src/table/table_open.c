@@ -183,8 +183,8 @@ kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, 
     kt_snapshot_release(current);
     if (pinned)
         return kt_fail(error, KITH_READ_ONLY,
-                       "table '%s' cannot be modified when a specific version is checked out (%llu); "
-                       "checkout_latest() makes it writable again",
+                       "table cannot be modified when a specific version is checked out: '%s' shows version "
+                       "%llu; checkout_latest() makes it writable again",
                        table->name, (unsigned long long)version);
     return kt_table_snapshot(table, out, error);
 }

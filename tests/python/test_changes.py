@@ -418,9 +418,20 @@ def test_one_row_of_data_may_update_many(table):
 
 def test_rows_of_data_that_match_each_other_are_refused(table):
     for merge in (table.merge_insert("id").when_matched_update_all(), table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()):
-        with pytest.raises(ValueError, match="rows 0 and 2"):
+        with pytest.raises(ValueError, match="Ambiguous merge inserts are prohibited: rows 0 and 2"):
             merge.execute([{"id": 1, "s": "a"}, {"id": 2, "s": "b"}, {"id": 1, "s": "c"}])
     assert table.version == 1
+
+
+def test_rows_that_match_each_other_are_all_added_where_none_updates(table, keyed):
+    data = [{"id": 77, "s": "a"}, {"id": 1, "s": "b"}, {"id": 77, "s": "c"}, {"id": 1, "s": "d"}, {"id": 78, "s": "e"}]
+    assert table.merge_insert("id").when_not_matched_insert_all().execute(data).num_inserted_rows == 3
+    assert [row["s"] for row in table.to_list()] == [row["s"] for row in ROWS] + ["a", "c", "e"]
+    assert table.merge_insert("id").when_not_matched_by_source_delete().execute(data).num_deleted_rows == 9
+    assert sorted(row["s"] for row in table.to_list()) == ["a", "c", "e", "row 1"]
+    with pytest.raises(FileExistsError):
+        keyed.merge_insert("id").when_not_matched_insert_all().execute(data)
+    assert keyed.to_list() == ROWS
 
 
 def test_merge_refuses_and_changes_nothing(table):
@@ -629,7 +640,7 @@ def test_an_old_version_is_not_changed(keyed):
         lambda: keyed.upsert([{"id": 5}]), lambda: keyed.merge_insert("id").when_not_matched_insert_all().execute([{"id": 500}]),
     ]  # fmt: skip
     for write in writes:
-        with pytest.raises(ValueError, match="cannot be modified when a specific version is checked out"):
+        with pytest.raises(ValueError, match="table cannot be modified when a specific version is checked out"):
             write()
     assert len(keyed) == 10
     keyed.checkout_latest()
