@@ -22,13 +22,16 @@ demo: python ## real sentence embeddings: load, search, index, search again
 	@cmake --build $(BUILD) -j $(JOBS) --target kith_cli -- --quiet
 	@$(PYTHON) examples/demo.py
 
-test: check asan pytest ## everything that a change must pass
+test: check faults asan pytest ## everything that a change must pass
 check: build ## layers, headers, C tests, command line
 	@$(PYTHON) tools/check_layers.py
 	@tools/check_headers.sh
 	@tools/check_symbols.sh $(BUILD)
 	@tools/check_arm64.sh || [ $$? = 77 ]
-	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE fault
+
+faults: build ## bad disks, no memory, power cuts, flipped bits, kill -9: some of each
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L fault
 
 asan: setup ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake -G Ninja -B $(BUILD)/asan -DKITH_WERROR=ON -DKITH_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=RelWithDebInfo > /dev/null
@@ -43,7 +46,8 @@ tsan: setup ## the C tests under ThreadSanitizer
 pytest: build python ## the Python tests
 	@KITH_BIN=$(BUILD)/kith $(PYTHON) -m pytest -q tests/python
 
-test-long: test tsan ## what takes longer
+test-long: test tsan ## what takes longer: the faults in full counts
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -C Long -L long
 
 fuzz: setup ## mutated files, logs, indexes and streams under the sanitizers, new seeds for FUZZ_SECONDS (60)
 	@tools/fuzz.sh $(BUILD)/asan
@@ -68,5 +72,5 @@ format: setup ## clang-format, pinned in requirements.txt
 clean: ## removes build/ and dist/
 	@rm -rf $(BUILD) dist
 
-.PHONY: help setup build python demo test check asan tsan pytest test-long fuzz bench wheel install lint format clean
+.PHONY: help setup build python demo test check faults asan tsan pytest test-long fuzz bench wheel install lint format clean
 .DEFAULT_GOAL := help

@@ -200,6 +200,8 @@ typedef struct kith_write {
     kith_progress_fn progress; /* stage "rows"; then those of an index that is built unasked, where cancelling
                                   stops only the build: the rows are stored */
     void *progress_user;
+    const char *idempotency_key; /* 1 to 200 bytes: a second write with the same key, among the last 4,096
+                                    commits, is not done again; for a retry after KITH_UNKNOWN */
 } kith_write;
 
 typedef struct kith_create {
@@ -208,13 +210,16 @@ typedef struct kith_create {
     bool exist_ok;      /* open the table when it exists, and leave its rows and `data` alone */
     bool overwrite;     /* replace the table's rows and schema when it exists */
     const char *metric; /* "l2", "cosine", "dot" or "hamming": the vector column's; NULL leaves it open */
-    const char *key;    /* the column that is the primary key; NULL for none. Stored, not yet enforced */
-    bool no_auto_index; /* never make an index unasked */
+    const char *key; /* the column that is the primary key: text or integers, never null, each once. NULL for
+                        none */
+    bool no_auto_index;           /* never make an index unasked */
     int64_t auto_index_threshold; /* rows from which a write builds the default index on each vector column
                                      that has none, before it returns; 0: 20,000; negative: never. Kept with
                                      the table. Such a build fails no write */
     const struct ArrowSchema
         *schema; /* the table's schema, to which the data is cast; NULL: the data's own. Borrowed */
+    uint32_t keep_versions; /* old versions stay readable while they are fewer than this, younger than 7 days,
+                               and their files smaller than the table; 0: 1,000; 1: only the newest is kept */
 } kith_create;
 
 /** Creates a table from an Arrow stream: its schema, and its batches as the first rows.
@@ -248,7 +253,8 @@ KITH_API const char *kith_table_name(const kith_table *table);
  *  KITH_UNKNOWN none of them is stored.
  *  @param options   may be NULL
  *  @param version   the table's version with these rows; may be NULL
- *  @return KITH_OK, KITH_TYPE, KITH_INVALID (bad vectors), KITH_IO, KITH_UNKNOWN, KITH_READ_ONLY */
+ *  @return KITH_OK, KITH_TYPE, KITH_INVALID (bad vectors), KITH_EXISTS (a key that is there already, or twice
+ *          in the data), KITH_IO, KITH_UNKNOWN, KITH_READ_ONLY */
 KITH_API kith_status kith_append(kith_table *table, struct ArrowArrayStream *data, const kith_write *options,
                                  uint64_t *version, kith_error *error);
 
@@ -294,11 +300,107 @@ KITH_API kith_status kith_table_take(kith_table *table, const uint64_t *row_ids,
                                      const kith_scan *options, struct ArrowArrayStream *out,
                                      kith_error *error);
 
+/* ---- changing rows --------------------------------------------------------------------------- */
+
+/* What a change did. */
+typedef struct kith_changed {
+    size_t struct_size;
+    uint64_t version; /* the table's, with the change; the same as before where nothing was to be done */
+    uint64_t inserted, updated, deleted; /* rows */
+    uint32_t attempts;                   /* 1, and 1 more for each time that another writer came first */
+} kith_changed;
+
+/** Deletes the rows that meet `filter`. They are gone from every answer when the call returns; their bytes
+ *  go when upkeep rewrites the files that hold them (kith_erase() does it now). A row that another writer
+ *  changes meanwhile is looked at again.
+ *  @param filter   NULL is KITH_INVALID: to delete every row, say "true"
+ *  @param changed  may be NULL
+ *  @return KITH_OK, KITH_INVALID, KITH_TYPE, KITH_CONFLICT after 30 s of losing, KITH_READ_ONLY, KITH_IO */
+KITH_API kith_status kith_delete(kith_table *table, const kith_expr *filter, kith_changed *changed,
+                                 kith_error *error);
+/** Deletes rows by row id. An id that no row has is passed over. */
+KITH_API kith_status kith_delete_rows(kith_table *table, const uint64_t *row_ids, size_t count,
+                                      kith_changed *changed, kith_error *error);
+
+typedef struct kith_assignment {
+    const char *column;
+    const char *expression; /* SQL over the row as it was, e.g. "price * 1.1" */
+} kith_assignment;
+
+typedef struct kith_update {
+    size_t struct_size;
+    const kith_expr *filter; /* which rows; NULL: all */
+    const kith_assignment *assignments;
+    size_t assignment_count;
+    struct ArrowArrayStream *values; /* one row: its columns are set to its values. Consumed; NULL: none */
+    kith_write write;                /* bad_vectors, fill_value, progress; its struct_size may stay zero */
+} kith_update;
+
+/** Sets columns of the rows that meet a filter. An updated row gets a new row id. The table's key cannot be
+ *  set. @return as kith_delete(); KITH_NOT_FOUND for a column */
+KITH_API kith_status kith_update_rows(kith_table *table, const kith_update *options, kith_changed *changed,
+                                      kith_error *error);
+
+typedef struct kith_merge {
+    size_t struct_size;
+    const char *const *on; /* columns by which rows are matched; NULL: the table's key */
+    size_t on_count;
+    bool update_matched;      /* a row of the table that matches becomes the one of `data` */
+    const char *update_where; /* only where this holds: SQL over target.<column> and source.<column> */
+    bool insert_new;          /* rows of `data` that match none are added */
+    bool delete_missing;      /* rows of the table that match none of `data` are deleted */
+    const char *delete_where; /* only where this holds: SQL over the table's columns */
+    bool keep_last;           /* of rows of `data` that match each other the last counts; otherwise they are
+                                 KITH_INVALID */
+    kith_write write;
+} kith_merge;
+
+/** Brings the rows of a stream into the table: updates those that match, inserts the others, in one commit.
+ *  Null matches nothing. A column of the table that `data` lacks keeps its value in an updated row and is
+ * null in a new one. The semantics are those of Delta's and LanceDB's merge.
+ *  @return KITH_OK; KITH_INVALID, KITH_TYPE, KITH_NOT_FOUND (column), KITH_EXISTS (key), KITH_CONFLICT */
+KITH_API kith_status kith_merge_rows(kith_table *table, struct ArrowArrayStream *data,
+                                     const kith_merge *options, kith_changed *changed, kith_error *error);
+
+/** Fetches rows by the table's key, in the order of the keys; a key that no row has is left out.
+ *  @param keys     a stream of one column, of the key's type or one that casts to it. Consumed
+ *  @param options  columns and with_row_id are used; may be NULL
+ *  @return KITH_OK, KITH_INVALID where the table has no key */
+KITH_API kith_status kith_get(kith_table *table, struct ArrowArrayStream *keys, const kith_scan *options,
+                              struct ArrowArrayStream *out, kith_error *error);
+
+/* ---- changing columns ------------------------------------------------------------------------ */
+
+typedef struct kith_new_column {
+    const char *name;       /* NULL: that of `field` */
+    const char *expression; /* its values, as SQL over the table's columns; NULL: null in every row */
+    const struct ArrowSchema *field; /* its type, where there is no expression. Borrowed */
+} kith_new_column;
+
+/** Adds columns behind the others. Files with vectors are not rewritten.
+ *  @return KITH_OK, KITH_EXISTS, KITH_INVALID, KITH_TYPE, KITH_CONFLICT */
+KITH_API kith_status kith_add_columns(kith_table *table, const kith_new_column *columns, size_t count,
+                                      kith_changed *changed, kith_error *error);
+
+typedef struct kith_altered_column {
+    const char *name;
+    const char *rename; /* NULL: keeps its name */
+    int nullable;       /* 1: null is allowed; -1: no longer, which no row may contradict; 0: as it is */
+    const struct ArrowSchema *type; /* a type that holds every value of the old one; NULL: as it is */
+} kith_altered_column;
+KITH_API kith_status kith_alter_columns(kith_table *table, const kith_altered_column *columns, size_t count,
+                                        kith_changed *changed, kith_error *error);
+/** Removes columns, and the indexes over them. The last one cannot go, nor the key. */
+KITH_API kith_status kith_drop_columns(kith_table *table, const char *const *names, size_t count,
+                                       kith_changed *changed, kith_error *error);
+
+/* ---- versions ----------------------------------------------------------------------------------- */
+
 typedef struct kith_version_info {
     uint64_t version;
     int64_t time_us;
     uint64_t rows;
-    const char *operation; /* "create", "append", "overwrite" */
+    const char *operation; /* "create", "append", "overwrite", "delete", "update", "merge", "restore", ... */
 } kith_version_info;
 
 typedef struct kith_versions {
@@ -316,6 +418,49 @@ KITH_API kith_status kith_table_versions(kith_table *table, kith_versions **out,
  *  kith_table_checkout_latest(). @return KITH_OK, KITH_NOT_FOUND */
 KITH_API kith_status kith_table_checkout(kith_table *table, uint64_t version, kith_error *error);
 KITH_API kith_status kith_table_checkout_latest(kith_table *table, kith_error *error);
+/** Makes the rows, columns and indexes of an older version the newest version. Row ids given since are not
+ *  given again. A handle that is pinned follows again. @param version  0: the one that the handle is pinned
+ * to
+ *  @return KITH_OK, KITH_NOT_FOUND where the version is not kept any more */
+KITH_API kith_status kith_table_restore(kith_table *table, uint64_t version, kith_changed *changed,
+                                        kith_error *error);
+
+typedef struct kith_tag {
+    const char *name;
+    uint64_t version;
+} kith_tag;
+typedef struct kith_tags {
+    size_t count;
+    const kith_tag *tags; /* by name */
+} kith_tags;
+KITH_API void kith_tags_free(kith_tags *tags);
+KITH_API kith_status kith_list_tags(kith_table *table, kith_tags **out, kith_error *error);
+typedef enum kith_tag_change { KITH_TAG_CREATE = 0, KITH_TAG_UPDATE, KITH_TAG_DELETE } kith_tag_change;
+/** Names a version, which is then kept until the tag is deleted.
+ *  @param version  ignored by KITH_TAG_DELETE
+ *  @return KITH_OK; KITH_EXISTS for KITH_TAG_CREATE; KITH_NOT_FOUND for the others, and for the version */
+KITH_API kith_status kith_set_tag(kith_table *table, const char *name, uint64_t version,
+                                  kith_tag_change change, kith_error *error);
+
+typedef struct kith_upkeep {
+    size_t struct_size;
+    int64_t older_than_us; /* versions replaced longer ago go; 0: all but the newest and tagged ones;
+                              negative: by the table's settings */
+    bool orphans;          /* look for files that no version knows, left by writers that died a day ago */
+    bool rewrite;          /* fold fragments with dead rows, and small ones, now */
+    kith_progress_fn progress;
+    void *progress_user;
+} kith_upkeep;
+typedef struct kith_upkeep_stats {
+    size_t struct_size;
+    uint64_t versions_removed, files_removed, bytes_removed;
+    uint64_t fragments_removed, fragments_added; /* by folding */
+    uint64_t rows_indexed;                       /* that no index had before */
+} kith_upkeep_stats;
+/** Does now what writes do in passing: folds small fragments, brings indexes up to date, removes what old
+ *  versions alone needed. Never needed. @param stats  may be NULL */
+KITH_API kith_status kith_optimize(kith_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
+                                   kith_error *error);
 
 typedef struct kith_table_info {
     size_t struct_size;
@@ -329,7 +474,8 @@ typedef struct kith_table_info {
 } kith_table_info;
 KITH_API kith_status kith_table_stats(kith_table *table, kith_table_info *out, kith_error *error);
 
-/** Reads every byte of the handle's version and checks it against its checksum.
+/** Reads every byte of the handle's version and checks it against its checksum; then that fragments have the
+ *  columns and rows that the log says, that no key is there twice, and that indexes hold the rows they cover.
  *  @param files  receives the number of files that were read; may be NULL
  *  @return KITH_OK, or KITH_CORRUPT naming the first bad file and block */
 KITH_API kith_status kith_table_verify(kith_table *table, uint64_t *files, kith_error *error);

@@ -19,7 +19,7 @@ from .errors import InvalidError
 __all__ = ["install_as"]
 
 # what each library calls the modules that Kith has
-_known: dict[str, tuple[str, ...]] = {"lancedb": ("db", "table", "query", "index", "pydantic", "schema", "expr")}
+_known: dict[str, tuple[str, ...]] = {"lancedb": ("db", "table", "query", "index", "pydantic", "schema", "expr", "merge")}
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -114,18 +114,19 @@ class UnsupportedDataError(TypeMismatchError, NotImplementedError):
 
 
 class _Input:
-    """How one set of data is to be read: the schema its rows must have, if there is one."""
+    """How one set of data is to be read: the schema its rows must have, if there is one, or have a part of."""
 
-    __slots__ = ("schema", "loose")
+    __slots__ = ("schema", "loose", "part")
 
-    def __init__(self, schema: object | None, loose: bool) -> None:
+    def __init__(self, schema: object | None, loose: bool, part: bool) -> None:
         self.schema = schema
         self.loose = loose
+        self.part = part
 
     def rows(self, rows: list[Any]) -> object:
         if rows and is_model(rows[0]):
             rows = [_model_row(row) for row in rows]
-        return _core.rows_stream(rows, self.schema, self.loose)
+        return _core.rows_stream(rows, self.schema, self.loose, self.part)
 
     def columns(self, columns: dict[str, Any]) -> object:
         prepared = {name: _column(values) for name, values in columns.items()}
@@ -147,11 +148,12 @@ class _Input:
         return _core.chain_stream(self._streams(items))
 
     def _streams(self, items: Iterator[Any]) -> Iterator[object]:
-        loose = _Input(self.schema, True)
+        loose = _Input(self.schema, True, self.part)
         for item in _in_batches(items):
             made = loose.any(item)
-            if loose.schema is None:
+            if loose.schema is None or loose.part:  # the first says which columns there are
                 loose.schema = _core.stream_schema(made)
+                loose.part = False
             yield made
 
     def pandas(self, frame: Any) -> object:
@@ -232,7 +234,22 @@ def _series(series: Any) -> Any:
     return [None if missing else value for value, missing in zip(series.tolist(), series.isna().tolist())]
 
 
-def stream(data: Any, schema: object | None = None) -> object:
+def keys(given: Any) -> object:
+    """Make an Arrow stream capsule of one column of keys: of one key, or of a list or an array of them."""
+    if isinstance(given, dict):
+        raise TypeMismatchError(f"a key or a list of keys is wanted, not {given!r}")
+    frame = _library(given) in ("pandas", "polars", "pyarrow") and (hasattr(given, "columns") or hasattr(given, "column_names"))
+    if frame or isinstance(given, Streamable):
+        return _Input(None, False, False).any(given)
+    if getattr(given, "shape", None) == ():  # numpy's single values
+        given = [given.item()]
+    elif isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
+        given = [given]
+    column = _column(given)
+    return _core.columns_stream({"key": column if hasattr(column, "__len__") else list(column)})
+
+
+def stream(data: Any, schema: object | None = None, part: bool = False) -> object:
     """Make an Arrow stream capsule of data in any accepted form.
 
     Parameters
@@ -242,6 +259,8 @@ def stream(data: Any, schema: object | None = None) -> object:
         ``__arrow_c_array__``, or an iterator of these
     schema : capsule, optional
         The types that Python values are converted to. Data that has Arrow types already keeps them.
+    part : bool
+        Columns of the schema that no row has are left out, instead of null.
 
     Raises
     ------
@@ -249,7 +268,7 @@ def stream(data: Any, schema: object | None = None) -> object:
         When the data is no table, or values do not fit together or into the schema.
     """
     try:
-        return _Input(schema, False).any(data)
+        return _Input(schema, False, part).any(data)
     except TypeMismatchError as error:
         if isinstance(data, (str, bytes, int, float)) or hasattr(data, "dtype"):
             raise UnsupportedDataError(str(error)) from None

@@ -133,8 +133,8 @@ class Database:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return connect, (self._portable_uri(),)
 
-    def open_table(self, name: str, *, version: int | None = None, **others: Any) -> Table:
-        """Open a table at its newest version, or pinned to `version`.
+    def open_table(self, name: str, *, version: int | str | None = None, **others: Any) -> Table:
+        """Open a table at its newest version, or pinned to `version`, a number or a tag.
 
         Raises
         ------
@@ -144,7 +144,11 @@ class Database:
         if others.pop("branch", None) is not None:
             refuse("a branch")
         lances("open_table()", others)
-        return Table(self._database.open_table(name, version or 0), self)
+        if not isinstance(version, str):
+            return Table(self._database.open_table(name, version or 0), self)
+        table = Table(self._database.open_table(name), self)
+        table.checkout(version)
+        return table
 
     def create_table(
         self,
@@ -186,7 +190,8 @@ class Database:
         metric : {"l2", "cosine", "dot", "hamming"}, optional
             How the vector column is compared.
         key : str, optional
-            The column that is the primary key. Stored; not yet enforced.
+            The column that is the primary key: text or integers, never null, each once. `Table.add` refuses a key that
+            is there already, `Table.upsert` replaces its row, `Table.get` finds rows by it.
         auto_index : bool
             Whether a write that brings the table to 20,000 rows builds an index (IVF_RQ) of each vector column that
             has none, before it returns. Such a build fails no write; an index that you make replaces it.

@@ -6,7 +6,7 @@ one call of the library. Nothing is read before a ``to_...`` method or the Arrow
 
 from __future__ import annotations
 
-from . import _core, frames
+from . import _core, data as inputs, frames
 from .errors import InvalidError, UnsupportedError
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Params = Sequence[Any] | Mapping[str, Any]
 
 __all__ = [
-    "Query", "VectorQuery", "ScanQuery", "TakeQuery", "ColumnOrdering", "LanceQueryBuilder", "LanceVectorQueryBuilder",
+    "Query", "VectorQuery", "ScanQuery", "TakeQuery", "KeyQuery", "ColumnOrdering", "LanceQueryBuilder", "LanceVectorQueryBuilder",
 ]  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def share(recall: Any) -> float:
 # ---- filters, columns, orders: what users write, as the extension takes it
 
 
-def _is_expr(value: Any) -> bool:
+def is_expression(value: Any) -> bool:
     return isinstance(getattr(value, "_expr", None), _core.Expr)  # kith.expr need not be imported for that
 
 
@@ -81,7 +81,7 @@ def predicate(where: Any, params: Any = None) -> str | _core.Expr:
         return where if params is None else _core.sql(where, params)
     if params is not None:
         raise InvalidError("params are the values of a filter that is SQL text; a dict or an expression holds its own")
-    if _is_expr(where):
+    if is_expression(where):
         return where._expr
     if hasattr(where, "keys"):
         from .expr import json_text
@@ -108,12 +108,12 @@ def _column_of(entry: Any) -> tuple[str, str | None]:
     """One column of an answer: its name, and where it is not just the column of that name, what it is."""
     if isinstance(entry, str):
         return entry, None
-    if _is_expr(entry):
+    if is_expression(entry):
         entry = entry._alias or entry._path or entry.to_sql(), entry
     if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
         name: str = entry[0]
         what: Any = entry[1]
-        if _is_expr(what):
+        if is_expression(what):
             what = name if what._path == name else what.to_sql()
         if isinstance(what, str) and what == name:  # a column has no point in its name, a field of a struct has
             return name, f"({name})" if "." in name else None
@@ -565,7 +565,7 @@ class ScanQuery(Query):
         return self
 
     def _ordering(self, one: Any, ascending: bool, nulls_first: bool) -> tuple[str, bool, bool]:
-        if _is_expr(one):
+        if is_expression(one):
             return one._path or one.to_sql(), not ascending, nulls_first
         if hasattr(one, "column_name"):  # also LanceDB's own
             return one.column_name, not one.ascending, bool(one.nulls_first)
@@ -681,6 +681,36 @@ class TakeQuery(Query):
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""
         return f"Take: {len(self._ids)} rows by their row ids"
+
+
+class KeyQuery(Query):
+    """Rows of a table by its key, in the order of the keys; made by ``table.get()``."""
+
+    __slots__ = ("_table", "_keys", "_columns", "_expressions", "_with_row_id")
+
+    def __init__(self, table: _core.Table, keys: Any) -> None:
+        self._table = table
+        self._keys = keys if hasattr(keys, "__len__") or not hasattr(keys, "__next__") else list(keys)
+        self._columns: tuple[str, ...] | None = None
+        self._expressions: tuple[str | None, ...] | None = None
+        self._with_row_id = False
+
+    def _set_columns(self, columns: tuple[str, ...], expressions: tuple[str | None, ...] | None) -> None:
+        self._columns = columns
+        self._expressions = expressions
+
+    def with_row_id(self, with_row_id: bool = True) -> KeyQuery:
+        """Add the column ``_rowid`` (uint64)."""
+        self._with_row_id = bool(with_row_id)
+        return self
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give the rows as an Arrow stream capsule; each call reads anew."""
+        return self._table.get(inputs.keys(self._keys), self._columns, self._with_row_id, self._expressions)
+
+    def explain_plan(self, verbose: bool = False) -> str:
+        """Say in words how the query is answered."""
+        return "Get: rows by the table's key"
 
 
 # LanceDB's names for the same things

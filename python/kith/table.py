@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from . import _core, data as inputs, frames, schema as schemas
 from ._progress import Progress
+from .changes import AddResult, Changes
+from .columns import Columns
 from .errors import InvalidError, MissingPackageError, NotFoundError
 from .query import ScanQuery, TakeQuery, VectorQuery, natural, predicate, refuse
+from .versions import Versions
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
@@ -25,19 +28,7 @@ _vector_items = frozenset("fegcC")  # Arrow letters of the numbers that vectors 
 _metrics = ("l2", "euclidean", "cosine", "dot", "ip", "hamming")
 
 
-class AddResult:
-    """What ``Table.add()`` did: the version that has the new rows."""
-
-    __slots__ = ("version",)
-
-    def __init__(self, version: int) -> None:
-        self.version = version
-
-    def __repr__(self) -> str:
-        return f"AddResult(version={self.version})"
-
-
-class Table(frames.Streamable):
+class Table(Changes, Columns, Versions, frames.Streamable):
     """A table of a database. Made by `Database.create_table` and `Database.open_table`.
 
     A handle follows the newest version by itself, may be used by any number of threads, and works on in the
@@ -614,65 +605,7 @@ class Table(frames.Streamable):
         if absent:
             raise NotFoundError(f"the table '{self.name}' has no index {', '.join(map(repr, absent))}")
 
-    # ---- versions
-
-    @property
-    def version(self) -> int:
-        """The version that is read; versions count the commits that change rows or columns, from 1."""
-        return self._table.version()
-
-    def list_versions(self) -> list[dict[str, Any]]:
-        """List the versions, oldest first: dicts of `version`, `timestamp` (datetime) and `metadata`."""
-        from datetime import datetime
-
-        return [
-            {
-                "version": version,
-                "timestamp": datetime.fromtimestamp(time_us / 1e6),
-                "metadata": {"operation": operation, "rows": str(rows)},
-            }
-            for version, time_us, rows, operation in self._table.versions()
-        ]
-
-    def checkout(self, version: int) -> None:
-        """Read an older version, until `checkout_latest`; writing is refused meanwhile."""
-        if isinstance(version, str):
-            refuse("a tag")
-        self._table.checkout(natural("version", version))
-
-    def checkout_latest(self) -> None:
-        """Follow the newest version again."""
-        self._table.checkout(None)
-
-    # ---- what later versions bring
-
-    def delete(self, where: str) -> Any:
-        """Not in this version."""
-        refuse("delete()")
-
-    def update(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version."""
-        refuse("update()")
-
-    def merge_insert(self, on: Any) -> Any:
-        """Not in this version."""
-        refuse("merge_insert()")
-
-    def restore(self, version: Any = None) -> Any:
-        """Not in this version."""
-        refuse("restore()")
-
-    def add_columns(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version."""
-        refuse("add_columns()")
-
-    def alter_columns(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version."""
-        refuse("alter_columns()")
-
-    def drop_columns(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version."""
-        refuse("drop_columns()")
+    # ---- upkeep
 
     def optimize(self, *args: Any, **kwargs: Any) -> None:
         """Build the indexes again that do not cover all rows. All else is kept up inside the writes.

@@ -4,7 +4,7 @@
  */
 #include "api/api_private.h"
 #include "kernels/kernels.h"
-#include "table/table.h"
+#include "query/query.h"
 
 static struct kt_catalog *catalog_of(kith_database *database)
 {
@@ -89,8 +89,8 @@ kith_status kith_create_table(kith_database *database, const char *name, struct 
                                                    &create, sizeof create, error)
                                  : KITH_OK;
     if (!status)
-        return kt_table_create(catalog_of(database), name, data, options ? &create : NULL,
-                               (struct kt_table **)out, error);
+        return kt_create(catalog_of(database), name, data, options ? &create : NULL, (struct kt_table **)out,
+                         error);
     if (data->release) data->release(data);
     return status;
 }
@@ -124,7 +124,7 @@ kith_status kith_append(kith_table *table, struct ArrowArrayStream *data, const 
     kith_status status = options ? kt_options_read("kith_write", options, offsetof(kith_write, bad_vectors),
                                                    &write, sizeof write, error)
                                  : KITH_OK;
-    if (!status) return kt_table_insert(table_of(table), data, options ? &write : NULL, version, error);
+    if (!status) return kt_append(table_of(table), data, options ? &write : NULL, version, error);
     if (data->release) data->release(data);
     return status;
 }

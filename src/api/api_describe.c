@@ -113,6 +113,54 @@ void kith_versions_free(kith_versions *versions)
     kt_free(versions);
 }
 
+kith_status kith_table_restore(kith_table *table, uint64_t version, kith_changed *changed, kith_error *error)
+{
+    uint64_t made = 0;
+    kith_status status = kt_table_restore((struct kt_table *)table, version, &made, error);
+    if (!status && changed) changed->version = made;
+    return status;
+}
+
+struct tags {
+    kith_tags tags;               /* first */
+    struct kt_snapshot *snapshot; /* lends the names */
+    kith_tag each[];
+};
+
+kith_status kith_list_tags(kith_table *table, kith_tags **out, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_newest((struct kt_table *)table, &snapshot, error);
+    if (status) return status;
+    const struct kt_state *state = snapshot->state;
+    struct tags *tags = kt_alloc(sizeof *tags + state->tag_count * sizeof tags->each[0]);
+    if (!tags) {
+        kt_snapshot_release(snapshot);
+        return kt_fail_memory(error, sizeof *tags);
+    }
+    for (uint32_t i = 0; i < state->tag_count; i++)
+        tags->each[i] = (kith_tag){ state->tags[i].name, state->tags[i].version };
+    tags->snapshot = snapshot;
+    tags->tags = (kith_tags){ state->tag_count, tags->each };
+    *out = &tags->tags;
+    return KITH_OK;
+}
+
+void kith_tags_free(kith_tags *tags)
+{
+    if (!tags) return;
+    kt_snapshot_release(((struct tags *)tags)->snapshot);
+    kt_free(tags);
+}
+
+kith_status kith_set_tag(kith_table *table, const char *name, uint64_t version, kith_tag_change change,
+                         kith_error *error)
+{
+    if ((unsigned)change > KITH_TAG_DELETE)
+        return kt_fail(error, KITH_INVALID, "%d is not a change of a tag", (int)change);
+    return kt_table_tag((struct kt_table *)table, name, version, change, error);
+}
+
 /* ---- indexes */
 
 struct indexes {
@@ -227,11 +275,8 @@ kith_status kith_table_stats(kith_table *table, kith_table_info *out, kith_error
 
 kith_status kith_table_verify(kith_table *table, uint64_t *files, kith_error *error)
 {
-    struct kt_snapshot *snapshot = NULL;
     uint64_t count = 0;
-    kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_snapshot_verify(snapshot, &count, error);
+    kith_status status = kt_verify((struct kt_table *)table, &count, error);
     if (!status && files) *files = count;
-    kt_snapshot_release(snapshot);
     return status;
 }

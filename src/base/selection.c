@@ -1,6 +1,7 @@
 /* Counting, walking and filling bits 64 at a time. */
 #include "base/selection.h"
 
+#include "base/alloc.h"
 #include "base/bytes.h"
 
 static uint64_t low_bits(uint64_t count)
@@ -58,4 +59,50 @@ uint64_t kt_selection_next(const struct kt_selection *selection, uint64_t row)
         row = (row / 64 + 1) * 64;
     }
     return UINT64_MAX;
+}
+
+/* ---- ranks */
+
+enum { RANK_WORDS = KT_RANK_BITS / 64 };
+
+bool kt_ranks_make(const uint64_t *words, uint64_t bits, struct kt_ranks *out)
+{
+    uint64_t blocks = (bits + KT_RANK_BITS - 1) / KT_RANK_BITS, count = (bits + 63) / 64;
+    uint32_t *before = kt_alloc_array(blocks + 1, sizeof *before), sum = 0;
+    if (!before) return false;
+    for (uint64_t w = 0; w < count; w++) {
+        if (w % RANK_WORDS == 0) before[w / RANK_WORDS] = sum;
+        sum += (uint32_t)__builtin_popcountll(words[w]);
+    }
+    before[blocks] = sum;
+    *out = (struct kt_ranks){ words, bits, before };
+    return true;
+}
+
+uint64_t kt_rank(const struct kt_ranks *ranks, uint64_t bit)
+{
+    uint64_t word = bit / 64, rank;
+    if (bit >= ranks->bits) return ranks->before[(ranks->bits + KT_RANK_BITS - 1) / KT_RANK_BITS];
+    rank = ranks->before[word / RANK_WORDS];
+    for (uint64_t w = word / RANK_WORDS * RANK_WORDS; w < word; w++)
+        rank += (uint64_t)__builtin_popcountll(ranks->words[w]);
+    return rank + (uint64_t)__builtin_popcountll(ranks->words[word] & low_bits(bit % 64));
+}
+
+uint64_t kt_rank_select(const struct kt_ranks *ranks, uint64_t rank)
+{
+    uint64_t low = 0, high = (ranks->bits + KT_RANK_BITS - 1) / KT_RANK_BITS;
+    while (high - low > 1) { /* the last block with at most `rank` set bits before it */
+        uint64_t middle = low + (high - low) / 2;
+        if (ranks->before[middle] <= rank)
+            low = middle;
+        else
+            high = middle;
+    }
+    rank -= ranks->before[low];
+    uint64_t word = low * RANK_WORDS, bits = ranks->words[word];
+    for (uint64_t set; rank >= (set = (uint64_t)__builtin_popcountll(bits)); bits = ranks->words[++word])
+        rank -= set;
+    for (; rank; rank--) bits &= bits - 1;
+    return word * 64 + (uint64_t)__builtin_ctzll(bits);
 }

@@ -32,4 +32,19 @@ bool kt_selection_mask(const struct kt_selection *selection, uint64_t first, uin
 /** The first selected row from `row` on, or UINT64_MAX. */
 uint64_t kt_selection_next(const struct kt_selection *selection, uint64_t row);
 
+/* Things of which some are left out: bit i of `words` is set where number i is there. Which place number i
+ * has among those that are there, and which number stands at a place (rank and select: Jacobson 1989). */
+struct kt_ranks {
+    const uint64_t *words; /* borrowed; bits beyond `bits` are 0 */
+    uint64_t bits;
+    uint32_t *before; /* set bits before every KT_RANK_BITS-th; the last is of all */
+};
+enum { KT_RANK_BITS = 512 };
+/** False when memory is out. `words` has fewer than 2^32 set bits; out->before is freed with kt_free(). */
+bool kt_ranks_make(const uint64_t *words, uint64_t bits, struct kt_ranks *out);
+/** Set bits below `bit`. */
+uint64_t kt_rank(const struct kt_ranks *ranks, uint64_t bit);
+/** The set bit that has `rank` others below it. */
+uint64_t kt_rank_select(const struct kt_ranks *ranks, uint64_t rank);
+
 #endif

@@ -83,6 +83,10 @@ bool kt_field_same_type(const struct kt_field *a,
 bool kt_field_is_vector(const struct kt_field *field);
 kith_element kt_field_element(const struct kt_field *vector_field);
 /** "fixed_size_list<float>[384]", "timestamp[us, UTC]": for messages. */
+/** Gives the field, and those in it, ids from *next on. */
+void kt_field_give_ids(struct kt_field *field, int32_t *next);
+/** The id above those of the field and what is in it, and not below `least`. */
+int32_t kt_field_next_id(const struct kt_field *field, int32_t least);
 void kt_field_type_text(const struct kt_field *field, char *to, size_t size);
 
 /* The log's form of a schema:

@@ -150,13 +150,20 @@ static void widen_dictionaries(struct kt_field *field)
     for (uint32_t i = 0; i < field->child_count; i++) widen_dictionaries(&field->children[i]);
 }
 
-static void give_ids(struct kt_field *field, int32_t *next)
+void kt_field_give_ids(struct kt_field *field, int32_t *next)
 {
     field->id = (*next)++;
     if (field->type == KT_DICTIONARY)
         field->children[0].id = -1; /* a dictionary's value is no field of its own */
     for (uint32_t i = 0; field->type != KT_DICTIONARY && i < field->child_count; i++)
-        give_ids(&field->children[i], next);
+        kt_field_give_ids(&field->children[i], next);
+}
+
+int32_t kt_field_next_id(const struct kt_field *field, int32_t least)
+{
+    if (field->id >= least) least = field->id + 1;
+    for (uint32_t i = 0; i < field->child_count; i++) least = kt_field_next_id(&field->children[i], least);
+    return least;
 }
 
 kith_status kt_schema_normalize(const struct kt_schema *from, const struct kt_batch *first,
@@ -172,7 +179,7 @@ kith_status kt_schema_normalize(const struct kt_schema *from, const struct kt_ba
         kt_field_make_plain(field);
         widen_dictionaries(field);
         make_vector(field, first ? &first->columns[i] : NULL);
-        give_ids(field, &next);
+        kt_field_give_ids(field, &next);
         status = check_children(field, error);
         if (!status && kt_field_is_vector(field) && !field->width)
             status = kt_fail(error, KITH_INVALID, "column \"%s\" holds vectors of no numbers", field->name);

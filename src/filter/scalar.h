@@ -29,6 +29,10 @@ bool kt_has_order(const struct kt_field *field);
  */
 int kt_order_values(const struct kt_array *column, int64_t a, int64_t b);
 
+/** Appends bytes that say the value of a row, not null, of a column that has an order: equal values, and no
+ * others, have the same, and none begins with another's. False when memory is out. */
+bool kt_put_value(const struct kt_array *column, int64_t row, struct kt_buffer *to);
+
 /* ---- building ---- */
 
 /* The values of a column, gathered: 16 bytes a row in memory, its text beside, and as much again to sort. */

@@ -130,6 +130,19 @@ int kt_order_values(const struct kt_array *column, int64_t a, int64_t b)
     return kt_compare_bytes(x, (size_t)x_count, y, (size_t)y_count);
 }
 
+bool kt_put_value(const struct kt_array *column, int64_t row, struct kt_buffer *to)
+{
+    if (kt_key_form(column->field) == KEY_NUMBER) {
+        uint64_t number = kt_key_number(column, row);
+        return kt_buffer_append(to, &number, sizeof number);
+    }
+    uint8_t room[KT_DECIMAL_BYTES];
+    int64_t count;
+    const uint8_t *bytes = kt_key_bytes(column, row, room, &count);
+    uint64_t size = (uint64_t)count;
+    return kt_buffer_append(to, &size, sizeof size) && (!size || kt_buffer_append(to, bytes, size));
+}
+
 /* ---- of a literal ---- */
 
 /* A number of the column's unit: `floor`, or between it and the next. */

@@ -23,10 +23,14 @@ struct kt_vectors_view { /* borrowed */
     uint64_t bit_offset;
 };
 
-/* Vectors [first_row, first_row + rows), in one piece of memory or file. */
+/* `rows` vectors of rows with ids of [first_row, first_row + span), in one piece of memory or file. */
 struct kt_vectors_run {
     uint64_t first_row;
-    uint64_t rows;
+    uint64_t span;
+    uint64_t rows;                /* span, or fewer: then */
+    const struct kt_ranks *ranks; /* knows which ids are there, NULL otherwise: bit i is that of id */
+    uint64_t ranks_row;           /* + i, and the run's vectors are those from */
+    uint64_t ranks_place;         /* on among the set bits */
     void *context;
     /* Lends vectors [offset, offset + count) of the run, verified. */
     kith_status (*view)(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out,
@@ -39,8 +43,17 @@ struct kt_vectors { /* runs by first_row; row ids between them may be missing */
     struct kt_vectors_run *runs;
     uint32_t run_count;
 };
-/** The run that holds `row`, or -1. */
-int64_t kt_vectors_find(const struct kt_vectors *vectors, uint64_t row);
+/** Where in the run the vector of `row`, or of the first row after it that is there, lies; run->rows: there
+ * is none. */
+uint64_t kt_run_place(const struct kt_vectors_run *run, uint64_t row);
+/** The id of the row whose vector lies at `place`. */
+static inline uint64_t kt_run_row(const struct kt_vectors_run *run, uint64_t place)
+{
+    if (!run->ranks) return run->first_row + place;
+    return run->ranks_row + kt_rank_select(run->ranks, run->ranks_place + place);
+}
+/** The run that holds `row`, and where in it; or -1. */
+int64_t kt_vectors_find(const struct kt_vectors *vectors, uint64_t row, uint64_t *place);
 
 /* ---- asking ---- */
 

@@ -31,7 +31,9 @@ const char *kt_io_root(const struct kt_io *io);
 /** Reads a whole file, at most `limit` bytes. KITH_NOT_FOUND when there is none. */
 kith_status kt_io_read(struct kt_io *io, const char *name, size_t limit, struct kt_buffer *out,
                        kith_error *error);
-/** Whether a file or folder of that name is there: no error, one system call. */
+/** Whether a file or folder of that name is there: no error, one system call. A folder that refuses to say
+ * counts as yes, and whoever goes on to read the file is told why: taken for no, a reader would show old rows
+ * as the newest. */
 bool kt_io_exists(struct kt_io *io, const char *name);
 
 /** A number for the names in the root itself: another one when a name came or went; 0 when that cannot be

@@ -305,6 +305,7 @@ kith_status kt_io_open_folder(const char *path, struct kt_io **out, kith_error *
     if (!path) return kt_io_open_memory(out, error);
     if (!*path) return kt_fail(error, KITH_INVALID, "an empty path names no folder");
     char *full = absolute(path);
+    if (!full && errno == ENOMEM) return kt_fail_memory(error, strlen(path));
     if (!full)
         return kt_fail(error, KITH_IO, "the folder that '%s' is relative to is not known: %s", path,
                        strerror(errno));
@@ -325,7 +326,8 @@ static bool posix_exists(struct kt_io *io, const char *name)
     struct place place;
     struct stat about;
     if (find(posix(io), name, &place)) return false;
-    bool there = !*name || kt_posix.stat_name(place.folder, place.leaf, &about, AT_SYMLINK_NOFOLLOW) == 0;
+    bool there = !*name || kt_posix.stat_name(place.folder, place.leaf, &about, AT_SYMLINK_NOFOLLOW) == 0 ||
+                 (errno != ENOENT && errno != ENOTDIR);
     leave(&place);
     return there;
 }

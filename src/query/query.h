@@ -35,7 +35,8 @@ struct kt_plan {
     struct kt_snapshot *snapshot;       /* held by the plan */
     const struct kt_table_index *index; /* NULL: every row is scanned exactly */
     const char *why;                    /* the reason of that choice, for people */
-    struct kt_where *where;             /* NULL: every row will do */
+    struct kt_where *where;             /* NULL: every row will do, of */
+    const struct kt_selection *live;    /* these; NULL: all that are stored */
     bool postfilter;
     const struct kt_index_matches *matches; /* how what `where` admits lies in the index; NULL without it */
     int column;
@@ -109,6 +110,36 @@ void kt_projection_release(struct kt_projection *projection);
 kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_projection *projection,
                      const struct kt_hit *hits, const uint32_t *counts, size_t queries, size_t stride,
                      struct kt_batch **out, kith_error *error);
+
+/* ---- changing rows ---- */
+
+/** kt_table_create() and kt_table_insert(), watching over the table's key. */
+kith_status kt_create(struct kt_catalog *catalog, const char *name, struct ArrowArrayStream *data,
+                      const kith_create *options, struct kt_table **out, kith_error *error);
+kith_status kt_append(struct kt_table *table, struct ArrowArrayStream *data, const kith_write *options,
+                      uint64_t *version, kith_error *error);
+/** As kith.h says of kith_add_columns(), kith_alter_columns(), kith_drop_columns(). */
+kith_status kt_add_columns(struct kt_table *table, const kith_new_column *columns, size_t count,
+                           kith_changed *changed, kith_error *error);
+kith_status kt_alter_columns(struct kt_table *table, const kith_altered_column *columns, size_t count,
+                             kith_changed *changed, kith_error *error);
+kith_status kt_drop_columns(struct kt_table *table, const char *const *names, size_t count,
+                            kith_changed *changed, kith_error *error);
+/** As kith.h says of kith_delete(), kith_delete_rows(), kith_update_rows(), kith_merge_rows(), kith_get().
+ * `changed` is filled whole. Streams are consumed. */
+kith_status kt_delete(struct kt_table *table, const struct kt_expr *filter, kith_changed *changed,
+                      kith_error *error);
+kith_status kt_delete_rows(struct kt_table *table, const uint64_t *rows, size_t count, kith_changed *changed,
+                           kith_error *error);
+kith_status kt_update(struct kt_table *table, const kith_update *options, kith_changed *changed,
+                      kith_error *error);
+kith_status kt_merge(struct kt_table *table, struct ArrowArrayStream *data, const kith_merge *options,
+                     kith_changed *changed, kith_error *error);
+kith_status kt_get(struct kt_table *table, struct ArrowArrayStream *keys, const kith_scan *options,
+                   struct ArrowArrayStream *out, kith_error *error);
+
+/** As kith.h says of kith_table_verify(). */
+kith_status kt_verify(struct kt_table *table, uint64_t *files, kith_error *error);
 
 /** A stream of the table's rows in order; shares the snapshot. */
 kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options, struct ArrowArrayStream *out,

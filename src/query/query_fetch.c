@@ -1,9 +1,9 @@
 /* The rows of an answer: which columns, and their values copied out of the files.
  *
- * A row id leads to a segment by binary search and to a place in it by a subtraction; only the bytes of that
- * row are read and verified. Columns are filled one after another, so that a file is looked up once for
- * each run of hits in the same segment. An expression is evaluated over the columns it reads, fetched in
- * the same way.
+ * A row id leads to a segment by binary search and to a place in it by a subtraction or a rank; only the
+ * bytes of that row are read and verified. Columns are filled one after another, so that a file is looked up
+ * once for each run of hits in the same segment. An expression is evaluated over the columns it reads,
+ * fetched in the same way.
  */
 #include "query/query.h"
 
@@ -139,7 +139,7 @@ struct found { /* a hit and where its row lies */
     struct kt_hit hit;
     uint32_t segment;
     int32_t query;
-    uint64_t offset;
+    uint64_t place;
 };
 
 static size_t locate(const struct kt_snapshot *snapshot, const struct kt_hit *hits, const uint32_t *counts,
@@ -149,10 +149,10 @@ static size_t locate(const struct kt_snapshot *snapshot, const struct kt_hit *hi
     for (size_t q = 0; q < queries; q++) {
         for (uint32_t i = 0; i < counts[q]; i++) {
             struct kt_hit hit = hits[q * stride + i];
-            int64_t segment = kt_snapshot_find(snapshot, hit.row);
-            if (segment < 0) continue;
-            uint64_t offset = hit.row - kt_segment_first_row(snapshot->segments[segment]);
-            found[count++] = (struct found){ hit, (uint32_t)segment, (int32_t)q, offset };
+            uint32_t segment;
+            uint64_t place;
+            if (kt_snapshot_find(snapshot, hit.row, &segment, &place))
+                found[count++] = (struct found){ hit, segment, (int32_t)q, place };
         }
     }
     return count;
@@ -176,7 +176,7 @@ static kith_status fetch_column(const struct kt_snapshot *snapshot, uint32_t col
             room = kt_arena_take(&scratch, kt_ipc_room(file, file_column) + 1, sizeof *room);
             if (!room) status = kt_fail_memory(error, sizeof *room);
         }
-        if (!status) status = kt_ipc_column(file, file_column, found[i].offset, 1, &array, room, error);
+        if (!status) status = kt_ipc_column(file, file_column, found[i].place, 1, &array, room, error);
         if (!status) status = kt_builder_append(builder, to, &array, 0, 1, error);
     }
     kt_arena_release(&scratch);

@@ -155,6 +155,7 @@ kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, 
     plan.metric = query->metric;
     if (!status && !plan.metric) plan.metric = kt_snapshot_metric(snapshot, plan.column);
     if (!status) status = check_metric(snapshot, plan.column, plan.metric, error);
+    if (!status) status = kt_snapshot_live(snapshot, &plan.live, error);
     if (status) return status;
 
     plan.element = query->element;

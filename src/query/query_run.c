@@ -72,7 +72,7 @@ static kith_status prepare(const struct run *run, size_t at, struct kt_arena *sc
                                  error);
     out->scan.lower = plan->lower;
     out->scan.upper = plan->upper;
-    out->scan.among = plan->where && !plan->postfilter ? &plan->where->rows : NULL;
+    out->scan.among = plan->where && !plan->postfilter ? &plan->where->rows : plan->live;
     return status;
 }
 
@@ -154,13 +154,13 @@ static kith_status scan_rest(const struct run *run, const struct kt_scan_query *
                              kith_error *error)
 {
     const struct kt_plan *plan = run->plan;
-    const struct kt_piece *piece = plan->index ? plan->index->piece : NULL;
+    const struct kt_table_index *index = plan->index;
     uint64_t begin = 0, end = plan->snapshot->state->next_row;
-    if (piece && plan->fast_search) return KITH_OK;
-    for (uint32_t i = 0; piece && i < piece->cover_count; i++) {
-        kith_status status = scan_span(run, scan, begin, piece->covers[i].begin, scratch, top, stats, error);
+    if (index && plan->fast_search) return KITH_OK;
+    for (uint32_t i = 0; index && i < index->cover_count; i++) {
+        kith_status status = scan_span(run, scan, begin, index->covers[i].begin, scratch, top, stats, error);
         if (status) return status;
-        begin = piece->covers[i].end;
+        begin = index->covers[i].end;
     }
     return scan_span(run, scan, begin, end, scratch, top, stats, error);
 }

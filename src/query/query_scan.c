@@ -4,9 +4,9 @@
  * files, several files side by side; nothing is copied, and the batch keeps the files open, so that a stream
  * may outlive table and database. Row ids are the one column that is made here.
  *
- * Under a filter the admitted rows of a record batch are copied together. Where rows come in another order,
- * or expressions are shown, the rows are listed first and then fetched some at a time, as those of a search
- * are.
+ * Under a filter, or where rows were deleted, the admitted rows of a record batch are copied together. Where
+ * rows come in another order, or expressions are shown, the rows are listed first and then fetched some at a
+ * time, as those of a search are.
  */
 #include "base/bytes.h"
 #include "query/query_private.h"
@@ -20,9 +20,12 @@ struct scan {
     uint64_t skip;         /* rows to leave out first */
     uint64_t left;         /* rows still wanted */
     uint32_t segment;
-    uint64_t row;           /* of the segment */
-    struct kt_where *where; /* NULL: all rows */
-    struct kt_hit *listed;  /* the rows to give, where they are listed */
+    uint64_t row;                    /* of the segment */
+    struct kt_where *where;          /* NULL: no filter */
+    const struct kt_selection *rows; /* that are to be shown; NULL: all that are stored */
+    uint64_t *bits;                  /* of the record batch in work, by place */
+    uint64_t bits_room;
+    struct kt_hit *listed; /* the rows to give, where they are listed */
     size_t listed_count, given;
 };
 
@@ -32,6 +35,7 @@ static void scan_release(void *context)
 {
     struct scan *scan = context;
     kt_free(scan->columns);
+    kt_free(scan->bits);
     kt_projection_release(&scan->projection);
     kt_schema_release(scan->ids);
     kt_where_release(scan->where);
@@ -40,14 +44,14 @@ static void scan_release(void *context)
     kt_free(scan);
 }
 
-static kith_status make_row_ids(const struct scan *scan, uint64_t first, uint64_t count,
-                                struct kt_batch **out, kith_error *error)
+static kith_status make_row_ids(const struct scan *scan, uint64_t count, struct kt_batch **out,
+                                kith_error *error)
 {
     struct kt_builder *builder = NULL;
     uint64_t *ids = kt_alloc_array(count, sizeof *ids);
     kith_status status = ids ? kt_builder_new(scan->ids, (int64_t)count, &builder, error)
                              : kt_fail_memory(error, count * sizeof *ids);
-    for (uint64_t i = 0; i < count && !status; i++) ids[i] = first + i;
+    if (!status) kt_segment_ids(scan->snapshot->segments[scan->segment], scan->row, count, ids);
     if (!status) status = kt_builder_append_values(builder, 0, ids, (int64_t)count, error);
     if (status)
         kt_builder_free(builder);
@@ -64,8 +68,7 @@ static kith_status whole_batch(struct scan *scan, uint32_t number, uint64_t coun
     struct kt_segment *segment = scan->snapshot->segments[scan->segment];
     struct kt_batch *ids = NULL;
     kith_status status = KITH_OK;
-    if (scan->shows_ids)
-        status = make_row_ids(scan, kt_segment_first_row(segment) + scan->row, count, &ids, error);
+    if (scan->shows_ids) status = make_row_ids(scan, count, &ids, error);
     if (!status)
         status = kt_segment_lend(segment, number, scan->projection.schema, scan->columns, ids, out, error);
     kt_batch_release(ids);
@@ -80,24 +83,23 @@ static void advance(struct scan *scan, uint64_t count)
     scan->row = 0;
 }
 
-/* Of the record batch whose rows begin at row id `first`: its admitted rows, less scan->skip of them and no
- * more than scan->left. */
-static kith_status copy_admitted(const struct scan *scan, const struct kt_batch *whole, uint64_t first,
-                                 struct kt_batch **out, kith_error *error)
+/* Of a whole record batch its admitted rows, less scan->skip of them and no more than scan->left. */
+static kith_status copy_admitted(const struct scan *scan, const struct kt_batch *whole, struct kt_batch **out,
+                                 kith_error *error)
 {
-    const struct kt_selection *rows = &scan->where->rows;
-    uint64_t end = first + (uint64_t)whole->rows, skip = scan->skip, left = scan->left;
+    const struct kt_selection bits = { .words = scan->bits, .rows = (uint64_t)whole->rows };
+    uint64_t end = bits.rows, skip = scan->skip, left = scan->left;
     struct kt_builder *builder = NULL;
     kith_status status = kt_builder_new(whole->schema, whole->rows, &builder, error);
-    uint64_t row = kt_selection_next(rows, first);
-    for (; skip && row < end; skip--) row = kt_selection_next(rows, row + 1);
+    uint64_t row = kt_selection_next(&bits, 0);
+    for (; skip && row < end; skip--) row = kt_selection_next(&bits, row + 1);
     while (!status && left && row < end) {
         uint64_t stop = row + 1;
-        for (left--; left && stop < end && kt_selected(rows, stop); left--) stop++;
+        for (left--; left && stop < end && kt_selected(&bits, stop); left--) stop++;
         for (uint32_t c = 0; !status && c < whole->schema->count; c++)
-            status = kt_builder_append(builder, c, &whole->columns[c], (int64_t)(row - first),
-                                       (int64_t)(stop - row), error);
-        row = kt_selection_next(rows, stop);
+            status =
+                kt_builder_append(builder, c, &whole->columns[c], (int64_t)row, (int64_t)(stop - row), error);
+        row = kt_selection_next(&bits, stop);
     }
     if (status)
         kt_builder_free(builder);
@@ -106,11 +108,23 @@ static kith_status copy_admitted(const struct scan *scan, const struct kt_batch 
     return status;
 }
 
-/* What the record batch at the scan's place has to give. */
-static uint64_t admitted_of(const struct scan *scan, uint64_t count)
+/* How many rows of the record batch at the scan's place are admitted; scan->bits says which. */
+static kith_status admit(struct scan *scan, uint64_t count, uint64_t *out, kith_error *error)
 {
-    uint64_t first = kt_segment_first_row(scan->snapshot->segments[scan->segment]) + scan->row;
-    return scan->where ? kt_selection_count(&scan->where->rows, first, first + count) : count;
+    *out = count;
+    if (!scan->rows) return KITH_OK;
+    if (scan->bits_room < count) {
+        kt_free(scan->bits);
+        scan->bits_room = 0;
+        scan->bits = kt_alloc_array(count / 64 + 1, sizeof *scan->bits);
+        if (!scan->bits) return kt_fail_memory(error, count / 8);
+        scan->bits_room = count;
+    }
+    memset(scan->bits, 0xff, (count / 64 + 1) * sizeof *scan->bits);
+    kt_segment_mask(scan->snapshot->segments[scan->segment], scan->row, count, scan->rows, scan->bits);
+    const struct kt_selection bits = { .words = scan->bits, .rows = count };
+    *out = kt_selection_count(&bits, 0, count);
+    return KITH_OK;
 }
 
 static kith_status next_in_place(void *context, struct kt_batch **out, kith_error *error)
@@ -121,7 +135,8 @@ static kith_status next_in_place(void *context, struct kt_batch **out, kith_erro
     *out = NULL;
     while (scan->left && scan->segment < scan->snapshot->state->fragment_count) {
         number = kt_segment_batch(scan->snapshot->segments[scan->segment], scan->row, &count);
-        admitted = admitted_of(scan, count);
+        kith_status status = admit(scan, count, &admitted, error);
+        if (status) return status;
         if (scan->skip < admitted) break;
         scan->skip -= admitted;
         advance(scan, count);
@@ -132,11 +147,10 @@ static kith_status next_in_place(void *context, struct kt_batch **out, kith_erro
     kith_status status = whole_batch(scan, number, count, &whole, error);
     if (status) return status;
     uint64_t wanted = kt_min_u64(admitted - scan->skip, scan->left);
-    uint64_t first = kt_segment_first_row(scan->snapshot->segments[scan->segment]) + scan->row;
     if (wanted == count)
         *out = kt_batch_share(whole);
-    else if (scan->where)
-        status = copy_admitted(scan, whole, first, out, error);
+    else if (scan->rows)
+        status = copy_admitted(scan, whole, out, error);
     else
         status = kt_batch_slice(whole, (int64_t)scan->skip, (int64_t)wanted, out, error);
     kt_batch_release(whole);
@@ -160,12 +174,6 @@ static kith_status next_listed(void *context, struct kt_batch **out, kith_error 
     return kt_fetch(scan->snapshot, &scan->projection, hits, &some, 1, some, out, error);
 }
 
-/* The row at or after `row` that is admitted. */
-static uint64_t next_row(const struct scan *scan, uint64_t row)
-{
-    return scan->where ? kt_selection_next(&scan->where->rows, row) : row;
-}
-
 /* The first `most` rows that are there and admitted, in insertion order. */
 static kith_status list_rows(struct scan *scan, uint64_t most, kith_error *error)
 {
@@ -173,12 +181,16 @@ static kith_status list_rows(struct scan *scan, uint64_t most, kith_error *error
     most = kt_min_u64(most, scan->where ? scan->where->rows.count : snapshot->state->rows);
     scan->listed = kt_alloc_array(most + 1, sizeof *scan->listed);
     if (!scan->listed) return kt_fail_memory(error, most * sizeof *scan->listed);
-    for (uint32_t s = 0; s < snapshot->state->fragment_count; s++) {
-        uint64_t first = kt_segment_first_row(snapshot->segments[s]);
-        uint64_t end = first + kt_segment_rows(snapshot->segments[s]), row = next_row(scan, first);
-        for (; row < end && scan->listed_count < most; row = next_row(scan, row + 1))
+    if (scan->rows) {
+        uint64_t row = kt_selection_next(scan->rows, 0);
+        for (; scan->listed_count < most; row = kt_selection_next(scan->rows, row + 1))
             scan->listed[scan->listed_count++] = (struct kt_hit){ 0, row };
+        return KITH_OK;
     }
+    for (uint32_t s = 0; s < snapshot->state->fragment_count; s++)
+        for (uint64_t i = 0; i < kt_segment_rows(snapshot->segments[s]) && scan->listed_count < most; i++)
+            scan->listed[scan->listed_count++] =
+                (struct kt_hit){ 0, kt_segment_id(snapshot->segments[s], i) };
     return KITH_OK;
 }
 
@@ -236,6 +248,8 @@ kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options,
     if (!status)
         status = kt_where_of(snapshot, options->where, (const struct kt_expr *)options->filter, 0,
                              &scan->where, error);
+    if (!status) status = kt_snapshot_live(snapshot, &scan->rows, error);
+    if (scan->where) scan->rows = &scan->where->rows;
     if (!status) status = listed ? list_in_order(scan, options, error) : list_columns(scan, error);
     if (!status) status = kt_schema_new(&id, 1, NULL, &scan->ids, error);
     if (!status)

@@ -34,6 +34,33 @@ void kt_where_release(struct kt_where *where)
     kt_free(where);
 }
 
+kith_status kt_lend_columns(const struct kt_snapshot *snapshot, const struct kt_filter *filter,
+                            uint32_t number, uint64_t row, uint32_t rows, struct kt_arena *scratch,
+                            struct kt_filter_rows *out, kith_error *error)
+{
+    uint32_t count = 0;
+    struct kt_segment *segment = snapshot->segments[number];
+    const uint32_t *numbers = kt_filter_columns(filter, &count);
+    *out = (struct kt_filter_rows){ .first_row = kt_segment_id(segment, row), .count = rows };
+    out->columns = kt_arena_take(scratch, count + 1, sizeof *out->columns);
+    uint64_t *ids = kt_segment_whole(segment) ? NULL : kt_arena_take(scratch, rows, sizeof *ids);
+    if (!out->columns || (!ids && !kt_segment_whole(segment)))
+        return kt_fail_memory(error, rows * sizeof *ids);
+    if (ids) kt_segment_ids(segment, row, rows, ids);
+    out->row_ids = ids;
+    for (uint32_t i = 0; i < count; i++) {
+        struct kt_ipc_file *file = NULL;
+        uint32_t in_file = 0;
+        kith_status status = kt_segment_column(segment, numbers[i], &file, &in_file, error);
+        if (status) return status;
+        struct kt_array *room = kt_arena_take(scratch, kt_ipc_room(file, in_file) + 1, sizeof *room);
+        if (!room) return kt_fail_memory(error, sizeof *room);
+        status = kt_ipc_column(file, in_file, row, rows, &out->columns[i], room, error);
+        if (status) return status;
+    }
+    return KITH_OK;
+}
+
 enum { PARTS_EACH = 8 }; /* 64K rows each are worth a thread */
 
 /* ---- some rows */
@@ -63,49 +90,30 @@ struct job {
     struct kt_lock lock;      /* of where->rows */
 };
 
-/* Lends the columns that the predicate reads. */
-static kith_status lend(const struct kt_where *where, const struct part *part, struct kt_arena *scratch,
-                        struct kt_array *columns, kith_error *error)
-{
-    uint32_t count = 0;
-    const uint32_t *numbers = kt_filter_columns(where->filter, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        struct kt_ipc_file *file = NULL;
-        uint32_t in_file = 0;
-        kith_status status =
-            kt_segment_column(where->snapshot->segments[part->segment], numbers[i], &file, &in_file, error);
-        if (status) return status;
-        struct kt_array *room = kt_arena_take(scratch, kt_ipc_room(file, in_file) + 1, sizeof *room);
-        if (!room) return kt_fail_memory(error, sizeof *room);
-        status = kt_ipc_column(file, in_file, part->row, part->count, &columns[i], room, error);
-        if (status) return status;
-    }
-    return KITH_OK;
-}
-
 /* The probes that were answered for all rows of a part; `bits` loses the rows that they rule out. */
-static uint64_t apply_answers(const struct job *job, uint64_t first, uint64_t count, uint64_t *bits,
-                              bool *any)
+static uint64_t apply_answers(const struct job *job, const struct part *part, uint64_t *bits, bool *any)
 {
-    uint64_t answered = 0;
+    const struct kt_segment *segment = job->where->snapshot->segments[part->segment];
+    uint64_t answered = 0, first = kt_segment_id(segment, part->row);
+    uint64_t last = kt_segment_id(segment, part->row + part->count - 1);
     *any = true;
     for (uint32_t i = 0; i < job->answer_count; i++) {
         const struct answer *answer = &job->answers[i];
         for (uint32_t c = 0; c < answer->cover_count; c++) {
-            if (answer->covers[c].begin > first || answer->covers[c].end < first + count) continue;
+            if (answer->covers[c].begin > first || answer->covers[c].end <= last) continue;
             answered |= UINT64_C(1) << i;
-            *any = kt_selection_mask(&answer->rows, first, bits, count) && *any;
+            *any = kt_segment_mask(segment, part->row, part->count, &answer->rows, bits) && *any;
             break;
         }
     }
     return answered;
 }
 
-static void add_rows(struct job *job, uint64_t first, const uint64_t *bits, uint32_t count,
-                     uint64_t evaluated)
+static void add_rows(struct job *job, const struct part *part, const uint64_t *bits, uint64_t evaluated)
 {
+    const struct kt_segment *segment = job->where->snapshot->segments[part->segment];
     kt_lock_take(&job->lock);
-    kt_selection_put(&job->where->rows, first, bits, count);
+    kt_segment_put(segment, part->row, part->count, bits, &job->where->rows);
     job->where->evaluated += evaluated;
     kt_lock_give(&job->lock);
 }
@@ -114,25 +122,21 @@ static kith_status evaluate(struct job *job, const struct part *part, struct kt_
                             kith_error *error)
 {
     struct kt_where *where = job->where;
-    uint32_t columns = 0;
-    kt_filter_columns(where->filter, &columns);
-    uint64_t first = kt_segment_first_row(where->snapshot->segments[part->segment]) + part->row;
-    struct kt_array *arrays = kt_arena_take(scratch, columns + 1, sizeof *arrays);
+    struct kt_filter_rows rows;
     uint64_t *bits = kt_arena_take(scratch, part->count / 64 + 1, sizeof *bits);
     uint64_t *among = kt_arena_take(scratch, part->count / 64 + 1, sizeof *among);
-    if (!arrays || !bits || !among) return kt_fail_memory(error, part->count / 8);
+    if (!bits || !among) return kt_fail_memory(error, part->count / 8);
     bool any;
     memset(among, 0xff, (part->count / 64 + 1) * sizeof *among);
-    uint64_t answered = apply_answers(job, first, part->count, among, &any);
-    if (any && answered && kt_filter_answered(where->filter, answered))
-        add_rows(job, first, among, part->count, 0);
+    uint64_t answered = apply_answers(job, part, among, &any);
+    if (any && answered && kt_filter_answered(where->filter, answered)) add_rows(job, part, among, 0);
     if (!any || kt_filter_answered(where->filter, answered)) return KITH_OK;
-    kith_status status = lend(where, part, scratch, arrays, error);
+    kith_status status = kt_lend_columns(where->snapshot, where->filter, part->segment, part->row,
+                                         part->count, scratch, &rows, error);
     if (status) return status;
-    const struct kt_filter_rows rows = { .columns = arrays, .first_row = first, .count = part->count };
     status =
         kt_filter_eval_rest(where->filter, answered, &rows, answered ? among : NULL, scratch, bits, error);
-    if (!status) add_rows(job, first, bits, part->count, part->count);
+    if (!status) add_rows(job, part, bits, part->count);
     return status;
 }
 
@@ -150,11 +154,25 @@ static kith_status evaluate_parts(void *context, uint64_t begin, uint64_t end, u
 
 /* ---- all rows */
 
-static void admit_all(struct kt_selection *rows, uint64_t first, uint64_t count)
+static void admit_all(struct kt_selection *rows, const struct kt_segment *segment)
 {
-    const uint64_t full = UINT64_MAX;
+    const uint64_t full = UINT64_MAX, count = kt_segment_rows(segment);
     for (uint64_t at = 0; at < count; at += 64)
-        kt_selection_put(rows, first + at, &full, kt_min_u64(64, count - at));
+        kt_segment_put(segment, at, kt_min_u64(64, count - at), &full, rows);
+}
+
+/* Deleted rows are evaluated with the others beside them, and lose their bits here. */
+static kith_status keep_live(struct kt_where *where, kith_error *error)
+{
+    const struct kt_selection *live = NULL;
+    kith_status status = kt_snapshot_live(where->snapshot, &live, error);
+    if (status || !live) return status;
+    where->rows.count = 0;
+    for (uint64_t i = 0; i < (where->rows.rows + 63) / 64; i++) {
+        where->rows.words[i] &= live->words[i];
+        where->rows.count += (uint64_t)__builtin_popcountll(where->rows.words[i]);
+    }
+    return KITH_OK;
 }
 
 /* Cuts what has to be read into parts; settles the rest by statistics. */
@@ -165,7 +183,7 @@ static kith_status list_parts(struct kt_where *where, struct kt_buffer *parts, k
         struct kt_segment *segment = snapshot->segments[s];
         uint64_t rows = kt_segment_rows(segment), count = 0;
         enum kt_verdict verdict = kt_filter_judge(where->filter, snapshot->state->fragments[s].stats);
-        if (verdict == KT_EVERY_ROW) admit_all(&where->rows, kt_segment_first_row(segment), rows);
+        if (verdict == KT_EVERY_ROW) admit_all(&where->rows, segment);
         where->ruled += verdict == KT_SOME_ROWS ? 0 : rows;
         for (uint64_t row = 0; verdict == KT_SOME_ROWS && row < rows; row += count) {
             kt_segment_batch(segment, row, &count);
@@ -277,6 +295,7 @@ static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr
     kith_status status = where->rows.words ? KITH_OK : kt_fail_memory(error, where->rows.rows / 8);
     if (!status) status = kt_filter_bind(expr, snapshot->schema, true, &where->filter, error);
     if (!status) status = evaluate_all(where, threads, error);
+    if (!status) status = keep_live(where, error);
     where->seconds = kt_seconds() - begin;
     if (status)
         kt_where_release(where);

@@ -9,6 +9,7 @@
 #define KT_LARGEST_CHECKPOINT ((size_t)256 << 20)
 #define KT_LARGEST_LINE ((size_t)16 << 20)
 #define KT_LARGEST_ROW ((uint64_t)1 << 62)
+#define KT_LARGEST_SPAN ((uint64_t)1 << 31) /* of a fragment, whose dead rows are a bitmap */
 enum { KT_FORMAT = 1, KT_TXNS_KEPT = 4096, KT_LOG_NAME = 40 };
 
 /* Which status a bad action has: CORRUPT both when a log is read, INVALID and CONFLICT in a transaction. */
@@ -57,6 +58,8 @@ struct kt_commit_header {
 json_t *
 kt_record_header(const struct kt_commit_header *header); /* NULL when memory is out, as for all below */
 json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragment);
+json_t *kt_record_tag(const char *name, uint64_t version, uint64_t commit);
+json_t *kt_record_delete(uint64_t rows, const struct kt_bytes *runs);
 json_t *kt_record_piece(const struct kt_piece *piece);
 /** The fragment is the caller's, also its references. */
 kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader, struct kt_fragment *out,
@@ -82,6 +85,7 @@ struct kt_state_private {
     struct kt_txn_seen *txns; /* the newest, oldest first */
     uint32_t txn_count;
     uint64_t log_bytes; /* of all commits from 1 on */
+    uint64_t below;     /* commits below this one are forgotten, but for those with a tag */
 };
 
 /** An empty state. */
@@ -90,15 +94,20 @@ struct kt_state *kt_state_new(void);
 struct kt_state *kt_state_copy(const struct kt_state *from);
 struct kt_state_private *kt_state_private_part(const struct kt_state *state);
 
-void kt_fragment_release(struct kt_fragment *fragment);
 void kt_piece_release(struct kt_piece *piece);
 /** Copies down to the arrays; JSON too, so that nobody outside can change what a state holds. */
-kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment *out, kith_error *error);
 kith_status kt_piece_copy(const struct kt_piece *from, struct kt_piece *out, kith_error *error);
 /* Memory that several states share: a count of references in front. */
 void *kt_shared_new(size_t bytes);
 void *kt_shared_share(void *shared);
 void kt_shared_release(void *shared);
+
+/** The array with room for one more: it may have moved; NULL, and it stays, when memory is out. */
+void *kt_grown(void *array, size_t count, size_t size);
+void *kt_array_copy(const void *from, size_t count, size_t size);
+/** Whether it may be the name and the seal of a file in `folder`. */
+kith_status kt_stored_file_check(const struct kt_stored_file *file, const char *folder, const char *extension,
+                                 struct kt_blame blame, kith_error *error);
 
 /* The actions. Each takes over the fragment or piece, done or not. */
 kith_status kt_state_set_schema(struct kt_state *state, json_t *schema, struct kt_blame blame,
@@ -110,16 +119,19 @@ kith_status kt_state_add_fragment(struct kt_state *state, struct kt_fragment *fr
 /** In a checkpoint, where row ids have gaps: only the order counts. */
 kith_status kt_state_restore_fragment(struct kt_state *state, struct kt_fragment *fragment,
                                       struct kt_blame blame, kith_error *error);
+/** `restore`: no rows, no schema, no settings, no pieces; what was there once follows. */
+kith_status kt_state_clear(struct kt_state *state, kith_error *error);
 kith_status kt_state_remove_fragment(struct kt_state *state, uint64_t first_row, struct kt_blame blame,
                                      kith_error *error);
 kith_status kt_state_replace_fragments(struct kt_state *state, struct kt_fragment *fragment,
                                        struct kt_blame blame, kith_error *error);
+/** On failure the state is spoiled. */
+kith_status kt_state_delete(struct kt_state *state, const struct kt_bytes *runs, uint64_t rows,
+                            struct kt_blame blame, kith_error *error);
 kith_status kt_state_add_piece(struct kt_state *state, struct kt_piece *piece, struct kt_blame blame,
                                kith_error *error);
 kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct kt_blame blame,
                                   kith_error *error);
-kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
-                                 kith_error *error);
 kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint64_t commit,
                              kith_error *error);
 bool kt_state_has_txn(const struct kt_state *state, const uint8_t id[16]);
@@ -127,10 +139,69 @@ bool kt_state_has_txn(const struct kt_state *state, const uint8_t id[16]);
 kith_status kt_state_commit(struct kt_state *state, const struct kt_commit_header *header, uint64_t hash,
                             size_t bytes, kith_error *error);
 
-/* ---- store_replay.c: commits and checkpoints to states, and states to checkpoints */
+/* ---- store_fragments.c */
+
+void kt_fragment_release(struct kt_fragment *fragment);
+struct kt_fragment kt_fragment_share(const struct kt_fragment *from);
+/** Copies down to the arrays and the JSON, without dead rows. A span of 0 becomes the number of rows. */
+kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment *out, kith_error *error);
+/** Live rows of the fragments that lie in [first, end), where none reaches beyond it; else 0. */
+uint64_t kt_state_live_within(const struct kt_state *state, uint64_t first, uint64_t end);
+struct kt_runs;
+kith_status kt_state_widen_fragment(struct kt_state *state, struct kt_fragment *fragment,
+                                    struct kt_blame blame, kith_error *error);
+/** Adds the rows of [first, end) that lived in `then` and do not in `state`. KITH_CONFLICT unless the
+ * fragments there are whole, the same as then, and at least one. */
+kith_status kt_state_died_since(const struct kt_state *state, const struct kt_state *then, uint64_t first,
+                                uint64_t end, struct kt_runs *died, kith_error *error);
+void kt_state_remove_empty_fragments(struct kt_state *state);
+void kt_state_remove_all_fragments(struct kt_state *state);
+
+/* ---- store_dead.c: rows as runs of row ids, the payload of `delete` */
+
+/* Runs being written. Zeroed is empty. */
+struct kt_runs {
+    uint64_t rows; /* so far */
+    struct kt_buffer bytes;
+    struct kt_rows run; /* the last one, to which more may be added */
+    uint64_t written;   /* where the run before it ended */
+};
+/** Rows [begin, end), none of them empty, each behind the one before it. */
+kith_status kt_runs_add(struct kt_runs *runs, uint64_t begin, uint64_t end, kith_error *error);
+/** The dead rows of a fragment. */
+kith_status kt_runs_add_dead(struct kt_runs *runs, const struct kt_fragment *fragment, kith_error *error);
+/** The rows that are dead in `now` (NULL: all) and were not in `then`; KITH_CONFLICT when any is back. */
+kith_status kt_runs_add_died(struct kt_runs *runs, const struct kt_fragment *then,
+                             const struct kt_fragment *now, kith_error *error);
+/** The ids of [first, end) that no row of `state` lives under. */
+kith_status kt_runs_add_holes(struct kt_runs *runs, const struct kt_state *state, uint64_t first,
+                              uint64_t end, kith_error *error);
+/** Makes fragment->stored of fragment->holes, which must be as many as its rows leave over. */
+kith_status kt_fragment_read_holes(struct kt_fragment *fragment, kith_status malformed, kith_error *error);
+kith_status kt_runs_end(struct kt_runs *runs, struct kt_bytes **out, kith_error *error);
+void kt_runs_release(struct kt_runs *runs);
+
+/* ---- store_versions.c */
+
+kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
+                                 kith_error *error);
+/** The newest commit that shows `version` and can be read; 0 when it is not kept. */
+uint64_t kt_state_commit_of(const struct kt_state *state, uint64_t version);
+/** A tag; version 0 takes it away. */
+kith_status kt_state_set_tag(struct kt_state *state, const char *name, uint64_t version, uint64_t commit,
+                             struct kt_blame blame, kith_error *error);
+/** In a checkpoint, where it is not known which commit shows a version of old. */
+kith_status kt_state_restore_tag(struct kt_state *state, const char *name, uint64_t version, uint64_t commit,
+                                 struct kt_blame blame, kith_error *error);
+
+/* ---- store_replay.c, store_encode.c: commits and checkpoints to states, and states to checkpoints */
 
 /** Applies a commit's bytes to `state`, which must be the one before it. */
 kith_status kt_replay_commit(struct kt_state *state, const uint8_t *bytes, size_t size, kith_error *error);
+/** Adds what `state` holds to `lines`, for a checkpoint or a restore: schema, settings, fragments by the
+ * action `fragments`, a `delete` (then `*runs` is its payload), pieces. */
+kith_status kt_record_content(json_t *lines, const struct kt_state *state, const char *fragments,
+                              struct kt_bytes **runs, kith_error *error);
 kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer *out, kith_error *error);
 kith_status kt_checkpoint_decode(const uint8_t *bytes, size_t size, struct kt_state **out, kith_error *error);
 
@@ -157,9 +228,57 @@ kith_status kt_store_newest(struct kt_store *store, struct kt_state **out, kith_
 /** Reads the log from its newest checkpoint, trusting no older state. */
 kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_error *error);
 void kt_store_remember(struct kt_store *store, struct kt_state *state);
+struct kt_state *kt_store_known(struct kt_store *store); /* the newest seen, or NULL */
+/** Hands `state` on, or says that there is no table when it is NULL or dropped. */
+kith_status kt_store_refuse_dropped(struct kt_store *store, struct kt_state *state, struct kt_state **out,
+                                    kith_error *error);
+
+/* ---- store_load.c: the log in its folder */
+
+struct kt_log_listing {
+    struct kt_io_names names;
+    uint64_t largest; /* number of any file of the log; 0: there is none */
+};
+kith_status kt_store_list_log(struct kt_store *store, struct kt_log_listing *out, kith_error *error);
+/** Applies all commits up to `last` that are there. `*reached` is the last that could be. */
+kith_status kt_store_apply(struct kt_store *store, struct kt_state *state, uint64_t last, uint64_t *reached,
+                           kith_error *error);
+/** The state at commit `last` or the newest before it; NULL when the log is empty. */
+kith_status kt_store_load_log(struct kt_store *store, uint64_t last, struct kt_state **out, uint64_t *reached,
+                              kith_error *error);
+/** The state at `commit` exactly. */
+kith_status kt_store_load_commit(struct kt_store *store, uint64_t commit, struct kt_state **out,
+                                 kith_error *error);
+kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, struct kt_state **out,
+                                     kith_error *error);
+
+/* ---- store_checkpoint.c */
+
+void kt_store_checkpoint_seen(struct kt_store *store, const struct kt_state *state, size_t bytes);
+/** Makes sure that `commit` has a checkpoint that can be read back. */
+kith_status kt_store_keep_checkpoint(struct kt_store *store, uint64_t commit, kith_error *error);
 void kt_store_checkpoint_if_due(struct kt_store *store, const struct kt_state *state);
 
-/* ---- store_txn.c, store_drop.c */
+/* ---- store_txn.c, store_actions.c, store_drop.c */
+
+struct kt_txn_file {
+    char name[56];
+};
+
+struct kt_txn {
+    struct kt_store *store;
+    uint8_t id[16];
+    char operation[16];
+    bool maintenance;
+    bool uses_data, uses_index;
+    uint32_t created;
+    struct kt_txn_file *files; /* `created` names */
+    /* of one attempt: */
+    struct kt_state *state; /* the base with the actions so far; NULL outside of prepare */
+    json_t *lines;          /* the header's place, then the actions */
+    struct kt_bytes **payloads;
+    size_t payload_count;
+};
 
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error);
 /** Moves the folder of a table whose newest commit is `drop` out of the way and removes it. */

@@ -26,16 +26,6 @@ struct kt_column_group {
     uint32_t field_count;
 };
 
-/* Rows [first_row, first_row + rows): in files, or inline in the log (then `inline_rows` is their bytes). */
-struct kt_fragment {
-    uint64_t first_row;
-    uint64_t rows;
-    struct kt_column_group *groups;
-    uint32_t group_count;
-    struct kt_bytes *inline_rows; /* reference-counted; NULL for rows in files */
-    json_t *stats;                /* the table room's */
-};
-
 struct kt_bytes { /* bytes that several states share */
     _Atomic uint32_t references;
     size_t size;
@@ -44,6 +34,37 @@ struct kt_bytes { /* bytes that several states share */
 struct kt_bytes *kt_bytes_new(const void *data, size_t size); /* NULL when memory is out */
 struct kt_bytes *kt_bytes_share(struct kt_bytes *bytes);
 void kt_bytes_release(struct kt_bytes *bytes);
+
+/* Row ids [first_row, first_row + span): in files, or inline in the log (then `inline_rows` is their bytes).
+ * `rows` of them are stored; fewer than `span` where folding left dead ones out: those ids are holes. Of
+ * those stored, `dead_rows` are deleted, never all. */
+struct kt_fragment {
+    uint64_t first_row;
+    uint64_t span;
+    uint64_t rows;
+    uint64_t dead_rows;
+    struct kt_bytes *dead; /* bit i: row first_row + i is stored and deleted; in whole words of 64 bits; NULL:
+                              none */
+    struct kt_bytes *stored; /* bit i: row first_row + i is no hole; NULL: there are none */
+    struct kt_bytes *holes;  /* the same as the log says it; storage's own */
+    struct kt_column_group *groups;
+    uint32_t group_count;
+    struct kt_bytes *inline_rows; /* reference-counted; NULL for rows in files */
+    json_t *stats;                /* the table room's */
+};
+static inline uint64_t kt_fragment_end(const struct kt_fragment *fragment) /* of its row ids */
+{
+    return fragment->first_row + fragment->span;
+}
+static inline uint64_t kt_fragment_live(const struct kt_fragment *fragment) /* how many rows */
+{
+    return fragment->rows - fragment->dead_rows;
+}
+/** Row first_row + at, at < span, is deleted. */
+static inline bool kt_fragment_is_dead(const struct kt_fragment *fragment, uint64_t at)
+{
+    return fragment->dead && kt_bit(fragment->dead->data, at);
+}
 
 /* An immutable piece of an index. */
 struct kt_piece {
@@ -63,6 +84,13 @@ struct kt_version_entry {
     char operation[16];
 };
 
+enum { KT_LONGEST_TAG = 100 };
+struct kt_tag { /* a name for a version, which is kept as long as it has one */
+    char name[KT_LONGEST_TAG + 1];
+    uint64_t version;
+    uint64_t commit; /* that is read for it: it has a checkpoint */
+};
+
 /* Everything the log says up to one commit. Immutable once made, shared by reference. */
 struct kt_state {
     _Atomic uint32_t references;
@@ -71,7 +99,7 @@ struct kt_state {
     uint64_t hash;    /* XXH3 of that commit's bytes: the next one's parent */
     uint64_t version; /* as users see it */
     uint64_t next_row;
-    uint64_t rows;
+    uint64_t rows; /* live ones */
     int64_t time_us;
     json_t *schema;                /* borrowed by readers; never changed */
     json_t *config;                /* object of strings and numbers */
@@ -81,6 +109,8 @@ struct kt_state {
     uint32_t piece_count;
     struct kt_version_entry *versions; /* oldest first */
     uint32_t version_count;
+    struct kt_tag *tags; /* by name */
+    uint32_t tag_count;
     uint64_t inline_bytes;
     uint32_t inline_count;
     bool dropped;
@@ -88,6 +118,11 @@ struct kt_state {
 };
 struct kt_state *kt_state_share(const struct kt_state *state);
 void kt_state_release(struct kt_state *state);
+/** The number of the first fragment that ends after `row`; `fragment_count` when there is none. */
+uint32_t kt_state_fragment_at(const struct kt_state *state, uint64_t row);
+/** Whether `row` is in a fragment and not deleted. Also true of a hole of a folded fragment, of which only
+ * its files know. */
+bool kt_state_is_live(const struct kt_state *state, uint64_t row);
 
 /** Makes the folder `name` under `io` with an empty log, or fails with KITH_EXISTS. The table exists from its
  *  first commit on. */
@@ -123,15 +158,32 @@ kith_status kt_txn_set_schema(struct kt_txn *txn, json_t *schema, kith_error *er
 kith_status kt_txn_set_config(struct kt_txn *txn, const char *key, json_t *value,
                               kith_error *error); /* NULL removes */
 /** Row ids are given by storage, from the state's next_row on, in the order of the calls;
- * `fragment->first_row` is ignored. */
+ * `fragment->first_row` is ignored, a span of 0 is the number of rows. */
 kith_status kt_txn_add_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
 kith_status kt_txn_remove_fragment(struct kt_txn *txn, uint64_t first_row, kith_error *error);
-/** Puts one fragment in the place of all those inside [first_row, first_row + rows), which it must cover
- * exactly: the rows keep their ids. What folding needs. */
+/** Deletes `rows`, ascending and distinct. KITH_INVALID for disorder; KITH_CONFLICT names a row that is not
+ * there (any more). Storage cannot tell a hole of a folded fragment from a row: nobody may delete one. */
+kith_status kt_txn_delete(struct kt_txn *txn, const uint64_t *rows, size_t count, kith_error *error);
+/** What folding needs: puts one fragment in the place of all those inside [first_row, first_row + span). Its
+ * rows are those that live there in the state `then`, which is what the writer read; they keep their ids.
+ * Rows that died since are dead in the new fragment too. KITH_CONFLICT unless the fragments of `then` are
+ * still there, or when all their rows died; KITH_INVALID when `rows` is not the number of rows that lived
+ * then. */
 kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment,
-                                     kith_error *error);
+                                     const struct kt_state *then, kith_error *error);
+/** Puts other files, or other inline rows, in the place of those of a fragment, which must be the same as
+ * when `fragment` was copied from it and changed: the rows keep their ids and places, and stay dead where
+ * they are. What adding columns needs. */
+kith_status kt_txn_widen_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error);
 kith_status kt_txn_add_piece(struct kt_txn *txn, const struct kt_piece *piece, kith_error *error);
 kith_status kt_txn_remove_piece(struct kt_txn *txn, const char *id, kith_error *error);
+/** Names a version that is kept, 0: takes the name away. Maintenance. Publishes a checkpoint of the version
+ * first, so that it can be read when the commits before it are gone. KITH_NOT_FOUND when the version is not
+ * kept, or there is no tag of that name to take away; another version's tag is moved. */
+kith_status kt_txn_set_tag(struct kt_txn *txn, const char *name, uint64_t version, kith_error *error);
+/** Makes the table what it was in `old`: schema, settings, fragments with their dead rows, index pieces. Row
+ * ids and versions go on. KITH_NOT_FOUND when `old` is not kept any more: its files may be gone. */
+kith_status kt_txn_restore(struct kt_txn *txn, const struct kt_state *old, kith_error *error);
 /** Marks the commit as maintenance: it keeps the users' version. */
 void kt_txn_maintenance(struct kt_txn *txn);
 

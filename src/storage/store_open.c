@@ -1,13 +1,7 @@
-/* Opening a table's folder, and following its log.
+/* A table's folder: opening it, creating it, and knowing what its newest commit is.
  *
- * The log is read from the newest checkpoint that is valid, then commit by commit until a name is free. The
- * listing of the folder finds checkpoints and the largest number; it does not decide where the log ends,
- * because a folder that is written to while it is listed may show a file and not the one before it. A name
- * that is free below the largest number is a gap, and the table is damaged.
- *
- * A commit that cannot be right is never skipped: those after it may rest on it. The error says which
- * version still can be read. A handle that knows commit N is current when N+1 is absent and N is present:
- * two system calls; N+1 alone would not do, since a removed log has no N+1 either.
+ * A handle that knows commit N is current when N+1 is absent and N is present: two system calls; N+1 alone
+ * would not do, since a removed log has no N+1 either.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,8 +10,6 @@
 #include "base/random.h"
 #include "parallel/parallel.h"
 #include "storage/storage_private.h"
-
-enum { CHECKPOINT_COMMITS = 64 };
 
 /* ---- the store */
 
@@ -54,7 +46,7 @@ struct kt_io *kt_store_io(struct kt_store *store)
     return store->io;
 }
 
-static struct kt_state *known_state(struct kt_store *store)
+struct kt_state *kt_store_known(struct kt_store *store)
 {
     kt_lock_take(&store->lock);
     struct kt_state *known = store->newest ? kt_state_share(store->newest) : NULL;
@@ -75,158 +67,6 @@ void kt_store_remember(struct kt_store *store, struct kt_state *state)
     kt_state_release(old);
 }
 
-/* ---- reading commits */
-
-/* Puts the file's name in front of what is wrong with it, and the ways out behind. */
-static kith_status blame_file(struct kt_store *store, const char *name, uint64_t version, kith_status status,
-                              const kith_error *reason, kith_error *error)
-{
-    if (status != KITH_CORRUPT)
-        return status == KITH_UNSUPPORTED
-                   ? kt_fail(error, status, "%s/%s: %.500s", kt_io_root(store->log), name, reason->message)
-                   : kt_fail(error, status, "%.1000s", reason->message);
-    if (!version)
-        return kt_fail(error, status,
-                       "%s/%s is damaged: %.500s. It is the first commit; restore it from a copy",
-                       kt_io_root(store->log), name, reason->message);
-    return kt_fail(
-        error, status,
-        "%s/%s is damaged: %.500s. Version %llu, before it, can still be read by opening the table at it; "
-        "to write again, restore the file from a copy",
-        kt_io_root(store->log), name, reason->message, (unsigned long long)version);
-}
-
-/* Applies commit `state->commit + 1`; `*absent` when there is none. On failure the state is spoiled. */
-static kith_status apply_next(struct kt_store *store, struct kt_state *state, bool *absent, kith_error *error)
-{
-    struct kt_buffer bytes = { 0 };
-    kith_error reason = { 0 };
-    char name[KT_LOG_NAME];
-    uint64_t version = state->version;
-    kt_log_name(state->commit + 1, KT_LOG_COMMIT, name);
-    kith_status status = kt_io_read(store->log, name, KT_LARGEST_COMMIT, &bytes, &reason);
-    *absent = status == KITH_NOT_FOUND;
-    if (*absent) return KITH_OK;
-    if (!status) status = kt_replay_commit(state, bytes.data, bytes.size, &reason);
-    kt_buffer_release(&bytes);
-    return status ? blame_file(store, name, version, status, &reason, error) : KITH_OK;
-}
-
-/* Applies all commits up to `last`. `*reached` is the last that could be. */
-static kith_status apply_up_to(struct kt_store *store, struct kt_state *state, uint64_t last,
-                               uint64_t *reached, kith_error *error)
-{
-    bool absent = false;
-    *reached = state->commit;
-    while (state->commit < last) {
-        kith_status status = apply_next(store, state, &absent, error);
-        if (status) return status;
-        if (absent) break;
-        *reached = state->commit;
-    }
-    return KITH_OK;
-}
-
-/* ---- reading from a checkpoint */
-
-struct listing {
-    struct kt_io_names names;
-    uint64_t largest; /* number of any file of the log; 0: there is none */
-};
-
-static kith_status list_log(struct kt_store *store, struct listing *out, kith_error *error)
-{
-    *out = (struct listing){ 0 };
-    kith_status status = kt_io_list(store->log, "", &out->names, error);
-    if (status) return status;
-    for (size_t i = 0; i < out->names.count; i++) {
-        uint64_t commit;
-        enum kt_log_kind kind;
-        if (kt_log_parse_name(out->names.names[i], &commit, &kind))
-            out->largest = kt_max_u64(out->largest, commit);
-    }
-    return KITH_OK;
-}
-
-static kith_status read_checkpoint(struct kt_store *store, const char *name, uint64_t commit,
-                                   struct kt_state **out, kith_error *error)
-{
-    struct kt_buffer bytes = { 0 };
-    struct kt_state *state = NULL;
-    kith_status status = kt_io_read(store->log, name, KT_LARGEST_CHECKPOINT, &bytes, error);
-    if (!status) status = kt_checkpoint_decode(bytes.data, bytes.size, &state, error);
-    if (!status && state->commit != commit)
-        status = kt_fail(error, KITH_CORRUPT, "it is the checkpoint of commit %llu",
-                         (unsigned long long)state->commit);
-    if (!status) {
-        atomic_store(&store->checkpoint, commit);
-        atomic_store(&store->checkpoint_bytes, bytes.size);
-        atomic_store(&store->checkpoint_log_bytes, kt_state_private_part(state)->log_bytes);
-        *out = state;
-        state = NULL; // now the caller's
-    }
-    kt_state_release(state);
-    kt_buffer_release(&bytes);
-    return status;
-}
-
-/* The state of the newest valid checkpoint at or before `last`, else the empty one. An invalid checkpoint is
- * passed over: the commits it covers say the same, as long as they are there. */
-static kith_status start_state(struct kt_store *store, const struct listing *listing, uint64_t last,
-                               struct kt_state **out, kith_error *error)
-{
-    for (size_t i = listing->names.count; i-- > 0;) {
-        const char *name = listing->names.names[i];
-        uint64_t commit;
-        enum kt_log_kind kind;
-        if (!kt_log_parse_name(name, &commit, &kind) || kind != KT_LOG_CHECKPOINT || commit > last) continue;
-        kith_status status = read_checkpoint(store, name, commit, out, error);
-        if (!status || (status != KITH_CORRUPT && status != KITH_NOT_FOUND)) return status;
-    }
-    *out = kt_state_new();
-    return *out ? KITH_OK : kt_fail_memory(error, sizeof **out);
-}
-
-static kith_status report_gap(struct kt_store *store, const struct kt_state *state, uint64_t largest,
-                              kith_error *error)
-{
-    char name[KT_LOG_NAME];
-    kt_log_name(state->commit + 1, KT_LOG_COMMIT, name);
-    return kt_fail(error, KITH_CORRUPT,
-                   "%s/%s is missing, while the log goes on to %llu; restore it from a copy%s",
-                   kt_io_root(store->log), name, (unsigned long long)largest,
-                   state->commit ? ", or read an older version" : "");
-}
-
-/* The state at commit `last` or the newest before it; NULL when the log is empty. */
-static kith_status load(struct kt_store *store, uint64_t last, struct kt_state **out, uint64_t *reached,
-                        kith_error *error)
-{
-    struct listing listing = { 0 };
-    struct kt_state *state = NULL;
-    *reached = 0;
-    kith_status status = list_log(store, &listing, error);
-    if (status) goto out;
-    status = start_state(store, &listing, last, &state, error);
-    if (status) goto out;
-    status = apply_up_to(store, state, last, reached, error);
-    if (status) goto out;
-    if (state->commit < kt_min_u64(last, listing.largest)) {
-        status = report_gap(store, state, listing.largest, error);
-        goto out;
-    }
-    if (!state->commit) {
-        kt_state_release(state);
-        state = NULL;
-    }
-    *out = state;
-    state = NULL; // now the caller's
-out:
-    kt_state_release(state);
-    kt_io_names_release(&listing.names);
-    return status;
-}
-
 static kith_status no_table(struct kt_store *store, kith_error *error)
 {
     return kt_fail(error, KITH_NOT_FOUND, "%s: there is no table, or it was dropped", kt_io_root(store->io));
@@ -237,10 +77,10 @@ static kith_status no_table(struct kt_store *store, kith_error *error)
 static bool is_gone(struct kt_store *store)
 {
     struct kt_store *named = NULL;
-    struct kt_state *state = NULL, *known = known_state(store);
+    struct kt_state *state = NULL, *known = kt_store_known(store);
     uint64_t reached;
     kith_status status = kt_store_attach(store->parent, store->name, &named, NULL);
-    if (!status) status = load(named, UINT64_MAX, &state, &reached, NULL);
+    if (!status) status = kt_store_load_log(named, UINT64_MAX, &state, &reached, NULL);
     bool another = state && known && strcmp(state->table_id, known->table_id);
     bool gone = status == KITH_NOT_FOUND || (!status && !state) || another;
     kt_state_release(state);
@@ -252,7 +92,7 @@ static bool is_gone(struct kt_store *store)
 kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_error *error)
 {
     uint64_t reached;
-    kith_status status = load(store, UINT64_MAX, out, &reached, error);
+    kith_status status = kt_store_load_log(store, UINT64_MAX, out, &reached, error);
     if (status == KITH_NOT_FOUND || (status == KITH_CORRUPT && is_gone(store))) return no_table(store, error);
     if (!status && *out) kt_store_remember(store, *out);
     return status;
@@ -310,7 +150,7 @@ static kith_status follow(struct kt_store *store, struct kt_state *known, struct
     uint64_t reached;
     struct kt_state *state = kt_state_copy(known);
     if (!state) return kt_fail_memory(error, sizeof *state);
-    kith_status status = apply_up_to(store, state, UINT64_MAX, &reached, error);
+    kith_status status = kt_store_apply(store, state, UINT64_MAX, &reached, error);
     if (status) {
         kt_state_release(state);
         return status == KITH_CORRUPT && is_gone(store) ? no_table(store, error) : status;
@@ -322,14 +162,14 @@ static kith_status follow(struct kt_store *store, struct kt_state *known, struct
 
 kith_status kt_store_newest(struct kt_store *store, struct kt_state **out, kith_error *error)
 {
-    struct kt_state *known = known_state(store);
+    struct kt_state *known = kt_store_known(store);
     kith_status status = known ? follow(store, known, out, error) : kt_store_reload(store, out, error);
     kt_state_release(known);
     return status;
 }
 
-static kith_status refuse_dropped(struct kt_store *store, struct kt_state *state, struct kt_state **out,
-                                  kith_error *error)
+kith_status kt_store_refuse_dropped(struct kt_store *store, struct kt_state *state, struct kt_state **out,
+                                    kith_error *error)
 {
     if (state && !state->dropped) {
         *out = state;
@@ -343,7 +183,7 @@ kith_status kt_store_load(struct kt_store *store, struct kt_state **out, kith_er
 {
     struct kt_state *state = NULL;
     kith_status status = kt_store_newest(store, &state, error);
-    return status ? status : refuse_dropped(store, state, out, error);
+    return status ? status : kt_store_refuse_dropped(store, state, out, error);
 }
 
 kith_status kt_store_refresh(struct kt_store *store, struct kt_state *known, struct kt_state **out,
@@ -351,62 +191,7 @@ kith_status kt_store_refresh(struct kt_store *store, struct kt_state *known, str
 {
     struct kt_state *state = NULL;
     kith_status status = follow(store, known, &state, error);
-    return status ? status : refuse_dropped(store, state, out, error);
-}
-
-/* ---- versions */
-
-/* The newest state that can be read, past which the log is damaged. */
-static kith_status newest_readable(struct kt_store *store, struct kt_state **out, kith_error *error)
-{
-    uint64_t reached;
-    kith_status status = kt_store_load(store, out, error);
-    if (status != KITH_CORRUPT) return status;
-    struct kt_state *state = NULL;
-    status = load(store, UINT64_MAX, &state, &reached, error);
-    if (status == KITH_CORRUPT && reached) status = load(store, reached, &state, &reached, error);
-    return status ? status : refuse_dropped(store, state, out, error);
-}
-
-/* The newest commit that shows `version`; 0 when it is not kept. */
-static uint64_t commit_of(const struct kt_state *state, uint64_t version)
-{
-    uint32_t low = 0, high = state->version_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (state->versions[middle].version < version)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == state->version_count || state->versions[low].version != version) return 0;
-    return low + 1 == state->version_count ? state->commit : state->versions[low + 1].commit - 1;
-}
-
-kith_status kt_store_load_version(struct kt_store *store, uint64_t version, struct kt_state **out,
-                                  kith_error *error)
-{
-    struct kt_state *newest = NULL, *state = NULL;
-    uint64_t reached;
-    kith_status status = newest_readable(store, &newest, error);
-    if (status) return status;
-    uint64_t commit = commit_of(newest, version);
-    if (!commit)
-        status =
-            kt_fail(error, KITH_NOT_FOUND, "version %llu is not among the %u kept, the newest is %llu",
-                    (unsigned long long)version, newest->version_count, (unsigned long long)newest->version);
-    else if (commit == newest->commit)
-        state = kt_state_share(newest);
-    else
-        status = load(store, commit, &state, &reached, error);
-    kt_state_release(newest);
-    if (status) return status;
-    if (state && state->commit == commit && state->version == version) {
-        *out = state;
-        return KITH_OK;
-    }
-    kt_state_release(state);
-    return kt_fail(error, KITH_NOT_FOUND, "version %llu is no longer kept", (unsigned long long)version);
+    return status ? status : kt_store_refuse_dropped(store, state, out, error);
 }
 
 /* ---- opening and creating */
@@ -464,53 +249,6 @@ kith_status kt_store_create(struct kt_io *io, const char *name, struct kt_store 
         if (status) return status;
         kt_drop_folder(io, name, dropped);
     }
-    return kt_fail(error, KITH_EXISTS, "%s/%s: a dropped table is in the way and could not be moved",
+    return kt_fail(error, KITH_IO, "%s/%s: a dropped table is in the way and could not be moved",
                    kt_io_root(io), name);
-}
-
-/* ---- checkpoints */
-
-static bool checkpoint_due(struct kt_store *store, const struct kt_state *state)
-{
-    uint64_t commits = state->commit - kt_min_u64(state->commit, atomic_load(&store->checkpoint));
-    uint64_t log_bytes = kt_state_private_part(state)->log_bytes;
-    uint64_t bytes = log_bytes - kt_min_u64(log_bytes, atomic_load(&store->checkpoint_log_bytes));
-    return commits >= CHECKPOINT_COMMITS && bytes >= atomic_load(&store->checkpoint_bytes) / 2;
-}
-
-/* Another process may have written one meanwhile. Its place in the log's bytes is not known without reading
- * it; that of this state is near enough. */
-static void look_for_checkpoint(struct kt_store *store, const struct kt_state *state)
-{
-    struct listing listing;
-    if (list_log(store, &listing, NULL)) return;
-    for (size_t i = listing.names.count; i-- > 0;) {
-        uint64_t commit;
-        enum kt_log_kind kind;
-        if (!kt_log_parse_name(listing.names.names[i], &commit, &kind) || kind != KT_LOG_CHECKPOINT) continue;
-        if (commit > atomic_load(&store->checkpoint)) {
-            atomic_store(&store->checkpoint, commit);
-            atomic_store(&store->checkpoint_log_bytes, kt_state_private_part(state)->log_bytes);
-        }
-        break;
-    }
-    kt_io_names_release(&listing.names);
-}
-
-void kt_store_checkpoint_if_due(struct kt_store *store, const struct kt_state *state)
-{
-    struct kt_buffer bytes = { 0 };
-    char name[KT_LOG_NAME];
-    if (state->dropped || !checkpoint_due(store, state)) return;
-    look_for_checkpoint(store, state);
-    if (!checkpoint_due(store, state)) return;
-    if (kt_checkpoint_encode(state, &bytes, NULL)) return;
-    kt_log_name(state->commit, KT_LOG_CHECKPOINT, name);
-    enum kt_published published = kt_io_publish(store->log, name, bytes.data, bytes.size, NULL);
-    if (published == KT_WON || published == KT_LOST) {
-        atomic_store(&store->checkpoint, state->commit);
-        atomic_store(&store->checkpoint_bytes, bytes.size);
-        atomic_store(&store->checkpoint_log_bytes, kt_state_private_part(state)->log_bytes);
-    }
-    kt_buffer_release(&bytes);
 }

@@ -2,10 +2,11 @@
  *
  *   header    {"kith":1,"table":ID,"commit":7,"version":5,"parent":HASH,"txns":[{"id":ID}],"time_us":T,
  *              "operation":"append","needs":[],"encryption":null}
- *   fragment  {"do":"add_fragment","first_row":0,"rows":9,"files":[FILE with
- * "fields":[0,1]],"inline":812,"stats":{}} piece
- * {"do":"add_piece","id":ID,"index":"v_idx","file":FILE,"covers":[[0,9]],"meta":{}} FILE
- * {"name":"data/ab12.arrow","length":N,"table":N,"tail":HASH,"block":16384}
+ *   fragment  {"do":"add_fragment","first_row":0,"rows":9,"span":12,"files":[FILE with "fields":[0,1]],
+ *              "inline":812,"stats":{}}; with "span" where it is not "rows",
+ *              and "holes", the bytes of a payload of runs as `delete` has it
+ *   piece     {"do":"add_piece","id":ID,"index":"v_idx","file":FILE,"covers":[[0,9]],"meta":{}}
+ *   FILE      {"name":"data/ab12.arrow","length":N,"table":N,"tail":HASH,"block":16384}
  *
  * HASH is 16, ID 32 hexadecimal digits. `parent` is the XXH3 of the whole file of the commit before, zero
  * for the first. A later Kith that adds what an older one must not ignore names it in `needs`; other keys
@@ -174,6 +175,9 @@ json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragmen
     for (uint32_t i = 0; well && i < fragment->group_count; i++)
         well = json_array_append_new(files, record_group(&fragment->groups[i])) == 0;
     well = well && json_object_set(record, "files", files) == 0;
+    if (fragment->span != fragment->rows)
+        well = well && put(record, "span", json_integer((json_int_t)fragment->span));
+    if (fragment->holes) well = well && put(record, "holes", json_integer((json_int_t)fragment->holes->size));
     if (fragment->inline_rows)
         well = well && put(record, "inline", json_integer((json_int_t)fragment->inline_rows->size));
     if (fragment->stats) well = well && json_object_set(record, "stats", fragment->stats) == 0;
@@ -224,6 +228,9 @@ kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader
     if (!kt_json_u64(record, "first_row", KT_LARGEST_ROW, &fragment.first_row) ||
         !kt_json_u64(record, "rows", KT_LARGEST_ROW, &fragment.rows) || !count_fields(files, &total))
         return kt_fail(error, KITH_CORRUPT, "a fragment lacks a field or has a wrong one");
+    fragment.span = fragment.rows;
+    if (json_object_get(record, "span") && !kt_json_u64(record, "span", KT_LARGEST_ROW, &fragment.span))
+        return kt_fail(error, KITH_CORRUPT, "a fragment has a wrong span");
 
     fragment.group_count = (uint32_t)json_array_size(files);
     fragment.groups = kt_shared_new(fragment.group_count * sizeof *fragment.groups + total * sizeof(int32_t));
@@ -245,12 +252,31 @@ kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader
         status = kt_log_take(reader, length, &fragment.inline_rows, error);
         if (status) goto out;
     }
+    if (json_object_get(record, "holes")) {
+        if (!kt_json_u64(record, "holes", KT_LARGEST_CHECKPOINT, &length)) length = UINT64_MAX;
+        status = kt_log_take(reader, length, &fragment.holes, error);
+        if (status) goto out;
+    }
+    status = kt_fragment_read_holes(&fragment, KITH_CORRUPT, error);
+    if (status) goto out;
     fragment.stats = json_incref(json_object_get(record, "stats"));
     *out = fragment;
     fragment = (struct kt_fragment){ 0 }; // now the caller's
 out:
     kt_fragment_release(&fragment);
     return status;
+}
+
+json_t *kt_record_tag(const char *name, uint64_t version, uint64_t commit)
+{
+    return json_pack("{s:s,s:s,s:I,s:I}", "do", "tag", "name", name, "version", (json_int_t)version, "commit",
+                     (json_int_t)commit);
+}
+
+json_t *kt_record_delete(uint64_t rows, const struct kt_bytes *runs)
+{
+    return json_pack("{s:s,s:I,s:I}", "do", "delete", "rows", (json_int_t)rows, "bytes",
+                     (json_int_t)runs->size);
 }
 
 /* ---- pieces */

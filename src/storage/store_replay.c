@@ -1,10 +1,11 @@
-/* From the bytes of commits and checkpoints to states, and from a state to its checkpoint.
+/* From the bytes of commits and checkpoints to states; store_encode.c goes the other way.
  *
- * A checkpoint has the same form and the same actions as a commit; it differs in its header, in that its
- * fragments may leave gaps between their row ids, and in two lines that no commit has:
+ * A checkpoint has the same form and the same actions as a commit (one `delete` for everything that is dead);
+ * it differs in its header, in that its fragments may leave gaps between their row ids, and in two lines that
+ * no commit has:
  *
  *   {"kith":1,"table":ID,"checkpoint":64,"hash":HASH,"version":50,"next_row":900,"time_us":T,"log_bytes":N,
- *    "needs":[],"encryption":null}
+ *    "below":0,"needs":[],"encryption":null}
  *   {"do":"versions","list":[[version,commit,time_us,rows,"operation"],...]}
  *   {"do":"txns","list":[["<32 digits>",commit],...]}
  *
@@ -16,8 +17,6 @@
 
 #include "base/alloc.h"
 #include "storage/storage_private.h"
-
-enum { ENTRIES_A_LINE = 256 };
 
 static const struct kt_blame FILE_IS_BAD = { KITH_CORRUPT, KITH_CORRUPT };
 
@@ -88,6 +87,30 @@ static kith_status replay_piece(struct kt_state *state, json_t *action, kith_err
     return status ? status : kt_state_add_piece(state, &piece, FILE_IS_BAD, error);
 }
 
+static kith_status replay_delete(struct kt_state *state, json_t *action, struct kt_log_reader *reader,
+                                 kith_error *error)
+{
+    uint64_t rows, length;
+    struct kt_bytes *runs = NULL;
+    kith_status status = read_number(action, "rows", &rows, error);
+    if (!status) status = read_number(action, "bytes", &length, error);
+    if (!status) status = kt_log_take(reader, length, &runs, error);
+    if (!status) status = kt_state_delete(state, runs, rows, FILE_IS_BAD, error);
+    kt_bytes_release(runs);
+    return status;
+}
+
+static kith_status replay_tag(struct kt_state *state, json_t *action, bool checkpoint, kith_error *error)
+{
+    uint64_t version, commit;
+    const char *name = json_string_value(json_object_get(action, "name"));
+    kith_status status = read_number(action, "version", &version, error);
+    if (!status) status = read_number(action, "commit", &commit, error);
+    if (status) return status;
+    return checkpoint ? kt_state_restore_tag(state, name ? name : "", version, commit, FILE_IS_BAD, error)
+                      : kt_state_set_tag(state, name ? name : "", version, commit, FILE_IS_BAD, error);
+}
+
 static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_reader *reader,
                           bool checkpoint, kith_error *error)
 {
@@ -97,11 +120,18 @@ static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_
                                checkpoint ? kt_state_restore_fragment : kt_state_add_fragment);
     if (!strcmp(verb, "replace_fragments"))
         return replay_fragment(state, action, reader, error, kt_state_replace_fragments);
+    if (!strcmp(verb, "widen_fragment"))
+        return replay_fragment(state, action, reader, error, kt_state_widen_fragment);
     if (!strcmp(verb, "remove_fragment")) {
         uint64_t first;
         kith_status status = read_number(action, "first_row", &first, error);
         return status ? status : kt_state_remove_fragment(state, first, FILE_IS_BAD, error);
     }
+    if (!strcmp(verb, "restore")) return kt_state_clear(state, error);
+    if (!strcmp(verb, "restore_fragment"))
+        return replay_fragment(state, action, reader, error, kt_state_restore_fragment);
+    if (!strcmp(verb, "tag")) return replay_tag(state, action, checkpoint, error);
+    if (!strcmp(verb, "delete")) return replay_delete(state, action, reader, error);
     if (!strcmp(verb, "add_piece")) return replay_piece(state, action, error);
     if (!strcmp(verb, "remove_piece")) {
         const char *id = json_string_value(json_object_get(action, "id"));
@@ -196,7 +226,7 @@ static kith_status checkpoint_header(struct kt_state *state, json_t *header, kit
         !kt_json_u64(header, "version", INT64_MAX - 1, &state->version) ||
         !kt_json_u64(header, "next_row", KT_LARGEST_ROW, &state->next_row) || !state->commit ||
         !state->version || !kt_json_u64(header, "log_bytes", INT64_MAX - 1, &mine->log_bytes) ||
-        !json_is_integer(time))
+        !kt_json_u64(header, "below", state->commit, &mine->below) || !json_is_integer(time))
         return kt_fail(error, KITH_CORRUPT, "its header lacks a field or has a wrong one");
     state->time_us = json_integer_value(time);
     return KITH_OK;
@@ -229,95 +259,4 @@ out:
     kt_log_close(&reader);
     kt_state_release(state);
     return kt_json_watched(status, error);
-}
-
-/* Adds a line; takes it over, and NULL is memory that is out. */
-static bool add(json_t *lines, json_t *line)
-{
-    return json_array_append_new(lines, line) == 0;
-}
-
-static bool add_config(json_t *lines, json_t *config)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach(config, key,
-                        value) if (!add(lines, json_pack("{s:s,s:s,s:O}", "do", "set_config", "key", key,
-                                                         "value", value))) return false;
-    return true;
-}
-
-/* Begins a new line after so many entries, and returns its list, borrowed. */
-static json_t *list_line(json_t *lines, json_t *list, const char *verb)
-{
-    if (list && json_array_size(list) < ENTRIES_A_LINE) return list;
-    list = json_array();
-    return list && add(lines, json_pack("{s:s,s:o}", "do", verb, "list", list)) ? list : NULL;
-}
-
-static bool add_versions(json_t *lines, const struct kt_state *state)
-{
-    json_t *list = NULL;
-    for (uint32_t i = 0; i < state->version_count; i++) {
-        const struct kt_version_entry *entry = &state->versions[i];
-        list = list_line(lines, list, "versions");
-        if (!list ||
-            !add(list, json_pack("[I,I,I,I,s]", (json_int_t)entry->version, (json_int_t)entry->commit,
-                                 (json_int_t)entry->time_us, (json_int_t)entry->rows, entry->operation)))
-            return false;
-    }
-    return true;
-}
-
-static bool add_txns(json_t *lines, const struct kt_state_private *mine)
-{
-    json_t *list = NULL;
-    for (uint32_t i = 0; i < mine->txn_count; i++) {
-        char id[33];
-        kt_hex(mine->txns[i].id, sizeof mine->txns[i].id, id);
-        list = list_line(lines, list, "txns");
-        if (!list || !add(list, json_pack("[s,I]", id, (json_int_t)mine->txns[i].commit))) return false;
-    }
-    return true;
-}
-
-static bool add_state(json_t *lines, const struct kt_state *state)
-{
-    const struct kt_state_private *mine = kt_state_private_part(state);
-    char hash[17];
-    kt_hash_text(state->hash, hash);
-    bool well = add(lines, json_pack("{s:i,s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:[],s:n}", "kith", KT_FORMAT, "table",
-                                     state->table_id, "checkpoint", (json_int_t)state->commit, "hash", hash,
-                                     "version", (json_int_t)state->version, "next_row",
-                                     (json_int_t)state->next_row, "time_us", (json_int_t)state->time_us,
-                                     "log_bytes", (json_int_t)mine->log_bytes, "needs", "encryption"));
-    if (state->schema)
-        well = well && add(lines, json_pack("{s:s,s:O}", "do", "schema", "schema", state->schema));
-    well = well && add_config(lines, state->config);
-    for (uint32_t i = 0; well && i < state->fragment_count; i++)
-        well = add(lines, kt_record_fragment("add_fragment", &state->fragments[i]));
-    for (uint32_t i = 0; well && i < state->piece_count; i++)
-        well = add(lines, kt_record_piece(&state->pieces[i]));
-    return well && add_versions(lines, state) && add_txns(lines, mine);
-}
-
-kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer *out, kith_error *error)
-{
-    size_t count = 0;
-    kt_json_watch();
-    json_t *lines = json_array();
-    struct kt_bytes **payloads = kt_alloc_array(state->inline_count, sizeof *payloads);
-    kith_status status = KITH_OK;
-    if (!lines || !payloads || !add_state(lines, state)) {
-        status = kt_fail_memory(error, state->fragment_count * sizeof *state->fragments);
-        goto out;
-    }
-    for (uint32_t i = 0; i < state->fragment_count; i++)
-        if (state->fragments[i].inline_rows) payloads[count++] = state->fragments[i].inline_rows;
-    status = kt_json_watched(KITH_OK, error);
-    if (!status) status = kt_log_encode(lines, payloads, count, KT_LARGEST_CHECKPOINT, out, error);
-out:
-    json_decref(lines);
-    kt_free(payloads);
-    return status;
 }

@@ -1,14 +1,15 @@
 /* The state: everything the log says up to one commit, and what the actions do to it.
  *
  * A published state is never changed. A new one begins as a copy of the last: its arrays are copied, what
- * they point to (files, fields, covers, inline rows, JSON) is shared by reference, so that a commit costs the
- * arrays and the change. The same functions build it when a log is read and when a transaction is prepared,
- * so what a writer publishes is by construction what a reader accepts.
+ * they point to (files, fields, covers, inline rows, dead rows, JSON) is shared by reference, so that a
+ * commit costs the arrays and the change. The same functions build it when a log is read and when a
+ * transaction is prepared, so what a writer publishes is by construction what a reader accepts. What is done
+ * to fragments stands in store_fragments.c, to their rows in store_dead.c.
  *
  * Always true of a state:
- *   - fragments are in the order of their rows, do not overlap, are not empty, and end below next_row;
+ *   - fragments are in the order of their rows, do not overlap, have live rows, and end below next_row;
  *   - names of files have the form of generated names, and their seals can be right;
- *   - `rows`, `inline_bytes`, `inline_count` are sums over the fragments;
+ *   - `rows` (live ones), `inline_bytes`, `inline_count` are sums over the fragments;
  *   - the room of an array is its count rounded up to a power of two, at least 8: no capacity is kept.
  */
 #include <stddef.h>
@@ -73,48 +74,7 @@ void kt_bytes_release(struct kt_bytes *bytes)
     if (bytes && atomic_fetch_sub_explicit(&bytes->references, 1, memory_order_acq_rel) == 1) kt_free(bytes);
 }
 
-/* ---- fragments and pieces */
-
-void kt_fragment_release(struct kt_fragment *fragment)
-{
-    kt_shared_release(fragment->groups);
-    kt_bytes_release(fragment->inline_rows);
-    json_decref(fragment->stats);
-    *fragment = (struct kt_fragment){ 0 };
-}
-
-static struct kt_fragment fragment_share(const struct kt_fragment *from)
-{
-    kt_shared_share(from->groups);
-    kt_bytes_share(from->inline_rows);
-    json_incref(from->stats);
-    return *from;
-}
-
-kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment *out, kith_error *error)
-{
-    size_t fields = 0;
-    for (uint32_t i = 0; i < from->group_count; i++) fields += from->groups[i].field_count;
-    size_t bytes = from->group_count * sizeof *from->groups + fields * sizeof(int32_t);
-    struct kt_fragment copy = *from;
-    copy.groups = kt_shared_new(bytes);
-    copy.inline_rows = kt_bytes_share(from->inline_rows);
-    copy.stats = json_deep_copy(from->stats);
-    if (!copy.groups || (from->stats && !copy.stats)) {
-        kt_fragment_release(&copy);
-        return kt_fail_memory(error, bytes);
-    }
-    int32_t *at = (int32_t *)(void *)(copy.groups + copy.group_count);
-    for (uint32_t i = 0; i < from->group_count; i++) {
-        const struct kt_column_group *group = &from->groups[i];
-        copy.groups[i] =
-            (struct kt_column_group){ .file = group->file, .fields = at, .field_count = group->field_count };
-        if (group->field_count) memcpy(at, group->fields, group->field_count * sizeof *at);
-        at += group->field_count;
-    }
-    *out = copy;
-    return KITH_OK;
-}
+/* ---- pieces */
 
 void kt_piece_release(struct kt_piece *piece)
 {
@@ -156,14 +116,13 @@ static size_t room(size_t count)
     return size;
 }
 
-/* The array with room for one more: it may have moved; NULL, and it stays, when memory is out. */
-static void *grown(void *array, size_t count, size_t size)
+void *kt_grown(void *array, size_t count, size_t size)
 {
     if (array && count != room(count)) return array;
     return kt_realloc_array(array, room(count + 1), size);
 }
 
-static void *array_copy(const void *from, size_t count, size_t size)
+void *kt_array_copy(const void *from, size_t count, size_t size)
 {
     void *copy = kt_alloc_array(room(count), size);
     if (copy && count) memcpy(copy, from, count * size);
@@ -194,20 +153,22 @@ struct kt_state *kt_state_copy(const struct kt_state *from)
     const struct kt_state_private *theirs = from->private_part;
     struct kt_state *state = kt_alloc_zero(1, sizeof *state);
     struct kt_state_private *mine = kt_alloc_zero(1, sizeof *mine);
-    struct kt_fragment *fragments = array_copy(from->fragments, from->fragment_count, sizeof *fragments);
-    struct kt_piece *pieces = array_copy(from->pieces, from->piece_count, sizeof *pieces);
-    struct kt_version_entry *versions = array_copy(from->versions, from->version_count, sizeof *versions);
-    struct kt_txn_seen *txns = array_copy(theirs->txns, theirs->txn_count, sizeof *txns);
-    if (!state || !mine || !fragments || !pieces || !versions || !txns) {
+    struct kt_fragment *fragments = kt_array_copy(from->fragments, from->fragment_count, sizeof *fragments);
+    struct kt_piece *pieces = kt_array_copy(from->pieces, from->piece_count, sizeof *pieces);
+    struct kt_version_entry *versions = kt_array_copy(from->versions, from->version_count, sizeof *versions);
+    struct kt_tag *tags = kt_array_copy(from->tags, from->tag_count, sizeof *tags);
+    struct kt_txn_seen *txns = kt_array_copy(theirs->txns, theirs->txn_count, sizeof *txns);
+    if (!state || !mine || !fragments || !pieces || !versions || !tags || !txns) {
         kt_free(state);
         kt_free(mine);
         kt_free(fragments);
         kt_free(pieces);
         kt_free(versions);
+        kt_free(tags);
         kt_free(txns);
         return NULL;
     }
-    for (uint32_t i = 0; i < from->fragment_count; i++) fragments[i] = fragment_share(&from->fragments[i]);
+    for (uint32_t i = 0; i < from->fragment_count; i++) fragments[i] = kt_fragment_share(&from->fragments[i]);
     for (uint32_t i = 0; i < from->piece_count; i++) pieces[i] = piece_share(&from->pieces[i]);
     memcpy(mine, theirs, sizeof *mine);
     mine->txns = txns;
@@ -216,6 +177,7 @@ struct kt_state *kt_state_copy(const struct kt_state *from)
     state->fragments = fragments;
     state->pieces = pieces;
     state->versions = versions;
+    state->tags = tags;
     state->private_part = mine;
     json_incref(state->schema);
     json_incref(state->config);
@@ -240,6 +202,7 @@ void kt_state_release(struct kt_state *state)
     kt_free(state->fragments);
     kt_free(state->pieces);
     kt_free(state->versions);
+    kt_free(state->tags);
     json_decref(state->schema);
     json_decref(state->config);
     kt_free(state);
@@ -266,8 +229,8 @@ static bool seal_allowed(const struct kt_seal *seal)
     return (length - seal->table - 16) / 8 >= (seal->table + block - 1) / block;
 }
 
-static kith_status check_file(const struct kt_stored_file *file, const char *folder, const char *extension,
-                              struct kt_blame blame, kith_error *error)
+kith_status kt_stored_file_check(const struct kt_stored_file *file, const char *folder, const char *extension,
+                                 struct kt_blame blame, kith_error *error)
 {
     if (!memchr(file->name, '\0', sizeof file->name) || !name_allowed(file->name, folder, extension))
         return kt_fail(error, blame.malformed, "'%.55s' is not the name of a file in %s/", file->name,
@@ -277,22 +240,6 @@ static kith_status check_file(const struct kt_stored_file *file, const char *fol
                        "%s cannot have %llu bytes with a table of %u-byte blocks at %llu", file->name,
                        (unsigned long long)file->seal.length, file->seal.block_bytes,
                        (unsigned long long)file->seal.table);
-    return KITH_OK;
-}
-
-static kith_status check_fragment(const struct kt_fragment *fragment, struct kt_blame blame,
-                                  kith_error *error)
-{
-    unsigned long long first = fragment->first_row, rows = fragment->rows;
-    if (!rows || rows > KT_LARGEST_ROW || first > KT_LARGEST_ROW - rows)
-        return kt_fail(error, blame.malformed, "a fragment cannot have %llu rows from %llu on", rows, first);
-    if ((fragment->group_count != 0) == (fragment->inline_rows != NULL))
-        return kt_fail(error, blame.malformed,
-                       "the fragment at row %llu must have its rows in files or inline", first);
-    for (uint32_t i = 0; i < fragment->group_count; i++) {
-        kith_status status = check_file(&fragment->groups[i].file, "data", "arrow", blame, error);
-        if (status) return status;
-    }
     return KITH_OK;
 }
 
@@ -315,7 +262,7 @@ static kith_status check_piece(const struct kt_state *state, const struct kt_pie
                            (unsigned long long)state->next_row);
         end = rows->end;
     }
-    return check_file(&piece->file, "index", "kix", blame, error);
+    return kt_stored_file_check(&piece->file, "index", "kix", blame, error);
 }
 
 /* ---- the actions */
@@ -347,130 +294,17 @@ kith_status kt_state_set_config(struct kt_state *state, const char *key, json_t 
     return KITH_OK;
 }
 
-/* The first fragment that ends after `row`. */
-static uint32_t fragment_at(const struct kt_state *state, uint64_t row)
+kith_status kt_state_clear(struct kt_state *state, kith_error *error)
 {
-    uint32_t low = 0, high = state->fragment_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (state->fragments[middle].first_row + state->fragments[middle].rows <= row)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static void count_fragment(struct kt_state *state, const struct kt_fragment *fragment, bool added)
-{
-    uint64_t inlined = fragment->inline_rows ? fragment->inline_rows->size : 0;
-    state->rows = added ? state->rows + fragment->rows : state->rows - fragment->rows;
-    state->inline_bytes = added ? state->inline_bytes + inlined : state->inline_bytes - inlined;
-    if (fragment->inline_rows) state->inline_count += added ? 1u : -1u;
-}
-
-static kith_status push_fragment(struct kt_state *state, struct kt_fragment *fragment, kith_error *error)
-{
-    struct kt_fragment *fragments = grown(state->fragments, state->fragment_count, sizeof *fragment);
-    if (!fragments) {
-        kt_fragment_release(fragment);
-        return kt_fail_memory(error, sizeof *fragment);
-    }
-    state->fragments = fragments;
-    count_fragment(state, fragment, true);
-    state->fragments[state->fragment_count++] = *fragment;
-    return KITH_OK;
-}
-
-kith_status kt_state_add_fragment(struct kt_state *state, struct kt_fragment *fragment, struct kt_blame blame,
-                                  kith_error *error)
-{
-    kith_status status = check_fragment(fragment, blame, error);
-    if (!status && fragment->first_row != state->next_row)
-        status = kt_fail(error, blame.malformed, "new rows begin at %llu, expected %llu",
-                         (unsigned long long)fragment->first_row, (unsigned long long)state->next_row);
-    if (status) {
-        kt_fragment_release(fragment);
-        return status;
-    }
-    uint64_t end = fragment->first_row + fragment->rows;
-    status = push_fragment(state, fragment, error);
-    if (!status) state->next_row = end;
-    return status;
-}
-
-kith_status kt_state_restore_fragment(struct kt_state *state, struct kt_fragment *fragment,
-                                      struct kt_blame blame, kith_error *error)
-{
-    kith_status status = check_fragment(fragment, blame, error);
-    const struct kt_fragment *last =
-        state->fragment_count ? &state->fragments[state->fragment_count - 1] : NULL;
-    if (!status && ((last && fragment->first_row < last->first_row + last->rows) ||
-                    fragment->first_row + fragment->rows > state->next_row))
-        status = kt_fail(error, blame.malformed,
-                         "the fragment at row %llu overlaps another or has rows never given",
-                         (unsigned long long)fragment->first_row);
-    if (!status) return push_fragment(state, fragment, error);
-    kt_fragment_release(fragment);
-    return status;
-}
-
-static void take_fragments(struct kt_state *state, uint32_t at, uint32_t count)
-{
-    for (uint32_t i = at; i < at + count; i++) {
-        count_fragment(state, &state->fragments[i], false);
-        kt_fragment_release(&state->fragments[i]);
-    }
-    state->fragment_count -= count;
-    memmove(state->fragments + at, state->fragments + at + count,
-            (state->fragment_count - at) * sizeof *state->fragments);
-}
-
-kith_status kt_state_remove_fragment(struct kt_state *state, uint64_t first_row, struct kt_blame blame,
-                                     kith_error *error)
-{
-    uint32_t at = fragment_at(state, first_row);
-    if (at == state->fragment_count || state->fragments[at].first_row != first_row)
-        return kt_fail(error, blame.missing, "no fragment begins at row %llu (any more)",
-                       (unsigned long long)first_row);
-    take_fragments(state, at, 1);
-    return KITH_OK;
-}
-
-/* How many fragments, from `at` on, fill [first, end) exactly; 0 when they do not. */
-static uint32_t fragments_filling(const struct kt_state *state, uint32_t at, uint64_t first, uint64_t end)
-{
-    uint32_t count = 0;
-    while (first < end && at + count < state->fragment_count &&
-           state->fragments[at + count].first_row == first) {
-        first += state->fragments[at + count].rows;
-        count++;
-    }
-    return first == end ? count : 0;
-}
-
-kith_status kt_state_replace_fragments(struct kt_state *state, struct kt_fragment *fragment,
-                                       struct kt_blame blame, kith_error *error)
-{
-    kith_status status = check_fragment(fragment, blame, error);
-    uint64_t first = fragment->first_row;
-    uint32_t at = 0, count = 0;
-    if (!status) {
-        at = fragment_at(state, first);
-        count = fragments_filling(state, at, first, first + fragment->rows);
-        if (!count)
-            status = kt_fail(error, blame.missing, "rows %llu to %llu are not whole fragments (any more)",
-                             (unsigned long long)first, (unsigned long long)(first + fragment->rows));
-    }
-    if (status) {
-        kt_fragment_release(fragment);
-        return status;
-    }
-    take_fragments(state, at + 1, count - 1);
-    count_fragment(state, &state->fragments[at], false);
-    kt_fragment_release(&state->fragments[at]);
-    state->fragments[at] = *fragment;
-    count_fragment(state, fragment, true);
+    json_t *config = json_object();
+    if (!config) return kt_fail_memory(error, sizeof *state);
+    kt_state_remove_all_fragments(state);
+    for (uint32_t i = 0; i < state->piece_count; i++) kt_piece_release(&state->pieces[i]);
+    state->piece_count = 0;
+    json_decref(state->schema);
+    json_decref(state->config);
+    state->schema = NULL;
+    state->config = config;
     return KITH_OK;
 }
 
@@ -487,7 +321,7 @@ kith_status kt_state_add_piece(struct kt_state *state, struct kt_piece *piece, s
     kith_status status = check_piece(state, piece, blame, error);
     if (!status && piece_at(state, piece->id) != state->piece_count)
         status = kt_fail(error, blame.malformed, "index piece %s is there already", piece->id);
-    struct kt_piece *pieces = status ? NULL : grown(state->pieces, state->piece_count, sizeof *piece);
+    struct kt_piece *pieces = status ? NULL : kt_grown(state->pieces, state->piece_count, sizeof *piece);
     if (!status && !pieces) status = kt_fail_memory(error, sizeof *piece);
     if (status) {
         kt_piece_release(piece);
@@ -510,17 +344,7 @@ kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct
     return KITH_OK;
 }
 
-/* ---- versions and transactions */
-
-kith_status kt_state_add_version(struct kt_state *state, const struct kt_version_entry *entry,
-                                 kith_error *error)
-{
-    struct kt_version_entry *versions = grown(state->versions, state->version_count, sizeof *entry);
-    if (!versions) return kt_fail_memory(error, sizeof *entry);
-    state->versions = versions;
-    state->versions[state->version_count++] = *entry;
-    return KITH_OK;
-}
+/* ---- transactions and commits */
 
 kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint64_t commit, kith_error *error)
 {
@@ -529,7 +353,7 @@ kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint6
         memmove(mine->txns, mine->txns + 1, (KT_TXNS_KEPT - 1) * sizeof *mine->txns);
         mine->txn_count--;
     }
-    struct kt_txn_seen *txns = grown(mine->txns, mine->txn_count, sizeof *txns);
+    struct kt_txn_seen *txns = kt_grown(mine->txns, mine->txn_count, sizeof *txns);
     if (!txns) return kt_fail_memory(error, sizeof *txns);
     mine->txns = txns;
     struct kt_txn_seen *seen = &mine->txns[mine->txn_count++];

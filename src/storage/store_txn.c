@@ -24,27 +24,6 @@
 
 enum { RETRY_SECONDS = 30, LONGEST_PAUSE_MS = 64 };
 
-struct txn_file {
-    char name[56];
-};
-
-struct kt_txn {
-    struct kt_store *store;
-    uint8_t id[16];
-    char operation[16];
-    bool maintenance;
-    bool uses_data, uses_index;
-    uint32_t created;
-    struct txn_file *files; /* `created` names */
-    /* of one attempt: */
-    struct kt_state *state; /* the base with the actions so far; NULL outside of prepare */
-    json_t *lines;          /* the header's place, then the actions */
-    struct kt_bytes **payloads;
-    size_t payload_count;
-};
-
-static const struct kt_blame CALLER_IS_WRONG = { KITH_INVALID, KITH_CONFLICT };
-
 /* ---- beginning, files */
 
 kith_status kt_txn_begin(struct kt_store *store, const char *operation, struct kt_txn **out,
@@ -84,12 +63,12 @@ kith_status kt_txn_create(struct kt_txn *txn, const char *folder, const char *ex
     bool index = !strcmp(folder, "index") && !strcmp(extension, "kix");
     if (!data && !index)
         return kt_fail(error, KITH_INVALID, "a file in '%.20s' cannot end in '.%.20s'", folder, extension);
-    struct txn_file *files = kt_realloc_array(txn->files, txn->created + 1, sizeof *files);
+    struct kt_txn_file *files = kt_realloc_array(txn->files, txn->created + 1, sizeof *files);
     if (!files) return kt_fail_memory(error, sizeof *files);
     txn->files = files;
 
     char id[21];
-    struct txn_file *file = &files[txn->created];
+    struct kt_txn_file *file = &files[txn->created];
     kt_hex(txn->id, 10, id);
     snprintf(file->name, sizeof file->name, "%s/%s-%04x.%s", folder, id, txn->created, extension);
     txn->created++; /* even if it fails: a name is never used twice */
@@ -99,6 +78,11 @@ kith_status kt_txn_create(struct kt_txn *txn, const char *folder, const char *ex
     txn->uses_index |= index;
     memcpy(name, file->name, sizeof file->name);
     return KITH_OK;
+}
+
+void kt_txn_maintenance(struct kt_txn *txn)
+{
+    txn->maintenance = true;
 }
 
 /* ---- one attempt */
@@ -121,126 +105,6 @@ static kith_status begin_attempt(struct kt_txn *txn, const struct kt_state *base
     txn->lines = json_array();
     if (txn->state && txn->lines && json_array_append_new(txn->lines, json_null()) == 0) return KITH_OK;
     return kt_fail_memory(error, sizeof *txn->state);
-}
-
-static kith_status check_open(const struct kt_txn *txn, kith_error *error)
-{
-    return txn->state ? KITH_OK
-                      : kt_fail(error, KITH_INVALID,
-                                "actions are added while a transaction is prepared, not before or after");
-}
-
-/* Takes over `line`; NULL means that memory was out. */
-static kith_status note(struct kt_txn *txn, json_t *line, kith_error *error)
-{
-    return json_array_append_new(txn->lines, line) ? kt_fail_memory(error, 64) : KITH_OK;
-}
-
-static kith_status note_payload(struct kt_txn *txn, struct kt_bytes *bytes, kith_error *error)
-{
-    struct kt_bytes **payloads = kt_realloc_array(txn->payloads, txn->payload_count + 1, sizeof *payloads);
-    if (!payloads) return kt_fail_memory(error, sizeof *payloads);
-    txn->payloads = payloads;
-    payloads[txn->payload_count++] = kt_bytes_share(bytes);
-    return KITH_OK;
-}
-
-/* ---- the actions */
-
-kith_status kt_txn_set_schema(struct kt_txn *txn, json_t *schema, kith_error *error)
-{
-    kith_status status = check_open(txn, error);
-    if (status) return status;
-    json_t *copy = json_deep_copy(schema);
-    if (!copy) return kt_fail_memory(error, 64);
-    status = kt_state_set_schema(txn->state, copy, CALLER_IS_WRONG, error);
-    if (!status) status = note(txn, json_pack("{s:s,s:O}", "do", "schema", "schema", copy), error);
-    json_decref(copy);
-    return status;
-}
-
-kith_status kt_txn_set_config(struct kt_txn *txn, const char *key, json_t *value, kith_error *error)
-{
-    kith_status status = check_open(txn, error);
-    if (status) return status;
-    json_t *copy = value ? json_deep_copy(value) : json_null();
-    if (!copy) return kt_fail_memory(error, 64);
-    status = kt_state_set_config(txn->state, key, copy, CALLER_IS_WRONG, error);
-    if (!status)
-        status = note(txn, json_pack("{s:s,s:s,s:O}", "do", "set_config", "key", key, "value", copy), error);
-    json_decref(copy);
-    return status;
-}
-
-static kith_status
-put_fragment(struct kt_txn *txn, struct kt_fragment *fragment, const char *action, kith_error *error,
-             kith_status (*take)(struct kt_state *, struct kt_fragment *, struct kt_blame, kith_error *))
-{
-    kith_status status = note(txn, kt_record_fragment(action, fragment), error);
-    if (!status && fragment->inline_rows) status = note_payload(txn, fragment->inline_rows, error);
-    if (!status) return take(txn->state, fragment, CALLER_IS_WRONG, error);
-    kt_fragment_release(fragment);
-    return status;
-}
-
-kith_status kt_txn_add_fragment(struct kt_txn *txn, const struct kt_fragment *fragment, kith_error *error)
-{
-    struct kt_fragment copy;
-    kith_status status = check_open(txn, error);
-    if (!status) status = kt_fragment_copy(fragment, &copy, error);
-    if (status) return status;
-    copy.first_row = txn->state->next_row;
-    return put_fragment(txn, &copy, "add_fragment", error, kt_state_add_fragment);
-}
-
-kith_status kt_txn_replace_fragments(struct kt_txn *txn, const struct kt_fragment *fragment,
-                                     kith_error *error)
-{
-    struct kt_fragment copy;
-    kith_status status = check_open(txn, error);
-    if (!status) status = kt_fragment_copy(fragment, &copy, error);
-    return status ? status : put_fragment(txn, &copy, "replace_fragments", error, kt_state_replace_fragments);
-}
-
-kith_status kt_txn_remove_fragment(struct kt_txn *txn, uint64_t first_row, kith_error *error)
-{
-    kith_status status = check_open(txn, error);
-    if (!status) status = kt_state_remove_fragment(txn->state, first_row, CALLER_IS_WRONG, error);
-    if (status) return status;
-    return note(txn, json_pack("{s:s,s:I}", "do", "remove_fragment", "first_row", (json_int_t)first_row),
-                error);
-}
-
-kith_status kt_txn_add_piece(struct kt_txn *txn, const struct kt_piece *piece, kith_error *error)
-{
-    struct kt_piece copy;
-    kith_status status = check_open(txn, error);
-    if (!status) status = kt_piece_copy(piece, &copy, error);
-    if (status) return status;
-    status = note(txn, kt_record_piece(&copy), error);
-    if (!status) return kt_state_add_piece(txn->state, &copy, CALLER_IS_WRONG, error);
-    kt_piece_release(&copy);
-    return status;
-}
-
-kith_status kt_txn_remove_piece(struct kt_txn *txn, const char *id, kith_error *error)
-{
-    kith_status status = check_open(txn, error);
-    if (!status) status = kt_state_remove_piece(txn->state, id, CALLER_IS_WRONG, error);
-    return status ? status : note(txn, json_pack("{s:s,s:s}", "do", "remove_piece", "id", id), error);
-}
-
-kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error)
-{
-    kith_status status = check_open(txn, error);
-    if (status) return status;
-    txn->state->dropped = true;
-    return note(txn, json_pack("{s:s}", "do", "drop"), error);
-}
-
-void kt_txn_maintenance(struct kt_txn *txn)
-{
-    txn->maintenance = true;
 }
 
 /* ---- committing */

@@ -1,13 +1,14 @@
 /* What a write builds of indexes before it returns: after the commit with which a table has enough rows the
- * default index over each vector column that has none, which nobody asked for; and of an index over values,
- * once it covers too few of the rows, a piece more (table_scalar.c).
+ * default index over each vector column that has none, which nobody asked for, and a BTREE over the key, by
+ * which rows are found and new keys are known to be new; and of any index, once it covers too few of the
+ * rows, a piece more (table_scalar.c).
  *
  * It is maintenance. The rows are committed when it begins, so whatever becomes of it (a full disk, a writer
  * who cancels, another process that was first) fails nobody; rows without an index are scanned exactly. A
  * build that failed would fail at the next append as well, after the same minutes: so this handle waits until
  * the table has grown by a quarter.
  *
- * A vector index that was built is not built again here when more rows come: they are scanned beside it.
+ * An index over vectors that has grown to twice its rows, or is mostly dead, is built anew.
  */
 #include "table/table_private.h"
 
@@ -41,18 +42,32 @@ static void build_missing(struct kt_table *table, const struct kt_snapshot *afte
     }
 }
 
+static void build_key(struct kt_table *table, const struct kt_snapshot *after, kith_index *index,
+                      kith_status *status)
+{
+    kith_error ignored;
+    int key = kt_snapshot_key(after);
+    if (key < 0 || after->state->rows < DEFAULT_ROWS || has_index(after->state, &after->schema->fields[key]))
+        return;
+    index->column = after->schema->fields[key].name;
+    index->type = KITH_BTREE;
+    kith_status failed = kt_table_create_automatic(table, index, &ignored);
+    if (failed) *status = failed;
+    index->type = KITH_INDEX_DEFAULT;
+}
+
 static void extend_behind(struct kt_table *table, const struct kt_snapshot *after, kith_index *index,
                           kith_status *status)
 {
     kith_error ignored;
     for (uint32_t i = 0; i < after->index_count; i++) {
         const struct kt_table_index *behind = &after->indexes[i];
-        if (!kt_table_is_behind(behind)) continue;
+        if (!kt_table_is_behind(after, behind) && !kt_table_is_spent(behind)) continue;
         index->name = behind->name;
-        index->column = after->schema->fields[behind->column].name;
-        index->type = behind->type;
-        kith_status failed = kt_table_extend_index(table, index, &ignored);
-        if (failed) *status = failed;
+        kith_status failed =
+            kt_table_is_spent(behind) ? KITH_UNSUPPORTED : kt_table_extend_index(table, index, &ignored);
+        if (failed == KITH_UNSUPPORTED) failed = kt_table_rebuild_index(table, index, &ignored);
+        if (failed && failed != KITH_CONFLICT) *status = failed;
     }
 }
 
@@ -67,6 +82,7 @@ void kt_table_auto_index(struct kt_table *table, const struct kt_snapshot *after
         index.progress_user = options->progress_user;
     }
     if (state->rows >= threshold(state)) build_missing(table, after, &index, &status);
+    build_key(table, after, &index, &status);
     extend_behind(table, after, &index, &status);
     if (status) atomic_store(&table->auto_from, state->rows + state->rows / TRY_AGAIN + 1);
 }

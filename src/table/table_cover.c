@@ -29,8 +29,25 @@ kith_status kt_cover_state(const struct kt_state *state, struct kt_cover *out, k
     for (uint32_t i = 0; i < state->fragment_count && !status; i++) {
         const struct kt_fragment *fragment = &state->fragments[i];
         status =
-            append(out, (struct kt_rows){ fragment->first_row, fragment->first_row + fragment->rows }, error);
+            append(out, (struct kt_rows){ fragment->first_row, fragment->first_row + fragment->span }, error);
     }
+    return status;
+}
+
+kith_status kt_cover_add(struct kt_cover *cover, const struct kt_rows *rows, uint32_t count,
+                         kith_error *error)
+{
+    struct kt_cover both = { 0 };
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0, r = 0; (i < cover->count || r < count) && !status;) {
+        bool first = r == count || (i < cover->count && cover->rows[i].begin < rows[r].begin);
+        struct kt_rows next = first ? cover->rows[i++] : rows[r++];
+        if (both.count && next.begin < both.rows[both.count - 1].end)
+            next.begin = kt_min_u64(both.rows[both.count - 1].end, next.end);
+        status = append(&both, next, error);
+    }
+    kt_cover_release(cover);
+    *cover = both;
     return status;
 }
 

@@ -33,11 +33,13 @@ static bool has_dictionary(const struct kt_schema *schema)
     return false;
 }
 
-static void fragment_release(struct kt_fragment *fragment)
+void kt_fragment_free(struct kt_fragment *fragment)
 {
     for (uint32_t g = 0; g < fragment->group_count; g++) kt_free(fragment->groups[g].fields);
     kt_free(fragment->groups);
     kt_bytes_release(fragment->inline_rows);
+    kt_bytes_release(fragment->stored);
+    kt_bytes_release(fragment->holes);
     json_decref(fragment->stats);
     *fragment = (struct kt_fragment){ 0 };
 }
@@ -66,7 +68,7 @@ void kt_fragments_release(struct kt_fragments *fragments)
 {
     pending_clear(fragments);
     groups_abandon(fragments);
-    for (uint32_t i = 0; i < fragments->done_count; i++) fragment_release(&fragments->done[i]);
+    for (uint32_t i = 0; i < fragments->done_count; i++) kt_fragment_free(&fragments->done[i]);
     kt_free(fragments->done);
     kt_free(fragments->pending);
     json_decref(fragments->stats);
@@ -139,7 +141,7 @@ static kith_status fragment_close(struct kt_fragments *fragments, kith_error *er
     groups_abandon(fragments);
     fragments->rows = fragments->bytes = 0;
     if (status)
-        fragment_release(&fragment);
+        kt_fragment_free(&fragment);
     else
         fragments->done[fragments->done_count++] = fragment;
     return status;

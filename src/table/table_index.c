@@ -7,8 +7,9 @@
  *
  * An index that somebody asked for takes the place of the one of its name, and of the automatic one of its
  * column, whatever that is called. An automatic one (table_auto.c) takes the place of none. Who may go is
- * asked before the build, to save it, and again in the commit, where it counts. A piece more of an index over
- * values stands beside the others: all it asks is that they are there, and that nobody was first.
+ * asked before the build, to save it, and again in the commit, where it counts. A piece more stands beside
+ * the others: all it asks is that they are there, and that nobody was first. An index that is built anew, as
+ * its table has become another, takes the place of its own pieces, which must be those that it had.
  */
 #include "table/table_private.h"
 
@@ -17,13 +18,19 @@
 
 enum { LEAST_MEMORY_ROW = 8, LEAST_MEMORY = 4 << 20 }; /* bytes of a build: its list and place; buffers */
 
-enum purpose { ASKED_FOR, AUTOMATIC, ONE_MORE };
+enum purpose {
+    ASKED_FOR,
+    AUTOMATIC,
+    ONE_MORE, /* a piece over rows that the index does not cover */
+    ANEW      /* the whole index once more, with the parameters it has */
+};
 
 struct indexing {
     struct kt_table *table;
     const kith_index *options;
     enum purpose purpose;
-    struct kt_snapshot *snapshot; /* what is read */
+    struct kt_snapshot *snapshot;       /* what is read */
+    const struct kt_table_index *index; /* of ONE_MORE and ANEW: as the snapshot has it */
     int column;
     struct kt_index_plan plan; /* of an index over values: its type alone */
     struct kt_samples queries; /* none: the calibration asks for rows */
@@ -56,6 +63,7 @@ static enum meeting meet(const struct indexing *indexing, const struct kt_piece 
     bool same_name = strcmp(other->index, indexing->piece.index) == 0;
     bool same_column = kt_piece_covers_field(other, field_of(indexing)->id);
     if ((!same_name && !same_column) || indexing->purpose == ONE_MORE) return PASSES;
+    if (indexing->purpose == ANEW) return same_name ? REPLACES : PASSES;
     if (indexing->purpose == AUTOMATIC) return REFUSED;
     if (json_is_true(json_object_get(other->meta, "automatic"))) return REPLACES;
     if (!same_name) return PASSES;
@@ -94,15 +102,30 @@ static bool has_place_beside(const struct indexing *indexing, const struct kt_st
     return found;
 }
 
-/* Whether the state has every row that the piece covers. */
+/* Whether the index still has the pieces that it had when it was read, and no others. */
+static bool has_own_pieces(const struct indexing *indexing, const struct kt_state *state)
+{
+    const struct kt_state *read = indexing->snapshot->state;
+    uint32_t now = 0, then = 0, same = 0;
+    for (uint32_t i = 0; i < state->piece_count; i++)
+        now += strcmp(state->pieces[i].index, indexing->piece.index) == 0;
+    for (uint32_t i = 0; i < read->piece_count; i++) {
+        if (strcmp(read->pieces[i].index, indexing->piece.index) != 0) continue;
+        then++;
+        for (uint32_t j = 0; j < state->piece_count; j++)
+            same += strcmp(state->pieces[j].id, read->pieces[i].id) == 0;
+    }
+    return then && now == then && same == then;
+}
+
+/* Whether the state has rows that the piece covers: deletions leave some, an overwritten table has none. */
 static kith_status has_rows(const struct indexing *indexing, const struct kt_state *state, bool *out,
                             kith_error *error)
 {
     struct kt_cover all = { 0 };
     const struct kt_cover *cover = &indexing->cover;
     kith_status status = kt_cover_state(state, &all, error);
-    *out = kt_rows_common(all.rows, all.count, cover->rows, cover->count) ==
-           kt_rows_count(cover->rows, cover->count);
+    *out = !cover->count || kt_rows_common(all.rows, all.count, cover->rows, cover->count);
     kt_cover_release(&all);
     return status;
 }
@@ -122,11 +145,24 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
         return kt_fail(error, KITH_CONFLICT,
                        "table '%s' was overwritten while index \"%s\" was being built; build it again", table,
                        indexing->piece.index);
-    if (indexing->purpose == ONE_MORE && !has_place_beside(indexing, state))
+    if ((indexing->purpose == ONE_MORE && !has_place_beside(indexing, state)) ||
+        (indexing->purpose == ANEW && !has_own_pieces(indexing, state)))
         return kt_fail(error, KITH_CONFLICT, "index \"%s\" was changed while rows were being added to it",
                        indexing->piece.index);
     status = make_place(indexing, state, txn, error);
     return status ? status : kt_txn_add_piece(txn, &indexing->piece, error);
+}
+
+/* What the plan was asked for, to ask for it again. */
+static json_t *asked_json(const struct indexing *indexing)
+{
+    const kith_index *options = indexing->options;
+    if (indexing->purpose == ANEW) return json_incref(json_object_get(indexing->index->piece->meta, "asked"));
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "num_partitions", (json_int_t)options->num_partitions,
+                     "num_sub_vectors", (json_int_t)options->num_sub_vectors, "num_bits",
+                     (json_int_t)options->num_bits, "max_iterations", (json_int_t)options->max_iterations,
+                     "sample_rate", (json_int_t)options->sample_rate, "seed",
+                     (json_int_t)(options->seed & INT64_MAX));
 }
 
 /* Adds what the snapshot needs to know of the piece to what the index said of itself. */
@@ -134,12 +170,16 @@ static kith_status describe(const struct indexing *indexing, json_t *meta, kith_
 {
     const struct kt_index_plan *plan = &indexing->plan;
     int64_t now_us = kt_io_now_us(indexing->snapshot->io);
-    bool automatic = indexing->purpose == AUTOMATIC, has_metric = !kt_is_scalar_index(plan->type);
+    bool has_metric = !kt_is_scalar_index(plan->type), is_run = has_metric && indexing->purpose == ONE_MORE;
+    bool automatic = indexing->purpose == AUTOMATIC;
+    if (indexing->index) automatic = json_is_true(json_object_get(indexing->index->piece->meta, "automatic"));
     bool failed =
         json_object_set_new(meta, "field", json_integer(field_of(indexing)->id)) ||
         json_object_set_new(meta, "type", json_string(kith_index_type_name(plan->type))) ||
         (has_metric && json_object_set_new(meta, "metric", json_string(kith_metric_name(plan->metric)))) ||
         json_object_set_new(meta, "created_us", json_integer(now_us)) ||
+        (is_run && json_object_set_new(meta, "of", json_string(indexing->index->piece->id))) ||
+        (has_metric && !is_run && json_object_set_new(meta, "asked", asked_json(indexing))) ||
         (automatic && json_object_set_new(meta, "automatic", json_true()));
     return failed ? kt_fail_memory(error, 256) : KITH_OK;
 }
@@ -169,11 +209,22 @@ static kith_status settle_cover(struct indexing *indexing, kith_error *error)
 {
     kith_status status =
         indexing->purpose == ONE_MORE
-            ? kt_table_uncovered(indexing->snapshot, indexing->piece.index, &indexing->cover, error)
+            ? kt_table_uncovered(indexing->snapshot, indexing->index, &indexing->cover, error)
             : kt_cover_state(indexing->snapshot->state, &indexing->cover, error);
     indexing->piece.covers = indexing->cover.rows;
     indexing->piece.cover_count = indexing->cover.count;
     return status;
+}
+
+static kith_status write_run(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
+                             kith_error *error)
+{
+    const struct kt_index *open = NULL;
+    kith_status status = kt_snapshot_index(indexing->snapshot, indexing->index, &open, error);
+    return status ? status
+                  : indexing->index->ops->extend(open, vectors_of(indexing), indexing->cover.rows,
+                                                 indexing->cover.count, work, sink, &indexing->piece.meta,
+                                                 error);
 }
 
 static kith_status write_file(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
@@ -181,6 +232,8 @@ static kith_status write_file(struct indexing *indexing, struct kt_work *work, s
 {
     const struct kt_index_plan *plan = &indexing->plan;
     json_t **meta = &indexing->piece.meta;
+    if (!kt_is_scalar_index(plan->type) && indexing->purpose == ONE_MORE)
+        return write_run(indexing, work, sink, error);
     if (!kt_is_scalar_index(plan->type))
         return kt_index_ops(plan->type)->build(plan, vectors_of(indexing), work, sink, meta, error);
     *meta = json_object();
@@ -207,7 +260,8 @@ static kith_status build(struct indexing *indexing, struct kt_work *work, kith_e
         status = kt_sink_finish(sink, &piece->file.seal, error);
         sink = NULL;
     }
-    if (!status && !kt_is_scalar_index(indexing->plan.type)) status = calibrate(indexing, work, error);
+    if (!status && !kt_is_scalar_index(indexing->plan.type) && indexing->purpose != ONE_MORE)
+        status = calibrate(indexing, work, error);
     if (!status) status = describe(indexing, piece->meta, error);
     if (!status) status = kt_io_entropy(indexing->snapshot->io, id, sizeof id, error);
     if (!status) {
@@ -366,11 +420,42 @@ static kith_status settle_queries(struct indexing *indexing, kith_error *error)
     return status;
 }
 
+static uint64_t asked_number(const json_t *asked, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(asked, key));
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+/* The index that is to have a piece more, or to be built anew: its parameters become the options. */
+static kith_status settle_index(struct indexing *indexing, kith_index *options, kith_error *error)
+{
+    const struct kt_snapshot *snapshot = indexing->snapshot;
+    for (uint32_t i = 0; i < snapshot->index_count; i++)
+        if (strcmp(snapshot->indexes[i].name, options->name) == 0) indexing->index = &snapshot->indexes[i];
+    const struct kt_table_index *index = indexing->index;
+    if (!index)
+        return kt_fail(error, KITH_NOT_FOUND, "table '%s' has no index \"%s\" any more",
+                       indexing->table->name, options->name);
+    const json_t *asked = json_object_get(index->piece->meta, "asked");
+    options->column = snapshot->schema->fields[index->column].name;
+    options->type = index->type;
+    options->metric = index->metric;
+    options->num_partitions = (uint32_t)asked_number(asked, "num_partitions");
+    options->num_sub_vectors = (uint32_t)asked_number(asked, "num_sub_vectors");
+    options->num_bits = (uint32_t)asked_number(asked, "num_bits");
+    options->max_iterations = (uint32_t)asked_number(asked, "max_iterations");
+    options->sample_rate = (uint32_t)asked_number(asked, "sample_rate");
+    options->seed = asked_number(asked, "seed");
+    indexing->options = options;
+    return KITH_OK;
+}
+
 static kith_status create(struct indexing *indexing, kith_error *error)
 {
-    const kith_index *options = indexing->options;
+    kith_index own = *indexing->options, *options = &own;
     struct kt_work work = { .progress = options->progress, .user = options->progress_user };
     kith_status status = kt_table_writable(indexing->table, &indexing->snapshot, error);
+    if (!status && indexing->purpose >= ONE_MORE) status = settle_index(indexing, options, error);
     if (!status) status = settle_column(indexing, error);
     if (!status) status = settle_name(indexing, error);
     if (!status) status = make_place(indexing, indexing->snapshot->state, NULL, error);
@@ -408,6 +493,12 @@ kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *
 kith_status kt_table_extend_index(struct kt_table *table, const kith_index *options, kith_error *error)
 {
     struct indexing indexing = { .table = table, .options = options, .purpose = ONE_MORE };
+    return create(&indexing, error);
+}
+
+kith_status kt_table_rebuild_index(struct kt_table *table, const kith_index *options, kith_error *error)
+{
+    struct indexing indexing = { .table = table, .options = options, .purpose = ANEW };
     return create(&indexing, error);
 }
 

@@ -1,15 +1,18 @@
-/* Creating a table, adding rows, replacing them all.
+/* Writing rows: creating a table, adding rows, replacing them all, changing some.
  *
  * The data is drained first: each batch is checked, cast to the table's types and written into files that
  * nobody knows yet. Then one commit names them. Before that commit nothing has happened; after it the rows
- * are there for every process. What the rows relied on is the schema alone, so an append that loses the
- * race for a commit is put on top of the winner's, unless the winner changed the schema.
+ * are there for every process. A write that loses the race for a commit is put on top of the winner's, as
+ * long as what it rests on still holds: an append rests on the schema, and on its keys being new; a change on
+ * the rows that it deletes being there.
  */
 #include "table/table_private.h"
 
 #include "parallel/parallel.h"
 
 struct insertion {
+    struct kt_table_home *home;
+    struct kt_snapshot *base; /* what the write was worked out on; NULL for a new table */
     struct kt_schema *schema;
     json_t *schema_json; /* what the rows were written for */
     bool replace;        /* removes what is there and sets the schema */
@@ -17,6 +20,11 @@ struct insertion {
     bool creates;        /* sets the options too */
     const kith_create *create;
     const char *name;
+    kt_next_fn next; /* the rows, batches of the schema; NULL: none */
+    void *context;
+    const struct kt_guard *guard; /* NULL: nothing to watch */
+    uint64_t guarded;             /* the version that it was last asked about */
+    const struct kt_change *change;
     struct kt_fragments fragments;
 };
 
@@ -31,14 +39,19 @@ struct source {
     struct ArrowArrayStream *stream;
     struct kt_schema *schema; /* the stream's */
     struct kt_batch *first;   /* read already, to see what it holds; NULL when the stream is empty */
+    struct kt_schema *to;     /* the table's */
+    struct kt_cast cast;
     struct kt_work work;
     uint64_t rows;
 };
 
 static kith_status source_open(struct source *source, const kith_write *options, kith_error *error)
 {
-    if (options)
+    if (options) {
         source->work = (struct kt_work){ .progress = options->progress, .user = options->progress_user };
+        source->cast =
+            (struct kt_cast){ .bad_vectors = options->bad_vectors, .fill_value = options->fill_value };
+    }
     kith_status status = kt_stream_schema(source->stream, &source->schema, error);
     while (!status && !source->first) { /* empty batches tell nothing about the data */
         status = kt_stream_next(source->stream, source->schema, &source->first, error);
@@ -57,7 +70,7 @@ static void source_close(struct source *source)
     kt_schema_release(source->schema);
 }
 
-static kith_status source_next(struct source *source, struct kt_batch **out, kith_error *error)
+static kith_status source_batch(struct source *source, struct kt_batch **out, kith_error *error)
 {
     if (source->first) {
         *out = source->first;
@@ -67,26 +80,35 @@ static kith_status source_next(struct source *source, struct kt_batch **out, kit
     return kt_stream_next(source->stream, source->schema, out, error);
 }
 
-static kith_status drain(struct source *source, struct insertion *insertion, const kith_write *options,
-                         kith_error *error)
+/* The next batch as the table has it: a kt_next_fn. */
+static kith_status source_next(void *context, struct kt_batch **out, kith_error *error)
 {
-    struct kt_cast cast = { 0 };
-    if (options)
-        cast = (struct kt_cast){ .bad_vectors = options->bad_vectors, .fill_value = options->fill_value };
-    for (;;) {
-        struct kt_batch *batch = NULL, *fitted = NULL;
-        kith_status status = source_next(source, &batch, error);
-        if (status) return status;
-        if (!batch) return KITH_OK;
-        cast.first_row = source->rows;
-        source->rows += (uint64_t)batch->rows;
-        status = kt_batch_cast(batch, insertion->schema, &cast, &fitted, error);
-        if (!status && fitted->rows) status = kt_fragments_add(&insertion->fragments, fitted, error);
-        if (!status) status = kt_work_tick(&source->work, "rows", source->rows, 0, error);
-        kt_batch_release(fitted);
+    struct source *source = context;
+    struct kt_batch *batch = NULL;
+    *out = NULL;
+    kith_status status = source_batch(source, &batch, error);
+    if (status || !batch) return status;
+    source->cast.first_row = source->rows;
+    source->rows += (uint64_t)batch->rows;
+    status = kt_batch_cast(batch, source->to, &source->cast, out, error);
+    if (!status) status = kt_work_tick(&source->work, "rows", source->rows, 0, error);
+    kt_batch_release(batch);
+    return status;
+}
+
+static kith_status drain(struct insertion *insertion, kith_error *error)
+{
+    while (insertion->next) {
+        struct kt_batch *batch = NULL;
+        kith_status status = insertion->next(insertion->context, &batch, error);
+        if (!status && !batch) break;
+        if (!status && batch->rows && insertion->guard)
+            status = insertion->guard->see(insertion->guard->context, batch, error);
+        if (!status && batch->rows) status = kt_fragments_add(&insertion->fragments, batch, error);
         kt_batch_release(batch);
         if (status) return status;
     }
+    return kt_fragments_end(&insertion->fragments, true, error);
 }
 
 /* ---- the commit */
@@ -118,6 +140,9 @@ static kith_status set_options(const kith_create *create, struct kt_txn *txn, ki
             txn, "auto_index_threshold", threshold,
             threshold ? json_integer(create->no_auto_index ? -1 : create->auto_index_threshold) : NULL,
             error);
+    if (!status)
+        status = set_or_remove(txn, "keep_versions", create->keep_versions != 0,
+                               create->keep_versions ? json_integer(create->keep_versions) : NULL, error);
     return status;
 }
 
@@ -131,10 +156,25 @@ static kith_status remove_all(const struct kt_state *state, struct kt_txn *txn, 
     return status;
 }
 
-static kith_status prepare(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+/* Whether the keys of the rows are new to the table. */
+static kith_status check_keys(struct insertion *insertion, const struct kt_state *state, kith_error *error)
 {
-    struct insertion *insertion = context;
-    kith_status status = KITH_OK;
+    struct kt_snapshot *snapshot = NULL;
+    if (!insertion->guard || (insertion->guarded == state->version && state->version)) return KITH_OK;
+    bool replaced = insertion->replace || insertion->fresh; /* no old row will be left */
+    kith_status status = replaced ? KITH_OK
+                                  : kt_snapshot_open(insertion->home, kt_state_share(state), insertion->base,
+                                                     &snapshot, error);
+    if (!status && snapshot) status = insertion->guard->check(insertion->guard->context, snapshot, error);
+    kt_snapshot_release(snapshot);
+    insertion->guarded = state->version;
+    return status;
+}
+
+static kith_status check_base(const struct insertion *insertion, const struct kt_state *state,
+                              kith_error *error)
+{
+    const struct kt_change *change = insertion->change;
     if (insertion->fresh && state->commit && !(insertion->create && insertion->create->overwrite))
         return kt_fail(error, KITH_EXISTS, "Table '%s' already exists", insertion->name);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", insertion->name);
@@ -142,30 +182,44 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
         return kt_fail(error, KITH_CONFLICT,
                        "the columns of table '%s' were changed while rows were being added; add them again",
                        insertion->name);
+    if (change && change->of_this_version && state->version != insertion->base->state->version)
+        return kt_fail(error, KITH_CONFLICT, "table '%s' was changed (%s) during %s", insertion->name,
+                       state->versions[state->version_count - 1].operation, change->operation);
+    return KITH_OK;
+}
+
+static kith_status prepare(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
+{
+    struct insertion *insertion = context;
+    const struct kt_change *change = insertion->change;
+    kith_status status = check_base(insertion, state, error);
+    if (!status) status = check_keys(insertion, state, error);
+    if (status) return status;
     if (insertion->replace || (insertion->fresh && state->commit)) status = remove_all(state, txn, error);
     if (!status && (insertion->fresh || insertion->replace))
         status = kt_txn_set_schema(txn, insertion->schema_json, error);
     if (!status && insertion->creates) status = set_options(insertion->create, txn, error);
+    if (!status && change && change->deleted_count)
+        status = kt_txn_delete(txn, change->deleted, change->deleted_count, error);
     for (uint32_t i = 0; i < insertion->fragments.done_count && !status; i++)
         status = kt_txn_add_fragment(txn, &insertion->fragments.done[i], error);
     return status;
 }
 
-/* Drains the source into files of a new transaction and commits it. */
-static kith_status insert(struct kt_store *store, const char *operation, struct source *source,
-                          struct insertion *insertion, const kith_write *options, struct kt_state **out,
-                          kith_error *error)
+/* Drains the rows into files of a new transaction and commits it. */
+static kith_status insert(struct insertion *insertion, const char *operation, const kith_write *options,
+                          struct kt_state **out, kith_error *error)
 {
+    (void)options;
     struct kt_txn *txn = NULL;
     insertion->schema_json = kt_schema_to_json(insertion->schema);
     kith_status status = insertion->schema_json ? KITH_OK : kt_fail_memory(error, 1024);
-    if (!status) status = kt_txn_begin(store, operation, &txn, error);
+    if (!status) status = kt_txn_begin(insertion->home->store, operation, &txn, error);
     if (!status) {
         insertion->fragments.txn = txn;
         insertion->fragments.schema = insertion->schema;
-        status = drain(source, insertion, options, error);
+        status = drain(insertion, error);
     }
-    if (!status) status = kt_fragments_end(&insertion->fragments, true, error);
     if (!status) {
         status = kt_txn_commit(txn, prepare, insertion, out, error);
         txn = NULL;
@@ -176,7 +230,32 @@ static kith_status insert(struct kt_store *store, const char *operation, struct 
     return status;
 }
 
+/* Begins to watch over the key that the rows have, or stops asking for it. */
+static kith_status begin_guard(struct insertion *insertion, const char *key, kith_error *error)
+{
+    int column = key && insertion->guard ? kt_schema_find(insertion->schema, key) : -1;
+    if (column >= 0) {
+        const struct kt_guard *guard = insertion->guard;
+        return guard->begin(guard->context, insertion->schema, column, error);
+    }
+    insertion->guard = NULL;
+    return KITH_OK;
+}
+
 /* ---- creating */
+
+static kith_status check_key(const struct kt_schema *schema, const char *key, kith_error *error)
+{
+    int column = kt_schema_find(schema, key);
+    if (column < 0)
+        return kt_fail(error, KITH_INVALID, "the key column \"%s\" is not among the table's columns", key);
+    enum kt_type type = schema->fields[column].type;
+    bool integer = type >= KT_INT8 && type <= KT_UINT64;
+    if (integer || type == KT_UTF8 || type == KT_LARGE_UTF8) return KITH_OK;
+    char text[120];
+    kt_field_type_text(&schema->fields[column], text, sizeof text);
+    return kt_fail(error, KITH_INVALID, "the key column \"%s\" is %s; a key is text or integers", key, text);
+}
 
 static kith_status check_create(const struct kt_schema *schema, const kith_create *options, kith_error *error)
 {
@@ -191,10 +270,7 @@ static kith_status check_create(const struct kt_schema *schema, const kith_creat
                             schema->fields[i].name);
         if (status) return status;
     }
-    if (options && options->key && kt_schema_find(schema, options->key) < 0)
-        return kt_fail(error, KITH_INVALID, "the key column \"%s\" is not among the table's columns",
-                       options->key);
-    return KITH_OK;
+    return options && options->key ? check_key(schema, options->key, error) : KITH_OK;
 }
 
 /* The table's schema: the one that was given, else the data's. */
@@ -218,21 +294,28 @@ static kith_status wanted_schema(const struct source *source, const kith_create 
 /* Makes the rows of `source` the first commit of a new folder, or on top of `existing` a commit that replaces
  * all. */
 static kith_status create(struct kt_catalog *catalog, const char *name, struct source *source,
-                          const kith_create *options, struct kt_table *existing, struct kt_table **out,
-                          kith_error *error)
+                          const kith_create *options, const struct kt_guard *guard, struct kt_table *existing,
+                          struct kt_table **out, kith_error *error)
 {
     char folder[300];
     struct kt_store *store = existing ? existing->home->store : NULL;
     struct kt_table *table = existing;
     struct kt_state *state = NULL;
     struct kt_snapshot *snapshot = NULL;
-    struct insertion insertion = {
-        .fresh = !existing, .replace = existing != NULL, .creates = true, .create = options, .name = name
-    };
+    struct insertion insertion = { .fresh = !existing,
+                                   .replace = existing != NULL,
+                                   .creates = true,
+                                   .create = options,
+                                   .name = name,
+                                   .next = source_next,
+                                   .context = source,
+                                   .guard = guard };
 
     kith_status status = wanted_schema(source, options, &insertion.schema, error);
     if (!status) status = check_create(insertion.schema, options, error);
+    if (!status) status = begin_guard(&insertion, options ? options->key : NULL, error);
     if (status) goto out;
+    source->to = insertion.schema;
     if (!existing) {
         kt_table_folder(name, folder);
         status = kt_store_create(kt_catalog_io(catalog), folder, &store, error);
@@ -242,8 +325,9 @@ static kith_status create(struct kt_catalog *catalog, const char *name, struct s
         if (!status) status = kt_table_new(name, store, &table, error);
         if (status) goto out;
     }
-    status = insert(table->home->store, existing ? "overwrite" : "create", source, &insertion,
-                    options ? &options->write : NULL, &state, error);
+    insertion.home = table->home;
+    status = insert(&insertion, existing ? "overwrite" : "create", options ? &options->write : NULL, &state,
+                    error);
     if (!status) status = kt_table_adopt(table, state, NULL, &snapshot, error);
     if (status) goto out;
     kt_table_auto_index(table, snapshot, options ? &options->write : NULL);
@@ -257,7 +341,8 @@ out:
 }
 
 kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct ArrowArrayStream *data,
-                            const kith_create *options, struct kt_table **out, kith_error *error)
+                            const kith_create *options, const struct kt_guard *guard, struct kt_table **out,
+                            kith_error *error)
 {
     struct source source = { .stream = data };
     struct kt_table *existing = NULL;
@@ -278,7 +363,7 @@ kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct
             kt_fail(error, KITH_EXISTS, "Table '%s' already exists in %s", name, kt_catalog_uri(catalog));
     } else if (!status) {
         status = source_open(&source, options ? &options->write : NULL, error);
-        if (!status) status = create(catalog, name, &source, options, existing, out, error);
+        if (!status) status = create(catalog, name, &source, options, guard, existing, out, error);
         if (!status) existing = NULL;
         if (status == KITH_EXISTS && options && options->exist_ok) /* another was first */
             status = kt_table_open(catalog, name, 0, out, error);
@@ -289,39 +374,66 @@ kith_status kt_table_create(struct kt_catalog *catalog, const char *name, struct
     return status;
 }
 
-/* ---- adding */
+/* ---- adding and changing */
+
+int kt_snapshot_key(const struct kt_snapshot *snapshot)
+{
+    const char *key = json_string_value(json_object_get(snapshot->state->config, "key"));
+    return key ? kt_schema_find(snapshot->schema, key) : -1;
+}
 
 kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *data, const kith_write *options,
-                            uint64_t *version, kith_error *error)
+                            const struct kt_guard *guard, uint64_t *version, kith_error *error)
 {
     bool replace = options && options->mode == KITH_OVERWRITE;
     struct source source = { .stream = data };
-    struct kt_snapshot *base = NULL, *after = NULL;
     struct kt_state *state = NULL;
-    struct insertion insertion = { .replace = replace, .name = table->name };
+    struct insertion insertion = { .home = table->home,
+                                   .replace = replace,
+                                   .name = table->name,
+                                   .next = source_next,
+                                   .context = &source,
+                                   .guard = guard };
 
-    kith_status status = kt_table_writable(table, &base, error);
+    kith_status status = kt_table_writable(table, &insertion.base, error);
     if (!status) status = source_open(&source, options, error);
     if (!status) {
-        insertion.schema = base->schema;
+        int key = kt_snapshot_key(insertion.base);
+        insertion.schema = source.to = insertion.base->schema;
+        status = begin_guard(&insertion, key < 0 ? NULL : insertion.schema->fields[key].name, error);
+    }
+    if (!status) {
         if (source.first || replace)
-            status = insert(table->home->store, replace ? "overwrite" : "append", &source, &insertion,
-                            options, &state, error);
+            status = insert(&insertion, replace ? "overwrite" : "append", options, &state, error);
         else
-            state = kt_state_share(base->state); /* no rows, no version */
+            state = kt_state_share(insertion.base->state); /* no rows, no version */
     }
     if (!status) {
         if (version) *version = state->version;
-        kith_error ignored; /* the rows are there; a snapshot that cannot be opened tells its reason at the
-                               next read */
-        kt_table_adopt(table, kt_state_share(state), base, &after, &ignored);
-        kt_table_fold(table->home, state);
-        if (after) kt_table_auto_index(table, after, options);
+        kt_table_upkeep(table, state, insertion.base, options);
     }
-    kt_snapshot_release(after);
     kt_state_release(state);
-    kt_snapshot_release(base);
+    kt_snapshot_release(insertion.base);
     source_close(&source);
     stream_release(data);
     return status;
+}
+
+kith_status kt_table_change(struct kt_table *table, struct kt_snapshot *base, const struct kt_change *change,
+                            uint64_t *version, kith_error *error)
+{
+    struct kt_state *state = NULL;
+    struct insertion insertion = { .home = table->home,
+                                   .base = base,
+                                   .schema = base->schema,
+                                   .name = table->name,
+                                   .next = change->next,
+                                   .context = change->context,
+                                   .change = change };
+    kith_status status = insert(&insertion, change->operation, change->options, &state, error);
+    if (status) return status;
+    if (version) *version = state->version;
+    kt_table_upkeep(table, state, base, change->options);
+    kt_state_release(state);
+    return KITH_OK;
 }

@@ -107,7 +107,7 @@ static struct kt_snapshot *current_of(struct kt_table *table, bool *pinned)
     return current;
 }
 
-kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, kith_error *error)
+static kith_status follow(struct kt_table *table, struct kt_snapshot **out, kith_error *error)
 {
     bool pinned;
     struct kt_snapshot *current = current_of(table, &pinned);
@@ -127,6 +127,38 @@ kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, 
     } else if (!status) {
         status = kt_table_adopt(table, state, current, out, error);
     }
+    kt_snapshot_release(current);
+    return status;
+}
+
+/* The newest snapshot of a handle that is not pinned. A file of it may be gone before it is open, where old
+ * versions are not kept: then the log has moved on, and a newer one is had. */
+kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, kith_error *error)
+{
+    enum { TRIES = 100 };
+    uint64_t commit = 0;
+    for (int i = 0;; i++) {
+        struct kt_snapshot *snapshot = NULL;
+        kith_status status = follow(table, &snapshot, error);
+        if (status) return status;
+        bool again =
+            snapshot->state->commit > commit && i < TRIES; /* else it is no race: reading will tell */
+        if (snapshot->held || !again || (snapshot->held = kt_snapshot_hold(snapshot))) {
+            *out = snapshot;
+            return KITH_OK;
+        }
+        commit = snapshot->state->commit;
+        kt_snapshot_release(snapshot);
+    }
+}
+
+kith_status kt_table_newest(struct kt_table *table, struct kt_snapshot **out, kith_error *error)
+{
+    bool pinned;
+    struct kt_state *state = NULL;
+    struct kt_snapshot *current = current_of(table, &pinned);
+    kith_status status = kt_store_load(table->home->store, &state, error);
+    if (!status) status = kt_snapshot_open(table->home, state, current, out, error);
     kt_snapshot_release(current);
     return status;
 }
@@ -169,6 +201,11 @@ kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_err
     else if (!status)
         status = kt_snapshot_open(table->home, state, current, &snapshot, error);
     kt_snapshot_release(current);
+    if (!status && !kt_snapshot_hold(snapshot)) {
+        kt_snapshot_release(snapshot);
+        return kt_fail(error, KITH_NOT_FOUND, "Version %llu no longer exists: its files were cleaned up",
+                       (unsigned long long)version);
+    }
     if (!status) table_show(table, snapshot, true);
     return status;
 }

@@ -1,17 +1,20 @@
 /* The indexes of a snapshot: what the pieces in the log are to this version of Kith.
  *
- * An index over vectors is one piece. One over other values may have several, each over rows of its own: what
- * was appended is indexed by a piece more (table_auto.c). They are listed as one index and asked one by one.
+ * An index may have several pieces, each over rows of its own: what was appended is indexed by a piece more
+ * (table_auto.c). Those of an index over vectors are a base and runs, which say whose runs they are and are
+ * opened together; those over other values are asked one by one. Either is listed as one index.
  *
  * A piece's file is opened when it is first asked for, into a slot that is shared with the snapshots before
  * and after as long as the piece is there. Two threads may open it at once: one of them wins the
  * compare-and-swap and the other closes its own, so that no lock is held across I/O.
  */
+#include "base/bytes.h"
+#include "base/random.h"
 #include "table/table_private.h"
 
 struct kt_index_slot {
     _Atomic uint32_t references;
-    char id[33];
+    char id[33];                    /* of the piece, or made of those of all parts */
     const struct kt_index_ops *ops; /* of an index over vectors, else NULL */
     struct kt_index *_Atomic open;
     struct kt_schema *schema; /* whose `column` an index over values is of: it outlives the snapshot */
@@ -31,12 +34,13 @@ static void slot_release(struct kt_index_slot *slot)
     kt_free(slot);
 }
 
-static struct kt_index_slot *slot_new(const struct kt_snapshot *snapshot, const struct kt_table_index *found)
+static struct kt_index_slot *slot_new(const struct kt_snapshot *snapshot, const struct kt_table_index *found,
+                                      const char *id)
 {
     struct kt_index_slot *slot = kt_alloc_zero(1, sizeof *slot);
     if (!slot) return NULL;
     atomic_init(&slot->references, 1);
-    memcpy(slot->id, found->piece->id, sizeof slot->id);
+    memcpy(slot->id, id, sizeof slot->id);
     slot->ops = found->ops;
     slot->schema = kt_schema_share(snapshot->schema);
     slot->column = (uint32_t)found->column;
@@ -50,15 +54,28 @@ static bool share_slot(struct kt_index_slot *slot, const char *id)
     return true;
 }
 
-/* The slot of a piece: the one that an older snapshot has, else a new one. */
+/* What parts are known by together: the id of one, a hash of those of several. */
+static void slot_id(const struct kt_table_index *index, char id[33])
+{
+    uint64_t hash[2] = { 0, index->part_count };
+    memcpy(id, index->piece->id, 33);
+    if (index->part_count < 2) return;
+    for (uint32_t i = 0; i < index->part_count; i++)
+        hash[0] = kt_mix(hash[0] ^ kt_hash(index->parts[i]->id, 32));
+    kt_hex(hash, sizeof hash, id);
+}
+
+/* The slot of a piece, or of several: the one that an older snapshot has, else a new one. */
 static struct kt_index_slot *slot_of(const struct kt_snapshot *snapshot, const struct kt_snapshot *older,
                                      const struct kt_table_index *found)
 {
+    char id[33];
+    slot_id(found, id);
     for (uint32_t i = 0; older && i < older->index_count; i++)
-        if (share_slot(older->indexes[i].slot, found->piece->id)) return older->indexes[i].slot;
+        if (share_slot(older->indexes[i].slot, id)) return older->indexes[i].slot;
     for (uint32_t i = 0; older && i < older->scalar_count; i++)
-        if (share_slot(older->scalars[i].slot, found->piece->id)) return older->scalars[i].slot;
-    return slot_new(snapshot, found);
+        if (share_slot(older->scalars[i].slot, id)) return older->scalars[i].slot;
+    return slot_new(snapshot, found, id);
 }
 
 /* ---- what a piece says of itself */
@@ -107,7 +124,7 @@ static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_pie
 /* The index that the piece is one more of, or NULL. */
 static struct kt_table_index *index_of(struct kt_snapshot *snapshot, const struct kt_table_index *piece)
 {
-    for (uint32_t i = 0; i < snapshot->index_count && !piece->ops; i++) {
+    for (uint32_t i = 0; i < snapshot->index_count; i++) {
         struct kt_table_index *index = &snapshot->indexes[i];
         if (strcmp(index->name, piece->name) == 0 && index->column == piece->column &&
             index->type == piece->type)
@@ -116,24 +133,64 @@ static struct kt_table_index *index_of(struct kt_snapshot *snapshot, const struc
     return NULL;
 }
 
+static kith_status add_cover(struct kt_table_index *index, const struct kt_piece *piece, kith_error *error)
+{
+    struct kt_cover cover = { index->covers, index->cover_count };
+    kith_status status = kt_cover_add(&cover, piece->covers, piece->cover_count, error);
+    index->covers = cover.rows;
+    index->cover_count = cover.count;
+    return status;
+}
+
+static kith_status add_part(struct kt_table_index *index, const struct kt_piece *piece, kith_error *error)
+{
+    const struct kt_piece **parts = kt_realloc_array(index->parts, index->part_count + 1, sizeof *parts);
+    if (!parts) return kt_fail_memory(error, sizeof *parts);
+    index->parts = parts;
+    parts[index->part_count++] = piece;
+    return KITH_OK;
+}
+
+/* A run says of which base; the base comes first in the log, as it was there first. */
+static bool is_run_of(const struct kt_piece *piece, const struct kt_table_index *index)
+{
+    return index && index->ops && strcmp(meta_text(piece, "of"), index->piece->id) == 0;
+}
+
 static kith_status add_piece(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
                              struct kt_table_index *found, kith_error *error)
 {
     struct kt_table_index *index = index_of(snapshot, found);
-    struct kt_index_slot *slot = slot_of(snapshot, older, found);
-    if (!slot) return kt_fail_memory(error, sizeof *slot);
-    if (!index) {
+    bool is_run = meta_text(found->piece, "of")[0];
+    if (is_run && !is_run_of(found->piece, index)) return KITH_OK; /* its rows are scanned */
+    if (!index || (found->ops && !is_run)) {
         index = &snapshot->indexes[snapshot->index_count++];
         *index = *found;
     }
-    index->rows_indexed += kt_rows_count(found->piece->covers, found->piece->cover_count);
+    kith_status status = add_cover(index, found->piece, error);
+    if (!status && found->ops) status = add_part(index, found->piece, error);
+    if (status) return status;
     index->bytes += found->piece->file.seal.length;
-    if (found->ops)
-        index->slot = slot;
-    else
-        snapshot->scalars[snapshot->scalar_count++] =
-            (struct kt_table_scalar){ found->name, (uint32_t)found->column, found->type, found->piece, slot };
+    if (found->ops) return KITH_OK;
+    struct kt_index_slot *slot = slot_of(snapshot, older, found);
+    if (!slot) return kt_fail_memory(error, sizeof *slot);
+    snapshot->scalars[snapshot->scalar_count++] =
+        (struct kt_table_scalar){ found->name, (uint32_t)found->column, found->type, found->piece, slot };
     return KITH_OK;
+}
+
+/* What is known when all parts are. */
+static kith_status finish_index(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
+                                struct kt_table_index *index, kith_error *error)
+{
+    const struct kt_state *state = snapshot->state;
+    for (uint32_t c = 0; c < index->cover_count; c++)
+        index->rows_indexed += kt_state_count(state, index->covers[c].begin, index->covers[c].end);
+    index->rows_dead = kt_rows_count(index->covers, index->cover_count) - index->rows_indexed;
+    index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
+    if (!index->ops) return KITH_OK;
+    index->slot = slot_of(snapshot, older, index);
+    return index->slot ? KITH_OK : kt_fail_memory(error, sizeof *index->slot);
 }
 
 kith_status kt_pieces_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error)
@@ -148,22 +205,43 @@ kith_status kt_pieces_open(struct kt_snapshot *snapshot, const struct kt_snapsho
     for (uint32_t i = 0; i < state->piece_count && !status; i++)
         if (index_usable(snapshot, &state->pieces[i], &found))
             status = add_piece(snapshot, older, &found, error);
-    for (uint32_t i = 0; i < snapshot->index_count; i++) {
-        struct kt_table_index *index = &snapshot->indexes[i];
-        index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
-    }
+    for (uint32_t i = 0; i < snapshot->index_count && !status; i++)
+        status = finish_index(snapshot, older, &snapshot->indexes[i], error);
     return status;
 }
 
 void kt_pieces_release(struct kt_snapshot *snapshot)
 {
-    for (uint32_t i = 0; i < snapshot->index_count; i++) slot_release(snapshot->indexes[i].slot);
+    for (uint32_t i = 0; i < snapshot->index_count; i++) {
+        slot_release(snapshot->indexes[i].slot);
+        kt_free(snapshot->indexes[i].parts);
+        kt_free(snapshot->indexes[i].covers);
+    }
     for (uint32_t i = 0; i < snapshot->scalar_count; i++) slot_release(snapshot->scalars[i].slot);
     kt_free(snapshot->indexes);
     kt_free(snapshot->scalars);
 }
 
 /* ---- opening */
+
+static kith_status open_parts(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                              struct kt_index **out, kith_error *error)
+{
+    struct kt_view_file **files = kt_alloc_zero(index->part_count, sizeof(struct kt_view_file *));
+    if (!files) return kt_fail_memory(error, index->part_count * sizeof *files);
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; i < index->part_count && !status; i++) {
+        const struct kt_stored_file *stored = &index->parts[i]->file;
+        status = kt_view_open(snapshot->io, stored->name, &stored->seal, &files[i], error);
+    }
+    if (!status)
+        status = index->ops->open(files, index->part_count,
+                                  json_object_get(index->piece->meta, "calibration"), out, error);
+    else
+        for (uint32_t i = 0; i < index->part_count; i++) kt_view_close(files[i]);
+    kt_free(files);
+    return status;
+}
 
 kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
                               const struct kt_index **out, kith_error *error)
@@ -172,12 +250,8 @@ kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct k
     *out = atomic_load_explicit(&slot->open, memory_order_acquire);
     if (*out) return KITH_OK;
 
-    struct kt_view_file *file = NULL;
     struct kt_index *open = NULL, *none = NULL;
-    const struct kt_stored_file *stored = &index->piece->file;
-    kith_status status = kt_view_open(snapshot->io, stored->name, &stored->seal, &file, error);
-    if (!status)
-        status = index->ops->open(&file, 1, json_object_get(index->piece->meta, "calibration"), &open, error);
+    kith_status status = open_parts(snapshot, index, &open, error);
     if (status) return status;
     if (atomic_compare_exchange_strong(&slot->open, &none, open)) {
         *out = open;

@@ -23,6 +23,29 @@ struct kt_table {
     _Atomic uint64_t auto_from; /* rows from which an automatic index is tried again, once it failed */
 };
 
+struct kt_segment {
+    _Atomic uint32_t references;
+    uint64_t first_row, span, rows;
+    struct kt_bytes *stored; /* which ids of the span there are; NULL: all */
+    struct kt_ranks ranks;   /* of the same */
+    uint32_t group_count;    /* 1 for inline rows */
+    struct kt_io *io;        /* the table's; the snapshots that hold the segment hold the store */
+    struct kt_stored_file *files;
+    struct kt_bytes *inline_rows;
+    struct kt_schema *schema;
+    uint64_t *batch_begin; /* batch_count + 1: the segment's row where each record batch begins */
+    uint32_t batch_count;
+    int32_t *group_of; /* for each column of the schema: which file, or -1 when it is younger than the rows */
+    struct kt_ipc_file *_Atomic *open; /* one a group */
+};
+/** Of the fragment, nothing open yet. */
+kith_status kt_segment_new(struct kt_io *io, const struct kt_fragment *fragment,
+                           const struct kt_schema *schema, struct kt_segment **out, kith_error *error);
+void kt_segment_release(struct kt_segment *segment);
+/** Whether the segment is that of the fragment. */
+bool kt_segment_is(const struct kt_segment *segment, const struct kt_fragment *fragment,
+                   const struct kt_schema *schema);
+
 struct kt_io *kt_catalog_io(const struct kt_catalog *catalog);
 kith_status kt_table_name_check(const char *name, kith_error *error);
 /** "<name>.kith": the folder of a table. `to` has room for strlen(name) + 6. */
@@ -31,6 +54,14 @@ void kt_table_folder(const char *name, char *to);
 /** Opens a snapshot of `state` (taken over), sharing what `older` (may be NULL) has open. */
 kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state,
                              const struct kt_snapshot *older, struct kt_snapshot **out, kith_error *error);
+/** Opens every file of the snapshot that is not open, so that it can be read whatever becomes of their names.
+ * False where one is missing: a later version no longer needs it, and it was removed. Whatever else is wrong
+ * with a file is told when it is read. */
+bool kt_snapshot_hold(const struct kt_snapshot *snapshot);
+/** Whether the files of a segment are there; opens them. */
+bool kt_segment_hold(struct kt_segment *segment);
+/** Whether a reader of stored rows, or of an index, meets rows that are no longer there. */
+bool kt_state_meets_dead(const struct kt_state *state);
 /** Finds what the state's pieces are to a snapshot whose schema is set; and lets go of it. */
 kith_status kt_pieces_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error);
 void kt_pieces_release(struct kt_snapshot *snapshot);
@@ -40,8 +71,6 @@ kith_status kt_table_new(const char *name, struct kt_store *store, struct kt_tab
  * newer one. */
 kith_status kt_table_adopt(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *older,
                            struct kt_snapshot **out, kith_error *error);
-/** KITH_READ_ONLY when the handle is pinned; else the newest snapshot. */
-kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, kith_error *error);
 
 /* Row ids in intervals, sorted, disjoint, not touching. Zeroed is empty. */
 struct kt_cover {
@@ -51,6 +80,9 @@ struct kt_cover {
 void kt_cover_release(struct kt_cover *cover);
 /** All rows of a state, added to the empty `out`. */
 kith_status kt_cover_state(const struct kt_state *state, struct kt_cover *out, kith_error *error);
+/** Adds sorted, disjoint intervals. */
+kith_status kt_cover_add(struct kt_cover *cover, const struct kt_rows *rows, uint32_t count,
+                         kith_error *error);
 /** Takes sorted, disjoint intervals off. */
 kith_status kt_cover_subtract(struct kt_cover *cover, const struct kt_rows *rows, uint32_t count,
                               kith_error *error);
@@ -64,10 +96,12 @@ kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t c
                                   kith_error *error);
 /** The rows that no piece of the index covers, added to the empty `out`; none, where they are too few for a
  * piece. */
-kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const char *index, struct kt_cover *out,
-                               kith_error *error);
-/** Whether so many rows were appended that an index over values is due for a piece more. */
-bool kt_table_is_behind(const struct kt_table_index *index);
+kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                               struct kt_cover *out, kith_error *error);
+/** Whether so many rows were appended that an index is due for a piece more. */
+bool kt_table_is_behind(const struct kt_snapshot *snapshot, const struct kt_table_index *index);
+/** Whether an index has become another's: grown, or full of what is no more. It is to be built anew. */
+bool kt_table_is_spent(const struct kt_table_index *index);
 
 /* Writing rows of one schema into fragments of a transaction: what insert and folding share. */
 struct kt_fragments {
@@ -87,12 +121,19 @@ struct kt_fragments {
 kith_status kt_fragments_add(struct kt_fragments *fragments, struct kt_batch *batch, kith_error *error);
 /** Ends the last fragment; with `allow_inline` few rows in all become an inline fragment and no file. */
 kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, kith_error *error);
+void kt_fragment_free(struct kt_fragment *fragment);       /* one of `done`, or made like it */
 void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is open */
 
+/** What follows a commit that gave `state`: folds, indexes, clean-up. None of it fails the write. */
+void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *base,
+                     const kith_write *options);
 /** Merges small fragments at the table's end when they have become many. Maintenance: what fails is left for
  * a later write. */
 void kt_table_fold(struct kt_table_home *home, struct kt_state *state);
 
+/** Merges what is small and leaves out what is dead, all of it. */
+kith_status kt_table_fold_all(struct kt_table *table, struct kt_work *work, kith_upkeep_stats *stats,
+                              kith_error *error);
 /** Builds the index that nobody asked for, and pieces over rows that were appended to indexes over values,
  * where `after`, the snapshot with a write's rows, is due for them. Maintenance; the write's progress
  * callback is told of it and can stop it. */
@@ -102,6 +143,8 @@ kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *
 /** kt_table_create_index() for the second: a piece more, over what the index named in `options` does not
  * cover. */
 kith_status kt_table_extend_index(struct kt_table *table, const kith_index *options, kith_error *error);
+/** The index named in `options` once more, over all rows there are now, with the parameters that it has. */
+kith_status kt_table_rebuild_index(struct kt_table *table, const kith_index *options, kith_error *error);
 /** Whether the piece is of an index over the column with this field id. */
 bool kt_piece_covers_field(const struct kt_piece *piece, int32_t field);
 

@@ -1,13 +1,21 @@
 /* Reading a column for an index over its values, and the rows that have been appended since.
  *
- * Such an index follows appends by pieces: each is built over rows that no other covers, and is never
- * changed. A row that is not covered is looked at in every query that asks the index, so they may be many,
- * but not too many: the write that leaves more than a quarter of what is covered builds a piece over them
- * before it returns. The pieces so grow with the table, and are as many as its logarithm.
+ * An index follows appends by pieces: each is built over rows that no other covers, and is never changed. A
+ * row that is not covered is looked at in every query that asks the index, so they must not be many: of an
+ * index over values, whose scan is quick, a quarter of what is covered, and the pieces so grow with the
+ * table; of vectors as many as are scanned in the time that the index takes. The write that leaves more
+ * builds a piece over them before it returns.
  */
 #include "table/table_private.h"
 
-enum { FEW_ROWS = 20000, SHARE = 4 };
+enum {
+    FEW_ROWS = 20000,
+    SHARE = 4,
+    FEW_VECTORS = 256,      /* or this, where they are long: */
+    FEW_BYTES = 512 * 1024, /* of vectors */
+    GROWN = 2,              /* times the rows that an index was built over */
+    MOST_PARTS = 32
+};
 
 /* ---- rows in */
 
@@ -18,6 +26,25 @@ struct reading {
     struct kt_work *work;
     uint64_t done, total;
 };
+
+/* Values of consecutive rows, from `row` of the segment on. */
+static kith_status add_array(struct kt_scalar_build *build, const struct kt_segment *segment, uint64_t row,
+                             const struct kt_array *array, kith_error *error)
+{
+    int64_t count = array->length;
+    kith_status status = KITH_OK;
+    for (int64_t begin = 0, end = 0; begin < count && !status; begin = end) {
+        uint64_t first = kt_segment_id(segment, row + (uint64_t)begin);
+        for (end = kt_segment_whole(segment) ? count : begin + 1;
+             end < count && kt_segment_id(segment, row + (uint64_t)end) == first + (uint64_t)(end - begin);)
+            end++;
+        struct kt_array some = *array;
+        some.offset += begin;
+        some.length = end - begin;
+        status = kt_scalar_add(build, &some, first, error);
+    }
+    return status;
+}
 
 /* Lends rows [row, row + count) of a segment, which lie in one record batch, to the build. */
 static kith_status add_rows(struct reading *reading, struct kt_segment *segment, uint64_t row, uint64_t count,
@@ -32,7 +59,7 @@ static kith_status add_rows(struct reading *reading, struct kt_segment *segment,
     room = kt_alloc_zero(children, sizeof *room);
     if (!room) return kt_fail_memory(error, children * sizeof *room);
     status = kt_ipc_column(file, column, row, count, &array, room, error);
-    if (!status) status = kt_scalar_add(reading->build, &array, kt_segment_first_row(segment) + row, error);
+    if (!status) status = add_array(reading->build, segment, row, &array, error);
     kt_free(room);
     reading->done += count;
     return status ? status : kt_work_tick(reading->work, "values", reading->done, reading->total, error);
@@ -42,14 +69,12 @@ static kith_status add_rows(struct reading *reading, struct kt_segment *segment,
 static kith_status add_segment(struct reading *reading, struct kt_segment *segment, struct kt_rows rows,
                                kith_error *error)
 {
-    uint64_t first = kt_segment_first_row(segment), end = first + kt_segment_rows(segment), some;
-    uint64_t row = kt_max_u64(rows.begin, first);
+    uint64_t row = kt_segment_place(segment, rows.begin), end = kt_segment_place(segment, rows.end), some;
     kith_status status = KITH_OK;
-    end = kt_min_u64(end, rows.end);
     for (; row < end && !status; row += some) {
-        kt_segment_batch(segment, row - first, &some);
+        kt_segment_batch(segment, row, &some);
         some = kt_min_u64(some, end - row);
-        status = add_rows(reading, segment, row - first, some, error);
+        status = add_rows(reading, segment, row, some, error);
     }
     return status;
 }
@@ -73,20 +98,33 @@ kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t c
 
 /* ---- rows appended */
 
-kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const char *index, struct kt_cover *out,
-                               kith_error *error)
+/* Rows beside an index that are scanned as fast as it answers: so few are not worth a piece. */
+static uint64_t few_rows(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
+{
+    if (!index->ops) return kt_max_u64(FEW_ROWS, index->rows_indexed / SHARE);
+    const struct kt_vectors *vectors = &snapshot->vectors[index->column];
+    return kt_max_u64(FEW_VECTORS, FEW_BYTES / (vectors->dim * kt_element_bytes(vectors->element)));
+}
+
+kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                               struct kt_cover *out, kith_error *error)
 {
     kith_status status = kt_cover_state(snapshot->state, out, error);
-    for (uint32_t i = 0; i < snapshot->state->piece_count && !status; i++) {
-        const struct kt_piece *piece = &snapshot->state->pieces[i];
-        if (strcmp(piece->index, index) == 0)
-            status = kt_cover_subtract(out, piece->covers, piece->cover_count, error);
-    }
-    if (kt_rows_count(out->rows, out->count) <= FEW_ROWS) kt_cover_release(out);
+    if (!status) status = kt_cover_subtract(out, index->covers, index->cover_count, error);
+    uint64_t least = index->ops ? 0 : FEW_ROWS; /* fewer, and another writer was first */
+    if (kt_rows_count(out->rows, out->count) <= least) kt_cover_release(out);
     return status;
 }
 
-bool kt_table_is_behind(const struct kt_table_index *index)
+bool kt_table_is_behind(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
 {
-    return !index->ops && index->rows_unindexed > kt_max_u64(FEW_ROWS, index->rows_indexed / SHARE);
+    return index->rows_unindexed > few_rows(snapshot, index);
+}
+
+bool kt_table_is_spent(const struct kt_table_index *index)
+{
+    uint64_t base = kt_rows_count(index->piece->covers, index->piece->cover_count);
+    if (!index->ops) return false;
+    return index->rows_dead > index->rows_indexed || index->rows_indexed > GROWN * base ||
+           index->part_count > MOST_PARTS;
 }

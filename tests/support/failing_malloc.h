@@ -1,9 +1,10 @@
-/* malloc and its kin replaced for one program, libraries included: from the k-th allocation on all fail, and
- * what is allocated and not freed is counted. Only where the C library is glibc and no sanitizer has replaced
- * them already. */
+/* malloc and its kin replaced for one program, libraries included: from the k-th allocation on all fail, or
+ * that one alone, and what is allocated and not freed is counted. Only where the C library is glibc and no
+ * sanitizer has replaced them already. */
 #ifndef KT_TEST_FAILING_MALLOC_H
 #define KT_TEST_FAILING_MALLOC_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -18,13 +19,15 @@ void __libc_free(void *memory);
 static long allocations_left = -1; /* -1: no end */
 static long outstanding;
 static bool failed_one;
+static bool only_one_fails; /* instead of it and all after it */
 
 static bool refuse(void)
 {
     if (allocations_left < 0) return false;
     if (allocations_left-- > 0) return false;
-    allocations_left = 0; /* and all after it */
+    allocations_left = only_one_fails ? -1 : 0;
     failed_one = true;
+    errno = ENOMEM;
     return true;
 }
 
@@ -63,6 +66,8 @@ void free(void *memory)
 
 #pragma GCC visibility pop
 
+#ifdef fail_msg /* cmocka is there */
+
 /** Runs an operation with its k-th allocation failing, for every k until none is left. It must fail with
  * KITH_NO_MEMORY where one failed and in no other way, and lose nothing. With `streamed` it may fail with
  * KITH_INVALID that says so, as an error that went through an Arrow stream does, and one failure may go
@@ -86,5 +91,7 @@ static inline long fails_at_every_step(kith_status (*operation)(kith_error *erro
     } while (failed_one);
     return k;
 }
+
+#endif
 
 #endif

@@ -3,7 +3,8 @@
  * Rows are dicts: their cells are first sorted into columns, in the order in which the names are met, so that
  * a key that only a later row has is a column too (earlier rows are null there). Then each column is given a
  * type and built, by itself. With a `schema` the types are its own: rows get all its columns, in its order,
- * and no others; columns get the types of those it names, and the core says what it thinks of the rest.
+ * and no others, or with `part` only those that some row has; columns get the types of those it names, and
+ * the core says what it thinks of the rest.
  *
  * A column of vectors with rows of other lengths than the schema's is handed on as a plain list: the core
  * holds the one rule about bad vectors.
@@ -153,27 +154,31 @@ static struct kpy_cells *cells_named(const struct columns *columns, const char *
     return NULL;
 }
 
-/* The columns of the schema, in its order; those that no row has are null. */
-static int build_complete(const struct kpy_inference *how, const struct ArrowSchema *schema,
-                          const struct columns *columns, struct target *target)
+/* The columns of the schema, in its order; those that no row has are null, or with `part` not there. */
+static int build_typed(const struct kpy_inference *how, const struct ArrowSchema *schema, bool part,
+                       const struct columns *columns, struct target *target)
 {
     struct kpy_cells nothing;
+    int64_t at = 0;
     for (Py_ssize_t i = 0; i < columns->count; ++i) {
         if (kpy_schema_child(schema, columns->items[i].name)) continue;
         kpy_fail(how->state, KITH_INVALID, "field '%s' does not exist in the schema", columns->items[i].name);
         return -1;
     }
-    if (target_init(target, columns->rows, schema->n_children) || kpy_cells_init(&nothing, columns->rows))
+    if (target_init(target, columns->rows, part ? columns->count : schema->n_children) ||
+        kpy_cells_init(&nothing, columns->rows))
         return -1;
     int status = 0;
-    for (int64_t i = 0; !status && i < schema->n_children; ++i) {
+    for (int64_t i = 0; !status && i < schema->n_children && at < target->schema.n_children; ++i) {
         const struct ArrowSchema *field = schema->children[i];
         struct kpy_cells *cells = cells_named(columns, field->name);
-        status = kpy_schema_copy_plain(field, target->schema.children[i]);
-        if (!status && cells && !kpy_fits_vectors(field, cells)) status = loosen(target->schema.children[i]);
+        if (part && !cells) continue;
+        struct ArrowSchema *made = target->schema.children[at];
+        status = kpy_schema_copy_plain(field, made);
+        if (!status && cells && !kpy_fits_vectors(field, cells)) status = loosen(made);
         if (!status)
-            status = kpy_build(how->state, target->schema.children[i], cells ? cells : &nothing,
-                               target->array.children[i]);
+            status = kpy_build(how->state, made, cells ? cells : &nothing, target->array.children[at]);
+        ++at;
     }
     kpy_cells_release(&nothing);
     return status;
@@ -202,13 +207,14 @@ static PyObject *target_stream(struct target *target)
 
 PyObject *kpy_rows_stream(PyObject *module, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = { "rows", "schema", "loose", NULL };
+    static char *names[] = { "rows", "schema", "loose", "part", NULL };
     struct kpy_inference how = { .state = kpy_module_state(module) };
     PyObject *rows, *capsule = Py_None, *result = NULL;
     const struct ArrowSchema *schema = NULL;
-    int loose = 0;
+    int loose = 0, part = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!|Op", names, &PyList_Type, &rows, &capsule, &loose))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O!|Opp", names, &PyList_Type, &rows, &capsule, &loose,
+                                     &part))
         return NULL;
     how.loose = loose;
     if (capsule != Py_None && !(schema = kpy_schema_borrow(how.state, capsule))) return NULL;
@@ -217,7 +223,7 @@ PyObject *kpy_rows_stream(PyObject *module, PyObject *args, PyObject *keywords)
     struct target target = { 0 };
     int status = sort_rows(how.state, rows, &columns);
     if (!status && schema)
-        status = build_complete(&how, schema, &columns, &target);
+        status = build_typed(&how, schema, part, &columns, &target);
     else if (!status)
         status = build_columns(&how, &columns, &target);
     if (!status) result = target_stream(&target);

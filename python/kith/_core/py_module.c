@@ -142,7 +142,7 @@ static PyMethodDef functions[] = {
     { "metric_name", core_metric_name, METH_O, "The name of a metric's number." },
     { "open", kpy_open, METH_O, "open(uri) -> Database" },
     { "rows_stream", (PyCFunction)(void (*)(void))kpy_rows_stream, METH_VARARGS | METH_KEYWORDS,
-      "rows_stream(rows, schema=None, loose=False) -> arrow_array_stream capsule" },
+      "rows_stream(rows, schema=None, loose=False, part=False) -> arrow_array_stream capsule" },
     { "columns_stream", (PyCFunction)(void (*)(void))kpy_columns_stream, METH_VARARGS | METH_KEYWORDS,
       "columns_stream(columns, schema=None, loose=False) -> arrow_array_stream capsule" },
     { "array_stream", kpy_array_stream, METH_VARARGS, "array_stream(schema, array) -> stream capsule" },

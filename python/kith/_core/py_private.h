@@ -256,6 +256,35 @@ int kpy_vectors_init(struct kpy_state *state, PyObject *value, struct kpy_vector
 void kpy_vectors_release(struct kpy_vectors *vectors);
 PyObject *kpy_floats(PyObject *module, PyObject *args);
 
+/* What of a scan Python gave, and what has to be freed after it. */
+struct kpy_scan {
+    kith_scan options;
+    const char **names, **expressions;
+    kith_order *order;
+};
+/** Begins a scan of columns (a tuple or None) that are expressions (None, or a tuple of as many). Released on
+ * failure, too. */
+int kpy_scan_init(struct kpy_state *state, PyObject *columns, PyObject *expressions, struct kpy_scan *out);
+void kpy_scan_release(struct kpy_scan *scan);
+/** A list of row ids; the array is freed with kpy_free(), on failure too. */
+int kpy_row_ids(PyObject *list, uint64_t **out, size_t *count);
+/** A stream that keeps its table. */
+PyObject *kpy_table_stream(struct kpy_table *table, struct ArrowArrayStream *stream);
+PyObject *kpy_table_delete(struct kpy_table *self, PyObject *where);
+PyObject *kpy_table_delete_rows(struct kpy_table *self, PyObject *list);
+PyObject *kpy_table_update(struct kpy_table *self, PyObject *args, PyObject *keywords);
+PyObject *kpy_table_merge(struct kpy_table *self, PyObject *args, PyObject *keywords);
+PyObject *kpy_table_get(struct kpy_table *self, PyObject *args);
+PyObject *kpy_table_add_columns(struct kpy_table *self, PyObject *tuple);
+PyObject *kpy_table_alter_columns(struct kpy_table *self, PyObject *tuple);
+PyObject *kpy_table_drop_columns(struct kpy_table *self, PyObject *tuple);
+PyObject *kpy_table_version(struct kpy_table *self, PyObject *unused);
+PyObject *kpy_table_versions(struct kpy_table *self, PyObject *unused);
+PyObject *kpy_table_checkout(struct kpy_table *self, PyObject *version);
+PyObject *kpy_table_restore(struct kpy_table *self, PyObject *version);
+PyObject *kpy_table_tags(struct kpy_table *self, PyObject *unused);
+PyObject *kpy_table_set_tag(struct kpy_table *self, PyObject *args);
+
 extern PyType_Spec kpy_database_spec;
 extern PyType_Spec kpy_table_spec;
 extern PyType_Spec kpy_options_spec;

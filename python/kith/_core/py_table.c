@@ -51,47 +51,6 @@ static PyObject *table_count(struct kpy_table *self, PyObject *args)
     Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(rows);
 }
 
-static PyObject *table_version(struct kpy_table *self, PyObject *unused)
-{
-    uint64_t version = 0;
-    kith_error error = { 0 };
-    kith_status status;
-    (void)unused;
-    Py_BEGIN_ALLOW_THREADS status = kith_table_version(self->handle, &version, &error);
-    Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(version);
-}
-
-static PyObject *table_versions(struct kpy_table *self, PyObject *unused)
-{
-    kith_versions *versions = NULL;
-    kith_error error = { 0 };
-    kith_status status;
-    (void)unused;
-    Py_BEGIN_ALLOW_THREADS status = kith_table_versions(self->handle, &versions, &error);
-    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
-    PyObject *list = PyList_New((Py_ssize_t)versions->count);
-    for (size_t i = 0; list && i < versions->count; ++i) {
-        const kith_version_info *one = &versions->versions[i];
-        PyObject *item = Py_BuildValue("(KLKs)", (unsigned long long)one->version, (long long)one->time_us,
-                                       (unsigned long long)one->rows, one->operation ? one->operation : "");
-        if (!item || PyList_SetItem(list, (Py_ssize_t)i, item)) Py_CLEAR(list);
-    }
-    kith_versions_free(versions);
-    return list;
-}
-
-static PyObject *table_checkout(struct kpy_table *self, PyObject *version)
-{
-    unsigned long long number = version == Py_None ? 0 : PyLong_AsUnsignedLongLong(version);
-    kith_error error = { 0 };
-    kith_status status;
-    if (PyErr_Occurred()) return NULL;
-    Py_BEGIN_ALLOW_THREADS status = version == Py_None ? kith_table_checkout_latest(self->handle, &error)
-                                                       : kith_table_checkout(self->handle, number, &error);
-    Py_END_ALLOW_THREADS if (status) return table_raise(self, &error);
-    Py_RETURN_NONE;
-}
-
 static PyObject *table_stats(struct kpy_table *self, PyObject *unused)
 {
     kith_table_info info = KITH_INIT(kith_table_info);
@@ -158,7 +117,7 @@ static PyObject *table_append(struct kpy_table *self, PyObject *args, PyObject *
 
 /* ---- rows out ---- */
 
-static PyObject *stream_of_table(struct kpy_table *self, struct ArrowArrayStream *stream)
+PyObject *kpy_table_stream(struct kpy_table *self, struct ArrowArrayStream *stream)
 {
     return kpy_stream_own(stream, (PyObject *)self) ? NULL : kpy_stream_capsule(stream);
 }
@@ -185,23 +144,17 @@ static int read_order(struct kpy_state *state, PyObject *tuple, kith_order **out
     return 0;
 }
 
-/* What of a scan Python gave, and what has to be freed after it. */
-struct scan {
-    kith_scan options;
-    const char **names, **expressions;
-    kith_order *order;
-};
-
-static void scan_release(struct scan *scan)
+void kpy_scan_release(struct kpy_scan *scan)
 {
     kpy_free(scan->names);
     kpy_free(scan->expressions);
     kpy_free(scan->order);
 }
 
-static int scan_columns(struct kpy_state *state, PyObject *columns, PyObject *expressions, struct scan *scan)
+int kpy_scan_init(struct kpy_state *state, PyObject *columns, PyObject *expressions, struct kpy_scan *scan)
 {
     size_t count = 0;
+    *scan = (struct kpy_scan){ .options = KITH_INIT(kith_scan) };
     if (kpy_texts(state, columns, false, &scan->names, &scan->options.column_count) ||
         kpy_texts(state, expressions, true, &scan->expressions, &count))
         return -1;
@@ -218,7 +171,7 @@ static int scan_columns(struct kpy_state *state, PyObject *columns, PyObject *ex
 static PyObject *table_scan(struct kpy_table *self, PyObject *args)
 {
     struct kpy_state *state = kpy_object_state(self);
-    struct scan scan = { .options = KITH_INIT(kith_scan) };
+    struct kpy_scan scan;
     kith_scan *options = &scan.options;
     PyObject *columns, *limit, *where_object = Py_None, *expressions = Py_None, *order = Py_None,
                                *result = NULL;
@@ -232,11 +185,11 @@ static PyObject *table_scan(struct kpy_table *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "OKOp|OOO", &columns, &offset, &limit, &with_row_id, &where_object,
                           &expressions, &order))
         return NULL;
+    if (kpy_scan_init(state, columns, expressions, &scan)) goto out;
     options->offset = offset;
     options->with_row_id = with_row_id;
     if (limit != Py_None) options->limit = PyLong_AsUnsignedLongLong(limit);
-    if (PyErr_Occurred() || scan_columns(state, columns, expressions, &scan) ||
-        kpy_where(state, where_object, &where) ||
+    if (PyErr_Occurred() || kpy_where(state, where_object, &where) ||
         read_order(state, order, &scan.order, &options->order_count))
         goto out;
     options->none = limit != Py_None && !options->limit;
@@ -244,13 +197,13 @@ static PyObject *table_scan(struct kpy_table *self, PyObject *args)
     options->filter = where.filter;
     options->order_by = scan.order;
     Py_BEGIN_ALLOW_THREADS status = kith_table_scan(self->handle, options, &stream, &error);
-    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : stream_of_table(self, &stream);
+    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : kpy_table_stream(self, &stream);
 out:
-    scan_release(&scan);
+    kpy_scan_release(&scan);
     return result;
 }
 
-static int row_ids(PyObject *list, uint64_t **out, size_t *count)
+int kpy_row_ids(PyObject *list, uint64_t **out, size_t *count)
 {
     Py_ssize_t size = PyList_Size(list);
     *out = NULL;
@@ -264,7 +217,7 @@ static int row_ids(PyObject *list, uint64_t **out, size_t *count)
 
 static PyObject *table_take(struct kpy_table *self, PyObject *args)
 {
-    struct scan scan = { .options = KITH_INIT(kith_scan) };
+    struct kpy_scan scan;
     PyObject *ids, *columns, *expressions = Py_None, *result = NULL;
     int with_row_id;
     uint64_t *numbers = NULL;
@@ -275,15 +228,16 @@ static PyObject *table_take(struct kpy_table *self, PyObject *args)
 
     if (!PyArg_ParseTuple(args, "O!Op|O", &PyList_Type, &ids, &columns, &with_row_id, &expressions))
         return NULL;
-    scan.options.with_row_id = with_row_id;
-    if (row_ids(ids, &numbers, &count) || scan_columns(kpy_object_state(self), columns, expressions, &scan))
+    if (kpy_scan_init(kpy_object_state(self), columns, expressions, &scan) ||
+        kpy_row_ids(ids, &numbers, &count))
         goto out;
+    scan.options.with_row_id = with_row_id;
     Py_BEGIN_ALLOW_THREADS status =
         kith_table_take(self->handle, numbers, count, &scan.options, &stream, &error);
-    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : stream_of_table(self, &stream);
+    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : kpy_table_stream(self, &stream);
 out:
     kpy_free(numbers);
-    scan_release(&scan);
+    kpy_scan_release(&scan);
     return result;
 }
 
@@ -392,11 +346,16 @@ static PyMethodDef methods[] = {
     { "name", (PyCFunction)(void (*)(void))table_name, METH_NOARGS, "Its name." },
     { "count", (PyCFunction)(void (*)(void))table_count, METH_VARARGS,
       "count(where=None): how many rows it has, or how many meet a str or Expr." },
-    { "version", (PyCFunction)(void (*)(void))table_version, METH_NOARGS, "The version that is read." },
-    { "versions", (PyCFunction)(void (*)(void))table_versions, METH_NOARGS,
+    { "version", (PyCFunction)(void (*)(void))kpy_table_version, METH_NOARGS, "The version that is read." },
+    { "versions", (PyCFunction)(void (*)(void))kpy_table_versions, METH_NOARGS,
       "[(version, time_us, rows, operation)]" },
-    { "checkout", (PyCFunction)(void (*)(void))table_checkout, METH_O,
+    { "checkout", (PyCFunction)(void (*)(void))kpy_table_checkout, METH_O,
       "Pins a version, or with None follows the newest." },
+    { "restore", (PyCFunction)(void (*)(void))kpy_table_restore, METH_O,
+      "Makes a version, or with 0 the pinned one, the newest; its number." },
+    { "tags", (PyCFunction)(void (*)(void))kpy_table_tags, METH_NOARGS, "{name: version}" },
+    { "set_tag", (PyCFunction)(void (*)(void))kpy_table_set_tag, METH_VARARGS,
+      "set_tag(name, version, 0: create, 1: update, 2: delete)" },
     { "stats", (PyCFunction)(void (*)(void))table_stats, METH_NOARGS, "Sizes, as a dict." },
     { "verify", (PyCFunction)(void (*)(void))table_verify, METH_NOARGS, "Reads every byte; how many files." },
     { "schema", (PyCFunction)(void (*)(void))table_schema, METH_NOARGS, "A schema capsule." },
@@ -408,6 +367,22 @@ static PyMethodDef methods[] = {
       "stream capsule" },
     { "take", (PyCFunction)(void (*)(void))table_take, METH_VARARGS,
       "take(list of row ids, columns or None, with_row_id, expressions=None) -> stream capsule" },
+    { "delete", (PyCFunction)(void (*)(void))kpy_table_delete, METH_O, "delete(where) -> what was done" },
+    { "delete_rows", (PyCFunction)(void (*)(void))kpy_table_delete_rows, METH_O,
+      "delete_rows(list of row ids) -> what was done" },
+    { "update", (PyCFunction)(void (*)(void))kpy_table_update, METH_VARARGS | METH_KEYWORDS,
+      "update(where, tuple of (column, SQL), values=None) -> what was done" },
+    { "merge", (PyCFunction)(void (*)(void))kpy_table_merge, METH_VARARGS | METH_KEYWORDS,
+      "merge(stream capsule, on=None, ...) -> what was done" },
+    { "get", (PyCFunction)(void (*)(void))kpy_table_get, METH_VARARGS,
+      "get(capsule of keys, columns or None, with_row_id, expressions or None) -> stream capsule" },
+    { "add_columns", (PyCFunction)(void (*)(void))kpy_table_add_columns, METH_O,
+      "add_columns(tuple of (name or None, SQL or None, schema capsule or None)) -> version" },
+    { "alter_columns", (PyCFunction)(void (*)(void))kpy_table_alter_columns, METH_O,
+      "alter_columns(tuple of (name, new name or None, nullable: 1, -1 or 0, schema capsule or None)) -> "
+      "version" },
+    { "drop_columns", (PyCFunction)(void (*)(void))kpy_table_drop_columns, METH_O,
+      "drop_columns(tuple of names) -> version" },
     { "create_index", (PyCFunction)(void (*)(void))table_create_index, METH_VARARGS | METH_KEYWORDS,
       "create_index(...)" },
     { "drop_index", (PyCFunction)(void (*)(void))table_drop_index, METH_O, "drop_index(name)" },

@@ -31,7 +31,14 @@ enum {
     INTEGER_DIM = 65536 /* up to here the integer kernels' sums fit */
 };
 
-int64_t kt_vectors_find(const struct kt_vectors *vectors, uint64_t row)
+uint64_t kt_run_place(const struct kt_vectors_run *run, uint64_t row)
+{
+    if (row <= run->first_row) return 0;
+    if (row >= run->first_row + run->span) return run->rows;
+    return run->ranks ? kt_rank(run->ranks, row - run->ranks_row) - run->ranks_place : row - run->first_row;
+}
+
+int64_t kt_vectors_find(const struct kt_vectors *vectors, uint64_t row, uint64_t *place)
 {
     uint32_t low = 0, high = vectors->run_count;
     while (low < high) { /* the first run that begins after `row` */
@@ -43,7 +50,9 @@ int64_t kt_vectors_find(const struct kt_vectors *vectors, uint64_t row)
     }
     if (!low) return -1;
     const struct kt_vectors_run *run = &vectors->runs[low - 1];
-    return row - run->first_row < run->rows ? (int64_t)low - 1 : -1;
+    if (row - run->first_row >= run->span) return -1;
+    *place = kt_run_place(run, row);
+    return kt_run_row(run, *place) == row ? (int64_t)low - 1 : -1;
 }
 
 /* ---- the query ---- */
@@ -144,15 +153,17 @@ static kt_distance_fn scan_kernel(const struct kt_vectors *vectors, const struct
 /* ---- every row ---- */
 
 static void offer_block(const struct kt_scan_query *query, const struct kt_vectors_view *view,
-                        const float *distances, uint32_t count, uint64_t first_row, struct kt_top *top)
+                        const float *distances, uint32_t count, const struct kt_vectors_run *run,
+                        uint64_t place, struct kt_top *top)
 {
     float bound = kt_top_bound(top);
     for (uint32_t i = 0; i < count; i++) {
         if (!(distances[i] <= bound)) continue;
         if (!kt_scan_in_range(query, distances[i])) continue;
-        if (query->among && !kt_selected(query->among, first_row + i)) continue;
         if (view->validity && !kt_bit(view->validity, view->bit_offset + i)) continue;
-        kt_top_offer(top, distances[i], first_row + i);
+        uint64_t row = kt_run_row(run, place + i);
+        if (query->among && !kt_selected(query->among, row)) continue;
+        kt_top_offer(top, distances[i], row);
         bound = kt_top_bound(top);
     }
 }
@@ -172,7 +183,7 @@ static kith_status scan_run(const struct kt_vectors *vectors, const struct kt_ve
         kith_status status = run->view(run->context, offset, count, &view, error);
         if (status) return status;
         distance(query->vector, query->norm, view.data, vectors->dim, count, distances);
-        offer_block(query, &view, distances, count, run->first_row + offset, top);
+        offer_block(query, &view, distances, count, run, offset, top);
         offset += count;
     }
     return KITH_OK;
@@ -184,7 +195,7 @@ static uint32_t first_run(const struct kt_vectors *vectors, uint64_t row)
     uint32_t low = 0, high = vectors->run_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (vectors->runs[middle].first_row + vectors->runs[middle].rows <= row)
+        if (vectors->runs[middle].first_row + vectors->runs[middle].span <= row)
             low = middle + 1;
         else
             high = middle;
@@ -204,12 +215,13 @@ static void fetch_lines(const uint8_t *data, size_t bytes)
 static kith_status find_vector(const struct kt_vectors *vectors, uint64_t row, const uint8_t **out,
                                kith_error *error)
 {
+    uint64_t place;
     *out = NULL;
-    int64_t at = kt_vectors_find(vectors, row);
+    int64_t at = kt_vectors_find(vectors, row, &place);
     if (at < 0) return KITH_OK;
     const struct kt_vectors_run *run = &vectors->runs[at];
     struct kt_vectors_view view = { 0 };
-    kith_status status = run->view(run->context, row - run->first_row, 1, &view, error);
+    kith_status status = run->view(run->context, place, 1, &view, error);
     if (status) return status;
     if (!view.validity || kt_bit(view.validity, view.bit_offset)) *out = view.data;
     return KITH_OK;
@@ -267,9 +279,7 @@ static kith_status scan_span(const struct kt_vectors *vectors, const struct kt_s
     for (uint32_t r = first_run(vectors, begin); r < vectors->run_count; r++) {
         const struct kt_vectors_run *run = &vectors->runs[r];
         if (run->first_row >= end) break;
-        if (begin >= run->first_row + run->rows) continue;
-        uint64_t from = begin > run->first_row ? begin - run->first_row : 0;
-        uint64_t to = kt_min_u64(run->rows, end - run->first_row);
+        uint64_t from = kt_run_place(run, begin), to = kt_run_place(run, end);
         if (from >= to) continue;
         kith_status status = scan_run(vectors, run, from, to, query, top, error);
         if (status) return status;

@@ -49,7 +49,7 @@ static kith_status build_shape(struct build *b, const struct kt_vectors *vectors
     if (vectors->run_count) {
         const struct kt_vectors_run *last = &vectors->runs[vectors->run_count - 1];
         s->base_row = vectors->runs[0].first_row;
-        b->row_span = last->first_row + last->rows - s->base_row;
+        b->row_span = last->first_row + last->span - s->base_row;
     }
     if (b->row_span > UINT64_C(1) << 32)
         return kt_fail(

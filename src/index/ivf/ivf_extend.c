@@ -39,12 +39,20 @@ static kith_status cut_vectors(struct extending *x, const struct kt_vectors *vec
     if (!x->vectors.runs || !x->clips) return kt_fail_memory(error, most * sizeof *x->clips);
     for (uint32_t i = 0, r = 0; i < count && r < vectors->run_count;) {
         const struct kt_vectors_run *run = &vectors->runs[r];
-        uint64_t end = run->first_row + run->rows, first = kt_max_u64(rows[i].begin, run->first_row);
-        uint64_t last = kt_min_u64(rows[i].end, end);
-        if (first < last) {
+        uint64_t end = run->first_row + run->span;
+        uint64_t from = kt_run_place(run, rows[i].begin), to = kt_run_place(run, rows[i].end);
+        if (from < to) {
             uint32_t at = x->vectors.run_count++;
-            x->clips[at] = (struct clip){ run, first - run->first_row };
-            x->vectors.runs[at] = (struct kt_vectors_run){ first, last - first, &x->clips[at], clip_view };
+            uint64_t first = kt_run_row(run, from), last = to < run->rows ? kt_run_row(run, to) : end;
+            x->clips[at] = (struct clip){ run, from };
+            x->vectors.runs[at] = (struct kt_vectors_run){ .first_row = first,
+                                                           .span = last - first,
+                                                           .rows = to - from,
+                                                           .ranks = run->ranks,
+                                                           .ranks_row = run->ranks_row,
+                                                           .ranks_place = run->ranks_place + from,
+                                                           .context = &x->clips[at],
+                                                           .view = clip_view };
         }
         if (rows[i].end < end)
             i++;
@@ -64,7 +72,7 @@ static kith_status check(const struct extending *x, kith_error *error)
                        kt_ivf_name(x->index), (unsigned)s->dim);
     if (!v->run_count) return KITH_OK;
     uint64_t first = v->runs[0].first_row;
-    uint64_t end = v->runs[v->run_count - 1].first_row + v->runs[v->run_count - 1].rows;
+    uint64_t end = v->runs[v->run_count - 1].first_row + v->runs[v->run_count - 1].span;
     if (!s->lists)
         return kt_fail(error, KITH_UNSUPPORTED,
                        "%s was built over no rows and has no lists for any: create the index again",
@@ -93,7 +101,7 @@ kith_status kt_ivf_extend(const struct kt_index *index, const struct kt_vectors 
     if (!status) {
         uint32_t runs = x.vectors.run_count;
         const struct kt_vectors_run *last = runs ? &x.vectors.runs[runs - 1] : NULL;
-        uint64_t end = last ? last->first_row + last->rows - index->shape.base_row : 0;
+        uint64_t end = last ? last->first_row + last->span - index->shape.base_row : 0;
         struct ivf_extent extent = kt_ivf_encoding_extent(e, true, end);
         status = kt_ivf_encoding_write(e, &extent, sink, error);
         if (!status) status = kt_ivf_describe(index, &extent, "", meta, error);

@@ -133,7 +133,7 @@ static uint32_t run_of(const struct ivf_source *source, uint64_t position)
 uint64_t kt_ivf_source_row(const struct ivf_source *source, uint64_t position)
 {
     uint32_t run = run_of(source, position);
-    return source->vectors->runs[run].first_row + (position - source->run_begin[run]);
+    return kt_run_row(&source->vectors->runs[run], position - source->run_begin[run]);
 }
 
 kith_status kt_ivf_source_lend(const struct ivf_source *source, uint64_t position, const void **out,

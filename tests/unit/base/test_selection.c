@@ -95,9 +95,31 @@ static void a_mask_keeps_what_is_selected(void **state)
     }
 }
 
+static void ranks_and_places_are_those_of_a_count(void **state)
+{
+    (void)state;
+    struct kt_random random = { 17 };
+    for (int round = 0; round < ROUNDS; round++) {
+        struct fixture f;
+        struct kt_ranks ranks;
+        uint64_t bits = 1 + kt_random_below(&random, ROWS), rank = 0;
+        fill(&f, &random);
+        for (uint64_t i = bits; i < ROWS; i++) f.words[i / 64] &= ~(UINT64_C(1) << (i % 64));
+        assert_true(kt_ranks_make(f.words, bits, &ranks));
+        for (uint64_t i = 0; i < bits; i++) {
+            assert_int_equal(kt_rank(&ranks, i), rank);
+            if (f.truth[i]) assert_int_equal(kt_rank_select(&ranks, rank++), i);
+        }
+        assert_int_equal(kt_rank(&ranks, bits), rank);
+        assert_int_equal(kt_rank(&ranks, bits + 99), rank);
+        kt_free(ranks.before);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranks_and_places_are_those_of_a_count),
         cmocka_unit_test(what_was_put_is_selected_and_counted),
         cmocka_unit_test(walking_visits_each_row_once_in_order),
         cmocka_unit_test(a_mask_keeps_what_is_selected),

@@ -53,7 +53,8 @@ static inline void column_init(struct column *c, void *data, uint64_t rows, uint
     c->data = data;
     c->rows = rows;
     c->memory[0] = (struct run_memory){ data, NULL, 0, dim * kt_element_bytes(element) };
-    c->runs[0] = (struct kt_vectors_run){ 0, rows, &c->memory[0], column_view };
+    c->runs[0] =
+        (struct kt_vectors_run){ .span = rows, .rows = rows, .context = &c->memory[0], .view = column_view };
     c->vectors = (struct kt_vectors){ dim, element, c->runs, 1 };
 }
 
@@ -72,7 +73,10 @@ static inline void column_cut(struct column *c, uint64_t nth)
         size_t row_bytes = c->vectors.dim * kt_element_bytes(c->vectors.element);
         c->memory[r] =
             (struct run_memory){ c->data + begin[r] * row_bytes, c->validity, 3 + begin[r], row_bytes };
-        c->runs[r] = (struct kt_vectors_run){ first[r], begin[r + 1] - begin[r], &c->memory[r], column_view };
+        uint64_t rows = begin[r + 1] - begin[r];
+        c->runs[r] = (struct kt_vectors_run){
+            .first_row = first[r], .span = rows, .rows = rows, .context = &c->memory[r], .view = column_view
+        };
     }
     c->vectors.run_count = 3;
 }

@@ -15,26 +15,37 @@ struct change {
     const char *inlined;     /* inline with these bytes, or */
     size_t file_bytes;       /* in a file of so many */
     bool removes;            /* the fragment at `first_row` */
-    bool replaces;           /* rows [first_row, first_row + rows) by the fragment, instead of adding it */
-    uint64_t first_row;
+    bool replaces;           /* rows [first_row, first_row + span) by the fragment, instead of adding it */
+    uint64_t first_row, span;
+    const struct kt_state *then; /* for `replaces`: what was read; NULL for the state it is done on */
+    uint64_t deletes[8];         /* row ids, */
+    size_t delete_count;         /* so many */
     const char *piece; /* adds an index piece of that id (32 digits), in a file, covering all rows */
     const char *remove_piece;
+    const char *tag; /* to give to `tagged` */
+    uint64_t tagged; /* a version, or 0 to take the tag away */
+    const struct kt_state *restores;
     /* what happened: */
     struct kt_column_group group;
     struct kt_stored_file piece_file;
     int prepared; /* how often */
 };
 
-static inline kith_status change_rows(struct change *change, struct kt_txn *txn, kith_error *error)
+static inline kith_status change_rows(struct change *change, const struct kt_state *state, struct kt_txn *txn,
+                                      kith_error *error)
 {
-    struct kt_fragment fragment = { .first_row = change->first_row, .rows = change->rows };
+    struct kt_fragment fragment = { .first_row = change->first_row,
+                                    .span = change->span,
+                                    .rows = change->rows };
     if (change->inlined) fragment.inline_rows = kt_bytes_new(change->inlined, strlen(change->inlined));
     if (change->inlined && !fragment.inline_rows) return kt_fail_memory(error, strlen(change->inlined));
     if (!change->inlined) fragment.groups = &change->group, fragment.group_count = 1;
     fragment.stats = json_pack("{s:i}", "nulls", 0);
-    kith_status status = !fragment.stats    ? kt_fail_memory(error, 1)
-                         : change->replaces ? kt_txn_replace_fragments(txn, &fragment, error)
-                                            : kt_txn_add_fragment(txn, &fragment, error);
+    kith_status status =
+        !fragment.stats ? kt_fail_memory(error, 1)
+        : change->replaces
+            ? kt_txn_replace_fragments(txn, &fragment, change->then ? change->then : state, error)
+            : kt_txn_add_fragment(txn, &fragment, error);
     kt_bytes_release(fragment.inline_rows);
     json_decref(fragment.stats);
     return status;
@@ -73,8 +84,11 @@ static inline kith_status prepare_change(void *context, const struct kt_state *s
                                          : kt_txn_set_config(txn, change->key, value, error);
         json_decref(value);
     }
+    if (!status && change->restores) status = kt_txn_restore(txn, change->restores, error);
+    if (!status && change->tag) status = kt_txn_set_tag(txn, change->tag, change->tagged, error);
     if (!status && change->removes) status = kt_txn_remove_fragment(txn, change->first_row, error);
-    if (!status && change->rows) status = change_rows(change, txn, error);
+    if (!status) status = kt_txn_delete(txn, change->deletes, change->delete_count, error);
+    if (!status && change->rows) status = change_rows(change, state, txn, error);
     if (!status && change->remove_piece) status = kt_txn_remove_piece(txn, change->remove_piece, error);
     if (!status && change->piece) status = change_piece(change, state, txn, error);
     return status;
@@ -155,7 +169,12 @@ static inline void assert_same_file(const struct kt_stored_file *a, const struct
 static inline void assert_same_fragment(const struct kt_fragment *a, const struct kt_fragment *b)
 {
     assert_int_equal(a->first_row, b->first_row);
+    assert_int_equal(a->span, b->span);
     assert_int_equal(a->rows, b->rows);
+    assert_int_equal(a->dead_rows, b->dead_rows);
+    assert_int_equal(a->dead != NULL, b->dead != NULL);
+    for (uint64_t i = 0; i < a->span && a->dead; i++)
+        assert_int_equal(kt_fragment_is_dead(a, i), kt_fragment_is_dead(b, i));
     assert_int_equal(a->group_count, b->group_count);
     for (uint32_t i = 0; i < a->group_count; i++) {
         assert_same_file(&a->groups[i].file, &b->groups[i].file);
@@ -181,6 +200,20 @@ static inline void assert_same_piece(const struct kt_piece *a, const struct kt_p
     assert_true(json_equal(a->meta, b->meta));
 }
 
+/* That two states hold the same rows, settings and pieces. */
+static inline void assert_same_content(const struct kt_state *a, const struct kt_state *b)
+{
+    assert_int_equal(a->rows, b->rows);
+    assert_int_equal(a->inline_bytes, b->inline_bytes);
+    assert_int_equal(a->inline_count, b->inline_count);
+    assert_true(json_equal(a->schema, b->schema));
+    assert_true(json_equal(a->config, b->config));
+    assert_int_equal(a->fragment_count, b->fragment_count);
+    for (uint32_t i = 0; i < a->fragment_count; i++) assert_same_fragment(&a->fragments[i], &b->fragments[i]);
+    assert_int_equal(a->piece_count, b->piece_count);
+    for (uint32_t i = 0; i < a->piece_count; i++) assert_same_piece(&a->pieces[i], &b->pieces[i]);
+}
+
 /* That two states say the same, however each was come by. */
 static inline void assert_same_state(const struct kt_state *a, const struct kt_state *b)
 {
@@ -189,17 +222,9 @@ static inline void assert_same_state(const struct kt_state *a, const struct kt_s
     assert_int_equal(a->hash, b->hash);
     assert_int_equal(a->version, b->version);
     assert_int_equal(a->next_row, b->next_row);
-    assert_int_equal(a->rows, b->rows);
     assert_int_equal(a->time_us, b->time_us);
-    assert_int_equal(a->inline_bytes, b->inline_bytes);
-    assert_int_equal(a->inline_count, b->inline_count);
     assert_int_equal(a->dropped, b->dropped);
-    assert_true(json_equal(a->schema, b->schema));
-    assert_true(json_equal(a->config, b->config));
-    assert_int_equal(a->fragment_count, b->fragment_count);
-    for (uint32_t i = 0; i < a->fragment_count; i++) assert_same_fragment(&a->fragments[i], &b->fragments[i]);
-    assert_int_equal(a->piece_count, b->piece_count);
-    for (uint32_t i = 0; i < a->piece_count; i++) assert_same_piece(&a->pieces[i], &b->pieces[i]);
+    assert_same_content(a, b);
     assert_int_equal(a->version_count, b->version_count);
     for (uint32_t i = 0; i < a->version_count; i++) {
         assert_int_equal(a->versions[i].version, b->versions[i].version);
@@ -208,13 +233,30 @@ static inline void assert_same_state(const struct kt_state *a, const struct kt_s
         assert_int_equal(a->versions[i].rows, b->versions[i].rows);
         assert_string_equal(a->versions[i].operation, b->versions[i].operation);
     }
+    assert_int_equal(a->tag_count, b->tag_count);
+    for (uint32_t i = 0; i < a->tag_count; i++) {
+        assert_string_equal(a->tags[i].name, b->tags[i].name);
+        assert_int_equal(a->tags[i].version, b->tags[i].version);
+        assert_int_equal(a->tags[i].commit, b->tags[i].commit);
+    }
     const struct kt_state_private *mine = kt_state_private_part(a), *theirs = kt_state_private_part(b);
+    assert_int_equal(mine->below, theirs->below);
     assert_int_equal(mine->log_bytes, theirs->log_bytes);
     assert_int_equal(mine->txn_count, theirs->txn_count);
     for (uint32_t i = 0; i < mine->txn_count; i++) {
         assert_memory_equal(mine->txns[i].id, theirs->txns[i].id, 16);
         assert_int_equal(mine->txns[i].commit, theirs->txns[i].commit);
     }
+}
+
+static inline uint64_t dead_bits(const struct kt_fragment *fragment)
+{
+    uint64_t count = 0;
+    if (!fragment->dead) return 0;
+    assert_true(fragment->dead->size % 8 == 0 && fragment->dead->size * 8 >= fragment->span);
+    for (size_t i = 0; i < fragment->dead->size; i++)
+        count += (uint64_t)__builtin_popcount(fragment->dead->data[i]);
+    return count;
 }
 
 /* Every number that can be summed is. What the essay of store_state.c promises. */
@@ -224,9 +266,11 @@ static inline void assert_sound_state(const struct kt_state *state)
     uint32_t inlined = 0;
     for (uint32_t i = 0; i < state->fragment_count; i++) {
         const struct kt_fragment *fragment = &state->fragments[i];
-        assert_true(fragment->rows > 0 && fragment->first_row >= end);
-        end = fragment->first_row + fragment->rows;
-        rows += fragment->rows;
+        assert_true(fragment->rows > fragment->dead_rows && fragment->first_row >= end);
+        assert_true(fragment->span >= fragment->rows);
+        assert_int_equal(dead_bits(fragment), fragment->dead_rows);
+        end = kt_fragment_end(fragment);
+        rows += kt_fragment_live(fragment);
         if (fragment->inline_rows) bytes += fragment->inline_rows->size, inlined++;
     }
     assert_true(end <= state->next_row);

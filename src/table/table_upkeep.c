@@ -1,0 +1,57 @@
+/* Upkeep: what writes do in passing, and what somebody may ask for.
+ *
+ * After each commit: small fragments and dying ones are folded, indexes are brought up to date, files that
+ * only forgotten versions knew are removed. None of it can fail the write, whose rows are there; what fails
+ * is tried again by a later one. There is no background thread: a process may fork or die at any time.
+ *
+ * Whoever does not want to wait for writes to do it can ask for all of it (kith_optimize()).
+ */
+#include "table/table_private.h"
+
+void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *base,
+                     const kith_write *options)
+{
+    struct kt_snapshot *after = NULL;
+    kith_error ignored; /* a snapshot that cannot be opened tells its reason at the next read */
+    kt_table_adopt(table, kt_state_share(state), base, &after, &ignored);
+    kt_table_fold(table->home, state);
+    if (after) kt_table_auto_index(table, after, options);
+    kt_snapshot_release(after);
+}
+
+/* ---- on request */
+
+/* Brings every index up to date: no row uncovered, and with `rewrite` none dead in it. */
+static kith_status catch_up(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
+                            kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_newest(table, &snapshot, error);
+    for (uint32_t i = 0; !status && i < snapshot->index_count; i++) {
+        const struct kt_table_index *index = &snapshot->indexes[i];
+        kith_index again = KITH_INIT(kith_index);
+        bool anew = (options->rewrite && index->rows_dead) || kt_table_is_spent(index);
+        if (!anew && !index->rows_unindexed) continue;
+        again.name = index->name;
+        again.progress = options->progress;
+        again.progress_user = options->progress_user;
+        status = anew ? KITH_UNSUPPORTED : kt_table_extend_index(table, &again, error);
+        if (status == KITH_UNSUPPORTED) status = kt_table_rebuild_index(table, &again, error);
+        if (status == KITH_CONFLICT) status = KITH_OK; /* another is at it */
+        if (!status) stats->rows_indexed += index->rows_unindexed;
+    }
+    kt_snapshot_release(snapshot);
+    return status;
+}
+
+kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
+                              kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    struct kt_work work = { .progress = options->progress, .user = options->progress_user };
+    kith_status status = kt_table_writable(table, &snapshot, error);
+    kt_snapshot_release(snapshot);
+    if (!status && options->rewrite) status = kt_table_fold_all(table, &work, stats, error);
+    if (!status) status = catch_up(table, options, stats, error);
+    return status;
+}

@@ -1,0 +1,209 @@
+/* The scenarios themselves. What makes rows inline is that they are fewer than 64 KiB; files come of more. A
+ * fold comes with the 65th small fragment at the table's end or with more than 256 KiB inline, a checkpoint
+ * with the 64th commit after the last. */
+#include "fault/scenario.h"
+
+enum {
+    FEW = 5,
+    FILE_ROWS = 120,
+    FILE_PAD = 600,
+    NEAR_ROWS = 100,
+    NEAR_PAD = 400,
+    TRAINED = 60,
+    TRAINED_PAD = 1200
+};
+
+static const struct op create_few[] = { { .kind = &op_create, .rows = FEW },
+                                        { .kind = &op_read },
+                                        { .kind = NULL } };
+static const struct op create_none[] = {
+    { .kind = &op_create },
+    { .kind = &op_append, .rows = 1 },
+    { .kind = &op_append, .rows = 0 },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op create_files[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_read },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
+static const struct op append_few[] = {
+    { .kind = &op_create, .rows = FEW }, { .kind = &op_append, .rows = 1 },
+    { .kind = &op_append, .rows = 3 },   { .kind = &op_read },
+    { .kind = &op_append, .rows = 2 },   { .kind = NULL },
+};
+static const struct op append_files[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_take },
+    { .kind = NULL },
+};
+static const struct op append_mixed[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append, .rows = 1 },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
+static const struct op fold_many[] = {
+    { .kind = &op_create, .rows = 1 },
+    { .kind = &op_append, .rows = 1, .times = 62 },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_read },
+    { .kind = &op_checkout, .number = 30 },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op fold_bytes[] = {
+    { .kind = &op_create, .rows = 1 },
+    { .kind = &op_append, .rows = NEAR_ROWS, .pad = NEAR_PAD, .times = 4 },
+    { .kind = &op_append, .rows = NEAR_ROWS, .pad = NEAR_PAD },
+    { .kind = &op_append, .rows = NEAR_ROWS, .pad = NEAR_PAD },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op checkpoint[] = {
+    { .kind = &op_create, .rows = 1 },
+    { .kind = &op_overwrite, .rows = 2, .times = 62 },
+    { .kind = &op_append, .rows = 2, .times = 2 },
+    { .kind = &op_reopen },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op overwrite[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_overwrite, .rows = 4 },
+    { .kind = &op_read },
+    { .kind = &op_overwrite, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_overwrite },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = NULL },
+};
+static const struct op create_over[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_create, .rows = 3, .replace = true },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = NULL },
+};
+static const struct op index_rq[] = {
+    { .kind = &op_create, .rows = TRAINED },
+    { .kind = &op_index, .index = VECTOR_INDEX },
+    { .kind = &op_append, .rows = 3 },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
+static const struct op index_pq[] = {
+    { .kind = &op_create, .rows = TRAINED },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_IVF_PQ },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
+static const struct op index_flat[] = {
+    { .kind = &op_create, .rows = TRAINED, .pad = TRAINED_PAD },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_IVF_FLAT },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_IVF_SQ },
+    { .kind = &op_search },
+    { .kind = &op_drop_index, .index = VECTOR_INDEX },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
+static const struct op index_auto[] = {
+    { .kind = &op_create, .rows = FEW, .number = TRAINED },
+    { .kind = &op_append, .rows = TRAINED },
+    { .kind = &op_search },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_IVF_FLAT },
+    { .kind = NULL },
+};
+static const struct op index_values[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_index, .index = ID_INDEX, .type = KITH_BTREE },
+    { .kind = &op_index, .index = NUMBER_INDEX, .type = KITH_BITMAP },
+    { .kind = &op_filter },
+    { .kind = &op_append, .rows = FEW },
+    { .kind = &op_filter },
+    { .kind = &op_drop_index, .index = ID_INDEX },
+    { .kind = &op_filter },
+    { .kind = NULL },
+};
+static const struct op drop_again[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_drop },
+    { .kind = &op_create, .rows = 3 },
+    { .kind = &op_append, .rows = 1 },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op rename_on[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_rename },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_rename },
+    { .kind = &op_reopen },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op old_versions[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_checkout, .number = 2 },
+    { .kind = &op_read },
+    { .kind = &op_append, .rows = 1 },
+    { .kind = &op_checkout, .number = 1 },
+    { .kind = &op_search },
+    { .kind = &op_checkout, .number = 9 },
+    { .kind = &op_latest },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op two_handles[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_read, .who = 1 },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_read, .who = 1 },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD, .who = 1 },
+    { .kind = &op_search },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_IVF_FLAT },
+    { .kind = &op_search, .who = 1 },
+    { .kind = &op_overwrite, .rows = 3, .who = 1 },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op reading[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_index, .index = VECTOR_INDEX },
+    { .kind = &op_index, .index = ID_INDEX },
+    { .kind = &op_append, .rows = 3, .times = 2 },
+    { .kind = &op_reopen },
+    { .kind = &op_read },
+    { .kind = &op_search },
+    { .kind = &op_filter },
+    { .kind = &op_take },
+    { .kind = &op_verify },
+    { .kind = NULL },
+};
+
+const struct scenario scenarios[] = {
+    { "create_few", create_few, 0 },     { "create_none", create_none, 0 },
+    { "create_files", create_files, 0 }, { "append_few", append_few, 1 },
+    { "append_files", append_files, 1 }, { "append_mixed", append_mixed, 1 },
+    { "fold_many", fold_many, 2 },       { "fold_bytes", fold_bytes, 2 },
+    { "checkpoint", checkpoint, 2 },     { "overwrite", overwrite, 2 },
+    { "create_over", create_over, 1 },   { "index_rq", index_rq, 1 },
+    { "index_pq", index_pq, 1 },         { "index_flat", index_flat, 1 },
+    { "index_auto", index_auto, 1 },     { "index_values", index_values, 1 },
+    { "drop_again", drop_again, 2 },     { "rename_on", rename_on, 1 },
+    { "old_versions", old_versions, 3 }, { "two_handles", two_handles, 1 },
+    { "reading", reading, 4 },
+};
+const size_t scenario_count = sizeof scenarios / sizeof *scenarios;

@@ -1,0 +1,170 @@
+/* An index follows its table: whatever was committed is found by its own vector, through the index, at the
+ * default recall, after many small commits, deletions and updates, and on a handle that was just opened; and
+ * the rows beside the index stay few.
+ */
+#define _GNU_SOURCE
+#include "support/rows.h"
+
+enum { DIM = 48, BASE = 4000, MOST = 12000, CLUSTERS = 40 };
+
+struct following {
+    char *folder;
+    kith_database *db;
+    kith_table *table;
+    struct rows rows; /* row of the table with id i has vector i */
+    bool *live;
+    uint64_t next;
+    struct kt_random random;
+};
+
+/* Vectors around centres that move on as rows come. */
+static struct rows drifting(void)
+{
+    struct rows rows = rows_random(MOST, DIM, 5);
+    struct rows centres = rows_random(CLUSTERS * 3, DIM, 6);
+    struct kt_random random = { 7 };
+    for (uint64_t i = 0; i < MOST; i++) {
+        uint64_t era = i * 3 / MOST, centre = era * CLUSTERS + kt_random_below(&random, CLUSTERS);
+        for (uint32_t d = 0; d < DIM; d++)
+            rows.vectors[i * DIM + d] = centres.vectors[centre * DIM + d] + 0.3f * rows.vectors[i * DIM + d];
+    }
+    rows_free(&centres);
+    return rows;
+}
+
+static void add(struct following *f, uint64_t count)
+{
+    struct ArrowArrayStream data = rows_stream(&f->rows, f->next, count);
+    assert_ok(kith_append(f->table, &data, NULL, NULL, error));
+    for (uint64_t i = 0; i < count; i++) f->live[f->next++] = true;
+}
+
+static void start(struct following *f)
+{
+    kith_create create = KITH_INIT(kith_create);
+    *f = (struct following){ .folder = folder_new(), .rows = drifting(), .random = { 3 } };
+    f->live = calloc(MOST, sizeof *f->live);
+    create.auto_index_threshold = BASE;
+    assert_ok(kith_open(f->folder, &f->db, error));
+    struct ArrowArrayStream data = rows_stream(&f->rows, 0, BASE);
+    assert_ok(kith_create_table(f->db, "t", &data, &create, &f->table, error));
+    for (f->next = 0; f->next < BASE; f->next++) f->live[f->next] = true;
+}
+
+static void stop(struct following *f)
+{
+    assert_ok(kith_table_verify(f->table, NULL, error));
+    kith_table_close(f->table);
+    kith_close(f->db);
+    rows_free(&f->rows);
+    free(f->live);
+    folder_remove(f->folder);
+}
+
+/* Every live row is found by its own vector, and nothing else is found. */
+static void assert_findable(struct following *f, uint64_t step)
+{
+    uint64_t ids[10], missed = 0;
+    float distances[10];
+    kith_search_stats stats = KITH_INIT(kith_search_stats);
+    kith_query query = KITH_INIT(kith_query);
+    query.dim = DIM;
+    query.k = 10;
+    query.stats = &stats;
+    for (uint64_t i = 0; i < f->next; i += step) {
+        if (!f->live[i]) continue;
+        query.vectors = f->rows.vectors + i * DIM;
+        assert_ok(kith_search_ids(f->table, &query, ids, distances, error));
+        missed += distances[0] != 0;
+        assert_true(stats.lists > 0); /* it was the index */
+    }
+    assert_int_equal(missed, 0);
+}
+
+static const kith_index_info *first(const kith_indexes *indexes)
+{
+    assert_int_equal(indexes->count, 1);
+    return &indexes->indexes[0];
+}
+
+static void assert_few_beside(struct following *f, uint64_t most)
+{
+    kith_indexes *indexes = NULL;
+    assert_ok(kith_list_indexes(f->table, &indexes, error));
+    assert_true(first(indexes)->rows_unindexed <= most);
+    kith_indexes_free(indexes);
+}
+
+static void reopen(struct following *f)
+{
+    kith_table_close(f->table);
+    assert_ok(kith_open_table(f->db, "t", &f->table, error));
+}
+
+static void delete_where(struct following *f, const char *text, uint64_t modulus, uint64_t rest)
+{
+    kith_expr *filter = NULL;
+    assert_ok(kith_expr_sql(text, NULL, 0, &filter, error));
+    assert_ok(kith_delete(f->table, filter, NULL, error));
+    kith_expr_free(filter);
+    for (uint64_t i = 0; i < f->next; i++)
+        if (i % modulus == rest) f->live[i] = false;
+}
+
+static void every_committed_row_is_found(void **state)
+{
+    (void)state;
+    struct following f;
+    const uint64_t few = 512 * 1024 / (DIM * 4);
+    start(&f);
+    assert_findable(&f, 7);
+    add(&f, 1);
+    assert_findable(&f, 31);
+    for (int i = 0; i < 10; i++) add(&f, 300);
+    assert_few_beside(&f, few);
+    assert_findable(&f, 11);
+    for (int i = 0; i < 700; i++) add(&f, 1);
+    assert_few_beside(&f, few);
+    assert_findable(&f, 7);
+    delete_where(&f, "id % 5 = 2", 5, 2);
+    assert_findable(&f, 7);
+    reopen(&f);
+    assert_findable(&f, 13);
+    stop(&f);
+}
+
+static void a_table_that_turns_over_keeps_its_index_right(void **state)
+{
+    (void)state;
+    struct following f;
+    kith_indexes *indexes = NULL;
+    start(&f);
+    for (uint64_t round = 0; round < 7; round++) {
+        char text[64];
+        add(&f, 1000);
+        snprintf(text, sizeof text, "id >= %llu AND id < %llu", (unsigned long long)(round * 1000),
+                 (unsigned long long)(round * 1000 + 1000));
+        kith_expr *filter = NULL;
+        assert_ok(kith_expr_sql(text, NULL, 0, &filter, error));
+        assert_ok(kith_delete(f.table, filter, NULL, error));
+        kith_expr_free(filter);
+        for (uint64_t i = round * 1000; i < round * 1000 + 1000; i++) f.live[i] = false;
+        assert_findable(&f, 17);
+    }
+    assert_ok(kith_list_indexes(f.table, &indexes, error));
+    assert_true(first(indexes)->rows_indexed + first(indexes)->rows_unindexed == BASE);
+    kith_indexes_free(indexes);
+    assert_ok(kith_optimize(f.table, NULL, NULL, error));
+    assert_few_beside(&f, 0);
+    assert_findable(&f, 3);
+    stop(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_committed_row_is_found),
+        cmocka_unit_test(a_table_that_turns_over_keeps_its_index_right),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
