@@ -51,7 +51,16 @@ static bool add_txns(json_t *lines, const struct kt_state_private *mine)
         char id[33];
         kt_hex(mine->txns[i].id, sizeof mine->txns[i].id, id);
         list = list_line(lines, list, "txns");
-        if (!list || !add(list, json_pack("[s,I]", id, (json_int_t)mine->txns[i].commit))) return false;
+        const struct kt_txn_seen *txn = &mine->txns[i];
+        json_t *item = json_pack("[s,I,I]", id, (json_int_t)txn->commit, (json_int_t)txn->version);
+        if (item && txn->key && json_array_append_new(item, json_string(txn->key))) {
+            json_decref(item);
+            item = NULL;
+        }
+        if (!list || !add(list, item)) {
+            if (!list) json_decref(item);
+            return false;
+        }
     }
     return true;
 }

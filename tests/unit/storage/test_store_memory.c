@@ -130,6 +130,7 @@ static kith_status commit_all(struct fixture *fixture, kith_error *error)
 {
     struct change change = { .deletes = { 0, 8 },
                              .delete_count = 2,
+                             .txn_key = "a key",
                              .rows = 11,
                              .inlined = "eleven",
                              .key = "a",
