@@ -21,6 +21,8 @@ endif()
 set(fault_io_runs 50000)
 set(fault_memory_runs 150000)
 set(fault_crash_runs 30000)
+set(fault_race_runs 2000)
+set(fault_kill_runs 300)
 
 foreach(program IN LISTS fault_programs)
   get_filename_component(name ${program} NAME_WE)

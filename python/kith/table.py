@@ -8,6 +8,7 @@ from .changes import AddResult, Changes
 from .columns import Columns
 from .errors import InvalidError, MissingPackageError, NotFoundError
 from .query import ScanQuery, TakeQuery, VectorQuery, natural, predicate, refuse
+from .upkeep import Upkeep
 from .versions import Versions
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
@@ -28,7 +29,7 @@ _vector_items = frozenset("fegcC")  # Arrow letters of the numbers that vectors 
 _metrics = ("l2", "euclidean", "cosine", "dot", "ip", "hamming")
 
 
-class Table(Changes, Columns, Versions, frames.Streamable):
+class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
     """A table of a database. Made by `Database.create_table` and `Database.open_table`.
 
     A handle follows the newest version by itself, may be used by any number of threads, and works on in the
@@ -604,18 +605,6 @@ class Table(Changes, Columns, Versions, frames.Streamable):
         absent = [name for name in index_names if name not in there]
         if absent:
             raise NotFoundError(f"the table '{self.name}' has no index {', '.join(map(repr, absent))}")
-
-    # ---- upkeep
-
-    def optimize(self, *args: Any, **kwargs: Any) -> None:
-        """Build the indexes again that do not cover all rows. All else is kept up inside the writes.
-
-        They are calibrated on rows of the table then; for queries of your own use `create_index`.
-        """
-        for index in self._table.indexes():
-            if index["rows_unindexed"]:
-                given = {key: index[key] for key in ("column", "name", "type", "metric", "num_sub_vectors", "num_bits") if index[key] not in ("default", 0)}
-                self._table.create_index(keep=False, **given)
 
 
 def _config_options(config: Any) -> dict[str, Any]:

@@ -131,20 +131,28 @@ struct kt_index_ops {
     kith_status (*plan)(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
                         kith_error *error);
     /** Builds over all rows of `vectors` and writes one payload into `sink` (which stays the caller's).
-     * `meta` receives what was done: {"partitions":..,"sub_vectors":..,"bits":..,"rows":..,"note":".."} (new
-     * reference). */
+     * `meta` receives what was done: {"partitions":..,"sub_vectors":..,"bits":..,"rows":..,"outliers":..,
+     * "note":".."} (new reference). */
     kith_status (*build)(const struct kt_index_plan *plan, const struct kt_vectors *vectors,
                          struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
     /** Encodes more rows by what `index` learned, those of the `count` sorted, disjoint intervals that are
      * there, and writes them into `sink` as a run: a file that is opened behind those of the index. `meta` as
-     * of build(): {"rows":..,"outliers":..,"note":".."}. What is held is about 8 bytes a row added.
+     * of build(). What is held is about 8 bytes a row added.
      * KITH_UNSUPPORTED when these rows do not fit this index any more: build it again. */
     kith_status (*extend)(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_rows *rows, uint32_t count, struct kt_work *work,
                           struct kt_sink *sink, json_t **meta, kith_error *error);
-    /** files[0] is what build() wrote, the others what extend() did, in the order in which they were added.
-     * Takes over all references, on failure too. `calibration` (may be NULL) is what calibrate() gave.
-     * KITH_CORRUPT when a run belongs to another index, or a file holds what Kith did not write. */
+    /** Writes files [first, first + count) of an open index as one, without the rows that are not live (NULL:
+     * all are). Runs become a run in the place of the first of them; with first == 0 the result is a base,
+     * and the runs that came after those merged still belong to it. Codes are moved, not made again. `meta`
+     * as of build(). */
+    kith_status (*merge)(const struct kt_index *index, uint32_t first, uint32_t count,
+                         const struct kt_selection *live, const struct kt_vectors *vectors,
+                         struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
+    /** files[0] is what build() wrote, the others what extend() did (or merge() made of them), in the order
+     * in which they were added. Takes over all references, on failure too. `calibration` (may be NULL) is
+     * what calibrate() gave. KITH_CORRUPT when a run belongs to another index, or a file holds what Kith did
+     * not write. */
     kith_status (*open)(struct kt_view_file *const *files, uint32_t count, const json_t *calibration,
                         struct kt_index **out, kith_error *error);
     void (*close)(struct kt_index *index);

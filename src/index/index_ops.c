@@ -6,8 +6,8 @@
 
 #define IVF(type, plan)                                                                                      \
     {                                                                                                        \
-        type, plan, kt_ivf_build, kt_ivf_extend, kt_ivf_open, kt_ivf_close, kt_ivf_search, kt_ivf_count,     \
-            kt_ivf_place, kt_ivf_calibrate, kt_ivf_expect, kt_ivf_shape                                      \
+        type, plan, kt_ivf_build, kt_ivf_extend, kt_ivf_merge, kt_ivf_open, kt_ivf_close, kt_ivf_search,     \
+            kt_ivf_count, kt_ivf_place, kt_ivf_calibrate, kt_ivf_expect, kt_ivf_shape                        \
     }
 static const struct kt_index_ops types[] = {
     IVF(KITH_IVF_RQ, kt_ivf_plan_rq), /* the default */

@@ -41,6 +41,9 @@ void kt_pq_encode(const struct kt_pq *pq, const float *residual, uint8_t *codes,
  * bytes; missing rows are zero. */
 void kt_pq_pack(const uint8_t *codes, uint32_t rows, uint32_t tables, uint8_t *block);
 
+/** The codes of one row of a block. */
+void kt_pq_unpack(const uint8_t *block, uint32_t row, uint32_t tables, uint8_t *codes);
+
 /* A query's look-up table in bytes: sum of a block's entries times `scale`, plus `bias`, is about -2 q.y (l2)
  * or -q.y (dot). */
 struct kt_pq_query {

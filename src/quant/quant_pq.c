@@ -328,11 +328,11 @@ void kt_pq_encode(const struct kt_pq *pq, const float *residual, uint8_t *codes,
     }
 }
 
+/* Where in the 16 bytes of a sub-quantiser row r % 16 stands. */
+static const uint8_t place[16] = { 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15 };
+
 void kt_pq_pack(const uint8_t *codes, uint32_t rows, uint32_t tables, uint8_t *block)
 {
-    static const uint8_t place[16] = {
-        0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15
-    }; /* of row r % 16 */
     memset(block, 0, (size_t)tables * 16);
     for (uint32_t r = 0; r < rows && r < BLOCK_ROWS; r++) {
         unsigned shift = r < 16 ? 0 : 4;
@@ -340,6 +340,13 @@ void kt_pq_pack(const uint8_t *codes, uint32_t rows, uint32_t tables, uint8_t *b
         for (uint32_t t = 0; t < tables; t++)
             bytes[(size_t)t * 16] = (uint8_t)(bytes[(size_t)t * 16] | codes[(size_t)r * tables + t] << shift);
     }
+}
+
+void kt_pq_unpack(const uint8_t *block, uint32_t row, uint32_t tables, uint8_t *codes)
+{
+    unsigned shift = row < 16 ? 0 : 4;
+    block += place[row % 16];
+    for (uint32_t t = 0; t < tables; t++) codes[t] = block[(size_t)t * 16] >> shift & 15;
 }
 
 /* ---- queries ---- */

@@ -155,6 +155,7 @@ struct kt_snapshot {
     struct kt_table_scalar *scalars; /* in the order they were built */
     uint32_t scalar_count;
     bool has_dead;                      /* of stored or indexed rows */
+    _Atomic bool held;                  /* private: every file is open, or was found to be unreadable */
     struct kt_selection *_Atomic alive; /* private: kt_snapshot_live(), once asked for */
 };
 

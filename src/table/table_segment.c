@@ -147,6 +147,15 @@ static kith_status segment_file(struct kt_segment *segment, uint32_t group, stru
     return KITH_OK;
 }
 
+bool kt_segment_hold(struct kt_segment *segment)
+{
+    for (uint32_t g = 0; g < segment->group_count && !segment->inline_rows; g++) {
+        struct kt_ipc_file *file;
+        if (segment_file(segment, g, &file, NULL) == KITH_NOT_FOUND) return false;
+    }
+    return true;
+}
+
 /* The number of the column with field id `id` in a file, which names its columns as the table did when it was
  * written. */
 static int file_column_of(const struct kt_schema *file_schema, const struct kt_field *field)

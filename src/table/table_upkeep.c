@@ -16,6 +16,7 @@ void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struc
     kt_table_adopt(table, kt_state_share(state), base, &after, &ignored);
     kt_table_fold(table->home, state);
     if (after) kt_table_auto_index(table, after, options);
+    kt_store_clean_if_due(table->home->store, state);
     kt_snapshot_release(after);
 }
 
@@ -30,7 +31,9 @@ static kith_status catch_up(struct kt_table *table, const kith_upkeep *options, 
     for (uint32_t i = 0; !status && i < snapshot->index_count; i++) {
         const struct kt_table_index *index = &snapshot->indexes[i];
         kith_index again = KITH_INIT(kith_index);
-        bool anew = (options->rewrite && index->rows_dead) || kt_table_is_spent(index);
+        bool few = !index->ops && index->rows_unindexed && /* too few for a piece of their own */
+                   !kt_table_is_behind(snapshot, index);
+        bool anew = (options->rewrite && index->rows_dead) || kt_table_is_spent(index) || few;
         if (!anew && !index->rows_unindexed) continue;
         again.name = index->name;
         again.progress = options->progress;
@@ -44,6 +47,33 @@ static kith_status catch_up(struct kt_table *table, const kith_upkeep *options, 
     return status;
 }
 
+/* Removes what old versions alone need: those older than asked, or by the table's settings. */
+static kith_status clean(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
+                         kith_error *error)
+{
+    enum { VERSIONS = 1000 };
+    const int64_t week_us = (int64_t)7 * 24 * 3600 * 1000000;
+    struct kt_cleaned cleaned = { 0 };
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_newest(table, &snapshot, error);
+    if (status) return status;
+    const json_t *kept = json_object_get(snapshot->state->config, "keep_versions");
+    struct kt_retention retention = { .keep_versions = UINT64_MAX,
+                                      .keep_us = options->older_than_us,
+                                      .keep_bytes = UINT64_MAX,
+                                      .orphans = options->orphans };
+    if (options->older_than_us < 0) {
+        retention.keep_versions = json_is_integer(kept) ? (uint64_t)json_integer_value(kept) : VERSIONS;
+        retention.keep_us = week_us;
+    }
+    kt_snapshot_release(snapshot);
+    status = kt_store_clean(table->home->store, &retention, &cleaned, error);
+    stats->versions_removed = cleaned.versions;
+    stats->files_removed = cleaned.files;
+    stats->bytes_removed = cleaned.bytes;
+    return status;
+}
+
 kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
                               kith_error *error)
 {
@@ -53,5 +83,6 @@ kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options
     kt_snapshot_release(snapshot);
     if (!status && options->rewrite) status = kt_table_fold_all(table, &work, stats, error);
     if (!status) status = catch_up(table, options, stats, error);
+    if (!status) status = clean(table, options, stats, error);
     return status;
 }

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fault/own.h"
@@ -20,12 +21,12 @@ void model_copy(const struct model *from, struct model *to)
 {
     *to = *from;
     for (uint32_t i = 0; i < to->version_count; i++)
-        if (to->versions[i]) rows_share(to->versions[i]);
+        if (to->versions[i].rows) rows_share(to->versions[i].rows);
 }
 
 void model_clear(struct model *model)
 {
-    for (uint32_t i = 0; i < model->version_count; i++) rows_release(model->versions[i]);
+    for (uint32_t i = 0; i < model->version_count; i++) rows_release(model->versions[i].rows);
     *model = (struct model){ .name = model->name };
 }
 
@@ -36,16 +37,36 @@ void model_release(struct model *model)
 
 struct rows *model_rows(const struct model *model)
 {
-    return model->versions[model->version_count - 1];
+    return model->versions[model->version_count - 1].rows;
+}
+
+struct rows *model_rows_at(const struct model *model, uint64_t version)
+{
+    return version && version <= model->version_count ? model->versions[version - 1].rows : NULL;
 }
 
 void model_push(struct model *model, struct rows *rows)
 {
+    bool extra = model->version_count && model->versions[model->version_count - 1].extra;
     model->exists = true;
-    model->versions[model->version_count++] = rows;
+    model->versions[model->version_count++] = (struct model_version){ rows, extra };
 }
 
 /* ---- looking at parts */
+
+static int by_id(const void *a, const void *b)
+{
+    const struct row *left = a, *right = b;
+    if (left->id != right->id) return left->id < right->id ? -1 : 1;
+    return left->salt < right->salt ? -1 : left->salt > right->salt;
+}
+
+static struct rows *sorted(const struct rows *rows)
+{
+    struct rows *copy = rows_join(rows, NULL);
+    qsort(copy->row, copy->count, sizeof *copy->row, by_id);
+    return copy;
+}
 
 static bool same_rows(const struct rows *wanted, const struct rows *seen, struct complaint *complaint)
 {
@@ -60,24 +81,37 @@ static bool same_rows(const struct rows *wanted, const struct rows *seen, struct
     return complain(complaint, "there are %zu rows, expected %zu", seen->count, wanted->count);
 }
 
+static bool same_set(const struct rows *wanted, const struct rows *seen, struct complaint *complaint)
+{
+    struct rows *a = sorted(wanted), *b = sorted(seen);
+    bool same = same_rows(a, b, complaint);
+    rows_release(a);
+    rows_release(b);
+    return same;
+}
+
 kith_status look_rows(kith_table *table, const struct model *model, uint64_t version,
                       struct complaint *complaint, kith_error *error)
 {
     struct ArrowArrayStream stream;
-    struct rows *seen = NULL;
+    struct rows_seen seen = { 0 };
     kith_scan scan = KITH_INIT(kith_scan);
     uint64_t shown = 0, wanted = version ? version : model->version_count;
+    const struct model_version *expected = &model->versions[wanted - 1];
     scan.with_row_id = true;
     kith_status status = kith_table_scan(table, &scan, &stream, error);
-    if (!status) status = rows_read(&stream, true, &seen, NULL, complaint, error);
+    if (!status) status = rows_read(&stream, true, &seen, complaint, error);
     if (status) return status;
-    if (same_rows(model->versions[wanted - 1], seen, complaint)) {
+    if (seen.extra != expected->extra)
+        complain(complaint, "the column %s is%s there", EXTRA_COLUMN, seen.extra ? "" : " not");
+    if (model->unordered ? same_set(expected->rows, seen.rows, complaint)
+                         : same_rows(expected->rows, seen.rows, complaint)) {
         status = kith_table_version(table, &shown, error);
         if (!status && shown != wanted)
             complain(complaint, "the version is %llu, expected %llu", (unsigned long long)shown,
                      (unsigned long long)wanted);
     }
-    rows_release(seen);
+    rows_seen_release(&seen);
     return status;
 }
 
@@ -106,6 +140,23 @@ kith_status look_indexes(kith_table *table, const struct model *model, struct co
     if ((model->indexes & ~seen) || (seen & ~(model->indexes | model->perhaps)))
         complain(complaint, "the indexes are %x, expected %x and perhaps %x", seen, model->indexes,
                  model->perhaps);
+    return KITH_OK;
+}
+
+kith_status look_tags(kith_table *table, const struct model *model, struct complaint *complaint,
+                      kith_error *error)
+{
+    kith_tags *tags = NULL;
+    kith_status status = kith_list_tags(table, &tags, error);
+    if (status) return status;
+    bool right = tags->count == (model->tagged != 0);
+    if (right && model->tagged)
+        right = !strcmp(tags->tags[0].name, TAG) && tags->tags[0].version == model->tagged;
+    if (!right)
+        complain(complaint, "there are %zu tags, the first of version %llu; expected version %llu",
+                 tags->count, tags->count ? (unsigned long long)tags->tags[0].version : 0,
+                 (unsigned long long)model->tagged);
+    kith_tags_free(tags);
     return KITH_OK;
 }
 
@@ -192,24 +243,23 @@ kith_status look_take(kith_table *table, const struct rows *rows, struct complai
                       kith_error *error)
 {
     struct ArrowArrayStream stream;
-    struct rows *seen = NULL, *taken = NULL;
-    uint64_t *ids = NULL;
+    struct rows_seen seen = { 0 }, taken = { 0 };
     kith_scan scan = KITH_INIT(kith_scan);
     scan.with_row_id = true;
     if (!rows->count) return KITH_OK;
     kith_status status = kith_table_scan(table, &scan, &stream, error);
-    if (!status) status = rows_read(&stream, true, &seen, &ids, complaint, error);
-    if (!status && seen->count) {
-        uint64_t some[2] = { ids[seen->count - 1], ids[0] };
+    if (!status) status = rows_read(&stream, true, &seen, complaint, error);
+    if (!status && seen.rows->count) {
+        size_t last = seen.rows->count - 1;
+        uint64_t some[2] = { seen.row_ids[last], seen.row_ids[0] };
         status = kith_table_take(table, some, 2, NULL, &stream, error);
-        if (!status) status = rows_read(&stream, false, &taken, NULL, complaint, error);
-        if (!status && (taken->count != 2 || taken->row[0].id != seen->row[seen->count - 1].id ||
-                        taken->row[1].id != seen->row[0].id))
+        if (!status) status = rows_read(&stream, false, &taken, complaint, error);
+        if (!status && (taken.rows->count != 2 || taken.rows->row[0].id != seen.rows->row[last].id ||
+                        taken.rows->row[1].id != seen.rows->row[0].id))
             complain(complaint, "what was taken by row id is not what has it");
     }
-    rows_release(seen);
-    rows_release(taken);
-    own_free(ids);
+    rows_seen_release(&seen);
+    rows_seen_release(&taken);
     return status;
 }
 
@@ -233,7 +283,7 @@ static kith_status look_older(kith_database *db, const struct model *model, stru
 {
     kith_table *table = NULL;
     uint64_t version = (model->version_count + 1) / 2;
-    if (!model->versions[version - 1]) return KITH_OK;
+    if (!model_rows_at(model, version)) return KITH_OK;
     kith_status status = kith_open_table_version(db, model->name, version, &table, error);
     if (!status) status = look_rows(table, model, version, complaint, error);
     kith_table_close(table);
@@ -248,11 +298,11 @@ static kith_status look_versions(kith_table *table, const struct model *model, s
     kith_status status = kith_table_versions(table, &versions, error);
     if (status) return status;
     for (uint32_t i = 0; i < model->version_count; i++) {
-        if (!model->versions[i]) continue;
+        if (!model->versions[i].rows) continue;
         wanted++;
         for (size_t v = 0; v < versions->count; v++)
             seen += versions->versions[v].version == i + 1 &&
-                    versions->versions[v].rows == model->versions[i]->count;
+                    versions->versions[v].rows == model->versions[i].rows->count;
     }
     if (seen != wanted) complain(complaint, "of %zu versions %zu are listed as they were", wanted, seen);
     kith_versions_free(versions);
@@ -272,6 +322,7 @@ static kith_status look_table(kith_database *db, const struct model *model, enum
     }
     if (!status) status = look_rows(table, model, 0, complaint, error);
     if (!status) status = look_indexes(table, model, complaint, error);
+    if (!status) status = look_tags(table, model, complaint, error);
     if (!status && look == LOOK_CLOSELY) {
         status = look_versions(table, model, complaint, error);
         if (!status) status = look_search(table, model_rows(model), complaint, error);

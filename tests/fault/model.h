@@ -7,29 +7,39 @@
 
 enum { VERSIONS_MOST = 256 };
 
+#define TAG "kept"
 enum index_bit { VECTOR_INDEX = 1, ID_INDEX = 2, NUMBER_INDEX = 4, ITEM_INDEX = 8 }; /* "vector_idx", ... */
 extern const char *const index_columns[4];                                           /* of each bit */
+
+struct model_version {
+    struct rows *rows; /* NULL: no longer kept */
+    bool extra;        /* it has the column EXTRA_COLUMN */
+};
 
 struct model {
     bool exists;
     const char *name;
     uint32_t version_count;
-    struct rows *versions[VERSIONS_MOST]; /* of version i + 1; NULL: no longer kept */
-    uint32_t indexes;                     /* that must be there, */
-    uint32_t perhaps;                     /* that may be there as well: built unasked */
+    struct model_version versions[VERSIONS_MOST]; /* version i + 1 */
+    bool keyed;                                   /* by "id" */
+    bool unordered;                               /* something does not say where it puts its rows */
+    uint64_t tagged;                              /* the version that TAG names; 0: there is no tag */
+    uint32_t indexes;                             /* that must be there, */
+    uint32_t perhaps;                             /* that may be there as well: built unasked */
 };
 
 void model_copy(const struct model *from, struct model *to); /* `to` is zeroed or has been released */
 void model_release(struct model *model);
 struct rows *model_rows(const struct model *model); /* of the newest version; borrowed */
-/** A version more, with these rows, which are taken over. */
+struct rows *model_rows_at(const struct model *model, uint64_t version);
+/** A version more, with these rows, which are taken over, and the columns of the one before it. */
 void model_push(struct model *model, struct rows *rows);
 /** The table is gone. */
 void model_clear(struct model *model);
 
 /** How thoroughly to look. */
 enum look {
-    LOOK_ROWS,   /* that the table opens and has the right rows and indexes */
+    LOOK_ROWS,   /* that the table opens and has the right rows, indexes and tags */
     LOOK_CLOSELY /* and every byte verified, searches, filters, an older version, the list of tables */
 };
 /** Whether the database at `uri` is as the model says. */
@@ -37,6 +47,8 @@ bool model_fits(const struct model *model, const char *uri, enum look look, stru
 
 /* The parts of it, for handles that somebody else holds. Each gives KITH_OK, or the failure that the library
  * reports; what it says and is not so goes to `complaint`. `version` 0: the newest. */
+kith_status look_tags(kith_table *table, const struct model *model, struct complaint *complaint,
+                      kith_error *error);
 kith_status look_rows(kith_table *table, const struct model *model, uint64_t version,
                       struct complaint *complaint, kith_error *error);
 kith_status look_indexes(kith_table *table, const struct model *model, struct complaint *complaint,

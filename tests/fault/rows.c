@@ -92,6 +92,13 @@ struct rows *rows_range(int64_t first, size_t count, uint32_t salt)
     return rows;
 }
 
+const struct row *rows_find(const struct rows *rows, int64_t id)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        if (rows->row[i].id == id) return &rows->row[i];
+    return NULL;
+}
+
 /* ---- out: a stream of one batch */
 
 /* Struct 0 is the whole, 1 to COLUMNS its columns, the last the numbers inside the vectors. */
@@ -99,6 +106,7 @@ struct block {
     uint32_t references;
     bool given; /* the batch */
     size_t count;
+    int columns; /* the first of them */
     int64_t *ids;
     int32_t *ends, *numbers;
     char *text;
@@ -140,7 +148,7 @@ static int give_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
     static const char *const formats[STRUCTS] = { "+s", "l", "u", "i", "+w:16", "f" };
     static const char *const names[STRUCTS] = { "", "id", "item", "n", "vector", "item" };
     struct block *block = stream->private_data;
-    for (int i = 0; i < STRUCTS; i++) {
+    for (int i = 0; i < (block->columns == COLUMNS ? STRUCTS : block->columns + 1); i++) {
         block->schemas[i] = (struct ArrowSchema){ .format = formats[i],
                                                   .name = names[i],
                                                   .flags = ARROW_FLAG_NULLABLE,
@@ -150,7 +158,7 @@ static int give_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
     }
     for (int i = 0; i < COLUMNS; i++) block->schema_children[i] = &block->schemas[i + 1];
     block->schema_item = &block->schemas[STRUCTS - 1];
-    block->schemas[0].n_children = COLUMNS;
+    block->schemas[0].n_children = block->columns;
     block->schemas[0].children = block->schema_children;
     block->schemas[COLUMNS].n_children = 1;
     block->schemas[COLUMNS].children = &block->schema_item;
@@ -171,6 +179,17 @@ static void set_array(struct block *block, int at, size_t length, int buffers, c
     block->references++;
 }
 
+static void set_others(struct block *block)
+{
+    set_array(block, 2, block->count, 3, block->ends, block->text);
+    set_array(block, 3, block->count, 2, block->numbers, NULL);
+    set_array(block, 4, block->count, 1, NULL, NULL);
+    set_array(block, 5, block->count * ROW_DIM, 2, block->vectors, NULL);
+    block->array_item = &block->arrays[STRUCTS - 1];
+    block->arrays[COLUMNS].n_children = 1;
+    block->arrays[COLUMNS].children = &block->array_item;
+}
+
 static int give_batch(struct ArrowArrayStream *stream, struct ArrowArray *out)
 {
     struct block *block = stream->private_data;
@@ -179,16 +198,10 @@ static int give_batch(struct ArrowArrayStream *stream, struct ArrowArray *out)
     block->given = true;
     set_array(block, 0, block->count, 1, NULL, NULL);
     set_array(block, 1, block->count, 2, block->ids, NULL);
-    set_array(block, 2, block->count, 3, block->ends, block->text);
-    set_array(block, 3, block->count, 2, block->numbers, NULL);
-    set_array(block, 4, block->count, 1, NULL, NULL);
-    set_array(block, 5, block->count * ROW_DIM, 2, block->vectors, NULL);
-    for (int i = 0; i < COLUMNS; i++) block->array_children[i] = &block->arrays[i + 1];
-    block->array_item = &block->arrays[STRUCTS - 1];
-    block->arrays[0].n_children = COLUMNS;
+    if (block->columns == COLUMNS) set_others(block);
+    for (int i = 0; i < block->columns; i++) block->array_children[i] = &block->arrays[i + 1];
+    block->arrays[0].n_children = block->columns;
     block->arrays[0].children = block->array_children;
-    block->arrays[COLUMNS].n_children = 1;
-    block->arrays[COLUMNS].children = &block->array_item;
     *out = block->arrays[0];
     return 0;
 }
@@ -222,17 +235,28 @@ static void fill(struct block *block, const struct rows *rows)
     }
 }
 
-void rows_stream(const struct rows *rows, struct ArrowArrayStream *out)
+static void stream_new(const struct rows *rows, int columns, struct ArrowArrayStream *out)
 {
     struct block *block = own_new(1, sizeof *block);
     block->references = 1;
     block->count = rows->count;
+    block->columns = columns;
     fill(block, rows);
     *out = (struct ArrowArrayStream){ .get_schema = give_schema,
                                       .get_next = give_batch,
                                       .get_last_error = no_error,
                                       .release = stream_release,
                                       .private_data = block };
+}
+
+void rows_stream(const struct rows *rows, struct ArrowArrayStream *out)
+{
+    stream_new(rows, COLUMNS, out);
+}
+
+void rows_stream_ids(const struct rows *rows, struct ArrowArrayStream *out)
+{
+    stream_new(rows, 1, out);
 }
 
 /* ---- in */
@@ -247,9 +271,9 @@ bool complain(struct complaint *complaint, const char *format, ...)
     return false;
 }
 
-enum { ID, ITEM, NUMBER, VECTOR, ROW_ID, READ_COLUMNS };
-static const char *const read_names[READ_COLUMNS] = { "id", "item", "n", "vector", "_rowid" };
-static const char *const read_formats[READ_COLUMNS] = { "l", "u", "i", "+w:16", "L" };
+enum { ID, ITEM, NUMBER, VECTOR, ROW_ID, EXTRA, READ_COLUMNS };
+static const char *const read_names[READ_COLUMNS] = { "id", "item", "n", "vector", "_rowid", EXTRA_COLUMN };
+static const char *const read_formats[READ_COLUMNS] = { "l", "u", "i", "+w:16", "L", "l" };
 
 struct reading {
     int64_t column[READ_COLUMNS]; /* -1: not there */
@@ -272,7 +296,7 @@ static bool find_columns(struct reading *reading, const struct ArrowSchema *sche
                 return complain(reading->complaint, "column %s is read as %s", read_names[c], child->format);
             reading->column[c] = i;
         }
-        if (c != ROW_ID && reading->column[c] < 0)
+        if (c != ROW_ID && c != EXTRA && reading->column[c] < 0)
             return complain(reading->complaint, "column %s is not there", read_names[c]);
     }
     return true;
@@ -316,6 +340,18 @@ static const void *buffer(const struct ArrowArray *array, int at, size_t element
     return (const char *)array->buffers[at] + (size_t)array->offset * element;
 }
 
+static bool read_extra(struct reading *reading, const struct ArrowArray *batch, int64_t i, int64_t id)
+{
+    if (reading->column[EXTRA] < 0) return true;
+    const struct ArrowArray *column = batch->children[reading->column[EXTRA]];
+    const uint8_t *valid = column->buffers[0];
+    int64_t at = column->offset + i, value;
+    if (valid && !(valid[at / 8] >> (at % 8) & 1)) return true;
+    memcpy(&value, (const char *)column->buffers[1] + at * 8, 8);
+    return value == id + 1 || complain(reading->complaint, "%s of row id %lld is %lld", EXTRA_COLUMN,
+                                       (long long)id, (long long)value);
+}
+
 static bool read_row(struct reading *reading, const struct ArrowArray *batch, int64_t i)
 {
     struct ArrowArray **columns = batch->children;
@@ -337,6 +373,7 @@ static bool read_row(struct reading *reading, const struct ArrowArray *batch, in
         memcmp(vectors + (lists->offset + i) * ROW_DIM, vector, sizeof vector))
         return complain(reading->complaint, "a value of row id %lld is not what was written",
                         (long long)row.id);
+    if (!read_extra(reading, batch, i, row.id)) return false;
     if (reading->rows->count == reading->room) make_room(reading);
     if (reading->column[ROW_ID] >= 0) {
         uint64_t row_id = ((const uint64_t *)buffer(columns[reading->column[ROW_ID]], 1, 8))[i];
@@ -353,7 +390,8 @@ static bool read_row(struct reading *reading, const struct ArrowArray *batch, in
 static bool read_batch(struct reading *reading, const struct ArrowArray *batch)
 {
     for (int64_t i = 0; i < batch->n_children; i++)
-        if (batch->children[i]->null_count > 0) return complain(reading->complaint, "there are nulls");
+        if (i != reading->column[EXTRA] && batch->children[i]->null_count > 0)
+            return complain(reading->complaint, "there are nulls");
     if (batch->offset)
         return complain(reading->complaint, "a batch begins at %lld", (long long)batch->offset);
     for (int64_t i = 0; i < batch->length; i++)
@@ -371,7 +409,14 @@ static kith_status stream_failed(struct ArrowArrayStream *stream, int code, stru
     return error->status;
 }
 
-kith_status rows_read(struct ArrowArrayStream *stream, bool ascending, struct rows **out, uint64_t **row_ids,
+void rows_seen_release(struct rows_seen *seen)
+{
+    rows_release(seen->rows);
+    own_free(seen->row_ids);
+    *seen = (struct rows_seen){ 0 };
+}
+
+kith_status rows_read(struct ArrowArrayStream *stream, bool ascending, struct rows_seen *out,
                       struct complaint *complaint, kith_error *error)
 {
     struct reading reading = { .ascending = ascending, .rows = rows_new(0), .complaint = complaint };
@@ -391,14 +436,7 @@ kith_status rows_read(struct ArrowArrayStream *stream, bool ascending, struct ro
     }
     if (code) status = stream_failed(stream, code, complaint, error);
     stream->release(stream);
-    if (row_ids && !status) {
-        *row_ids = reading.row_ids;
-        reading.row_ids = NULL;
-    }
-    own_free(reading.row_ids);
-    if (status)
-        rows_release(reading.rows);
-    else
-        *out = reading.rows;
+    *out = (struct rows_seen){ reading.rows, reading.row_ids, reading.column[EXTRA] >= 0 };
+    if (status) rows_seen_release(out);
     return status;
 }

@@ -1,8 +1,9 @@
 /* The scenarios that every harness runs: lists of operations against a small table, through kith.h, each with
  * what must be there after it.
  *
- * To add an operation: a `struct op_kind` in scenario_ops.c, which says how it is run and what becomes of the
- * model. To add a scenario: a list of operations and a line in scenarios.c. The harnesses need no change. */
+ * To add an operation: a `struct op_kind` in scenario_ops.c or scenario_changes.c, which says how it is run
+ * and what becomes of the model. To add a scenario: a list of operations and a line in scenarios.c. The
+ * harnesses need no change. */
 #ifndef TESTS_FAULT_SCENARIO_H
 #define TESTS_FAULT_SCENARIO_H
 
@@ -26,18 +27,24 @@ struct op_kind {
 
 extern const struct op_kind op_create, op_append, op_overwrite, op_index, op_drop_index, op_drop, op_rename,
     op_checkout, op_latest, op_reopen, op_read, op_search, op_filter, op_take, op_verify;
+extern const struct op_kind op_delete, op_update, op_merge, op_get, op_restore, op_tag, op_add_column,
+    op_drop_column;
 
 /* One operation of a scenario. */
 struct op {
     const struct op_kind *kind;
-    int who;         /* 0 or 1: through which of two handles */
-    uint32_t times;  /* 0 means 1 */
-    uint32_t rows;   /* that it brings, */
-    uint32_t pad;    /* each with so many bytes of text more: 1 KiB makes files of 100 rows */
-    uint64_t number; /* a version, a threshold */
-    uint32_t index;  /* an index_bit */
+    int who;        /* 0 or 1: through which of two handles */
+    uint32_t times; /* 0 means 1 */
+    uint32_t rows;  /* that it brings, */
+    uint32_t pad;   /* each with so many bytes of text more: 1 KiB makes files of 100 rows */
+    uint32_t from;  /* the step whose ids its rows have; 0: its own */
+    uint64_t
+        number; /* a version, a threshold; op_delete, op_update: of column n, below which rows are meant */
+    uint32_t index; /* an index_bit */
     kith_index_type type;
-    bool replace; /* op_create: what is there */
+    kith_tag_change change;
+    bool keyed;   /* op_create: by "id" */
+    bool replace; /* op_create: what is there; op_merge: what is missing goes */
 };
 
 struct scenario {

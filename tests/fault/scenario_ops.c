@@ -1,17 +1,18 @@
 /* What each operation does, and what becomes of the model by it. */
 #include <stdio.h>
 
-#include "fault/scenario.h"
+#include "fault/scenario_private.h"
 
 enum { IDS_A_STEP = 1000 };
 
-static struct rows *rows_of(const struct step *step)
+struct rows *rows_of(const struct step *step)
 {
     uint32_t salt = step->number | step->op->pad << 16;
-    return rows_range((int64_t)step->number * IDS_A_STEP, step->op->rows, salt);
+    int64_t from = step->op->from ? step->op->from : step->number;
+    return rows_range(from * IDS_A_STEP, step->op->rows, salt);
 }
 
-static void stream_of(const struct step *step, struct ArrowArrayStream *out)
+void stream_of(const struct step *step, struct ArrowArrayStream *out)
 {
     struct rows *rows = rows_of(step);
     rows_stream(rows, out);
@@ -25,7 +26,7 @@ static kith_status want_db(struct session *session, kith_error *error)
     return session->db ? KITH_OK : kith_open(session->uri, &session->db, error);
 }
 
-static kith_status want(struct session *session, const struct step *step, kith_table **out, kith_error *error)
+kith_status want(struct session *session, const struct step *step, kith_table **out, kith_error *error)
 {
     kith_table **held = &session->tables[step->op->who];
     kith_status status = want_db(session, error);
@@ -46,20 +47,20 @@ static uint64_t shown(const struct session *session, int who)
     return session->pinned[who] ? session->pinned[who] : session->model.version_count;
 }
 
-static struct rows *shown_rows(const struct session *session, int who)
+struct rows *shown_rows(const struct session *session, int who)
 {
-    return session->model.versions[shown(session, who) - 1];
+    return model_rows_at(&session->model, shown(session, who));
 }
 
 /* ---- what a healthy disk answers */
 
-static kith_status answer_there(const struct session *session, const struct step *step)
+kith_status answer_there(const struct session *session, const struct step *step)
 {
     (void)step;
     return session->model.exists ? KITH_OK : KITH_NOT_FOUND;
 }
 
-static kith_status answer_write(const struct session *session, const struct step *step)
+kith_status answer_write(const struct session *session, const struct step *step)
 {
     if (!session->model.exists) return KITH_NOT_FOUND;
     return session->pinned[step->op->who] ? KITH_READ_ONLY : KITH_OK;
@@ -73,6 +74,7 @@ static kith_status run_create(struct session *session, const struct step *step, 
     kith_table *table = NULL;
     kith_create create = KITH_INIT(kith_create);
     create.overwrite = step->op->replace;
+    create.key = step->op->keyed ? "id" : NULL;
     create.auto_index_threshold = step->op->number ? (int64_t)step->op->number : -1;
     kith_status status = want_db(session, error);
     if (status) return status;
@@ -87,8 +89,10 @@ static kith_status run_create(struct session *session, const struct step *step, 
 static void expect_create(struct model *model, const struct step *step)
 {
     model_push(model, rows_of(step));
+    model->versions[model->version_count - 1].extra = false;
+    model->keyed = step->op->keyed;
     model->indexes = 0;
-    model->perhaps = step->op->number ? VECTOR_INDEX : 0;
+    model->perhaps = (step->op->number ? VECTOR_INDEX : 0) | (step->op->keyed ? ID_INDEX : 0);
 }
 
 static kith_status answer_create(const struct session *session, const struct step *step)
@@ -132,7 +136,18 @@ static void expect_append(struct model *model, const struct step *step)
     rows_release(added);
 }
 
-const struct op_kind op_append = { "append", run_append, expect_append, answer_write, false };
+static kith_status answer_append(const struct session *session, const struct step *step)
+{
+    kith_status status = answer_write(session, step);
+    if (status || !session->model.keyed) return status;
+    struct rows *rows = rows_of(step);
+    for (size_t i = 0; i < rows->count && !status; i++)
+        if (rows_find(model_rows(&session->model), rows->row[i].id)) status = KITH_EXISTS;
+    rows_release(rows);
+    return status;
+}
+
+const struct op_kind op_append = { "append", run_append, expect_append, answer_append, false };
 
 static kith_status run_overwrite(struct session *session, const struct step *step, kith_error *error)
 {
@@ -254,8 +269,7 @@ static kith_status run_checkout(struct session *session, const struct step *step
 static kith_status answer_checkout(const struct session *session, const struct step *step)
 {
     uint64_t version = step->op->number;
-    bool kept = version <= session->model.version_count && session->model.versions[version - 1];
-    return session->model.exists && kept ? KITH_OK : KITH_NOT_FOUND;
+    return session->model.exists && model_rows_at(&session->model, version) ? KITH_OK : KITH_NOT_FOUND;
 }
 
 const struct op_kind op_checkout = { "checkout", run_checkout, NULL, answer_checkout, false };

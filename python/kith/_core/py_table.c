@@ -356,6 +356,8 @@ static PyMethodDef methods[] = {
     { "tags", (PyCFunction)(void (*)(void))kpy_table_tags, METH_NOARGS, "{name: version}" },
     { "set_tag", (PyCFunction)(void (*)(void))kpy_table_set_tag, METH_VARARGS,
       "set_tag(name, version, 0: create, 1: update, 2: delete)" },
+    { "optimize", (PyCFunction)(void (*)(void))kpy_table_optimize, METH_VARARGS | METH_KEYWORDS,
+      "optimize(older_than_us, orphans, rewrite, progress=None) -> dict of what was done" },
     { "stats", (PyCFunction)(void (*)(void))table_stats, METH_NOARGS, "Sizes, as a dict." },
     { "verify", (PyCFunction)(void (*)(void))table_verify, METH_NOARGS, "Reads every byte; how many files." },
     { "schema", (PyCFunction)(void (*)(void))table_schema, METH_NOARGS, "A schema capsule." },

@@ -5,6 +5,8 @@
  * It used to be a product of matrices in floats, with the meso clusters nearest by floats: one row in fifty
  * then had a list that its own vector did not visit first.
  */
+#include <math.h>
+
 #include "index/ivf/ivf_private.h"
 
 /* What is known of one row. */
@@ -76,17 +78,28 @@ static void offer(struct seeker *seeker, uint64_t key)
     seeker->known = kt_min_u32(IVF_EXACT, seeker->known + 1);
 }
 
+/* The distance beyond which no list is among a row's nearest. */
+static float limit_of(const struct seeker *seeker)
+{
+    uint32_t bits = (uint32_t)(seeker->best[IVF_EXACT - 1] >> 32);
+    float limit;
+    memcpy(&limit, &bits, sizeof limit);
+    return seeker->known < IVF_EXACT ? INFINITY : limit;
+}
+
 static void look_into(struct assigning *a, uint32_t meso)
 {
     const struct kt_index *index = a->index;
     uint32_t first = index->meso_begin[meso], lists = index->meso_begin[meso + 1] - first;
     for (uint32_t i = a->group_begin[meso]; i < a->group_begin[meso + 1]; i++) {
         struct seeker *seeker = &a->seekers[a->group[i]];
+        float limit = limit_of(seeker);
         kt_ivf_byte_distances(&seeker->bytes, &index->centroids, index->layout.wide, first, lists,
                               a->distances);
         for (uint32_t l = 0; l < lists; l++) {
-            uint64_t key = kt_ivf_key(a->distances[l], first + l);
-            if (seeker->known < IVF_EXACT || key < seeker->best[IVF_EXACT - 1]) offer(seeker, key);
+            if (!(a->distances[l] <= limit)) continue;
+            offer(seeker, kt_ivf_key(a->distances[l], first + l));
+            limit = limit_of(seeker);
         }
     }
 }

@@ -7,6 +7,7 @@
  * threads.
  */
 #include <math.h>
+#include <stdio.h>
 
 #include "index/ivf/ivf_private.h"
 
@@ -120,29 +121,19 @@ static void settle_crowd(struct build *b)
     b->index.shape.tree = kt_ivf_tree_hash(&b->index);
 }
 
-/* ---- what was done ---- */
-
-static kith_status describe(const struct build *b, json_t **meta, kith_error *error)
+/* What a user may wonder about. */
+static void note_on(const struct build *b, char *to, size_t size)
 {
     const struct ivf_shape *s = &b->index.shape;
-    uint64_t far = b->encoding.outliers;
-    char note[256] = "", codes[128] = "", outliers[128] = "";
+    int used = 0;
+    to[0] = '\0';
     if (s->lists < b->plan->num_partitions)
-        snprintf(note, sizeof note,
-                 "%u partitions of the %u asked for: %llu training rows hold no more different vectors",
-                 s->lists, b->plan->num_partitions, (unsigned long long)b->trained.sample_rows);
+        used = snprintf(
+            to, size, "%u partitions of the %u asked for: %llu training rows hold no more different vectors",
+            s->lists, b->plan->num_partitions, (unsigned long long)b->trained.sample_rows);
     if (s->kind == IVF_PQ && s->bits == 8)
-        snprintf(codes, sizeof codes, "%s8-bit codes are stored as %u sub-quantisers of 4 bits",
-                 *note ? "; " : "", s->tables);
-    if (far)
-        snprintf(outliers, sizeof outliers, "%s%llu rows far from all others are read by every search",
-                 *note || *codes ? "; " : "", (unsigned long long)far);
-    json_t *made = json_pack("{s:I, s:I, s:I, s:I, s:s++}", "partitions", (json_int_t)s->lists, "sub_vectors",
-                             (json_int_t)s->sub_vectors, "bits", (json_int_t)s->bits, "rows",
-                             (json_int_t)b->encoding.rows, "note", note, codes, outliers);
-    if (!made) return kt_fail_memory(error, sizeof note);
-    *meta = made;
-    return KITH_OK;
+        snprintf(to + used, size - (size_t)used, "%s8-bit codes are stored as %u sub-quantisers of 4 bits",
+                 used ? "; " : "", s->tables);
 }
 
 kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vectors *vectors,
@@ -150,6 +141,7 @@ kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vecto
 {
     struct build b = { .plan = plan, .work = work };
     struct ivf_encoding *e = &b.encoding;
+    char note[384];
     kith_status status = build_shape(&b, vectors, error);
     if (!status) status = kt_ivf_train(plan, &b.index.shape, vectors, work, &b.trained, error);
     if (!status) {
@@ -161,9 +153,11 @@ kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vecto
     if (!status) status = kt_ivf_encoding_sort(e, error);
     if (!status) {
         settle_crowd(&b);
-        status = kt_ivf_encoding_write(e, false, b.row_span, sink, error);
+        struct ivf_extent extent = kt_ivf_encoding_extent(e, false, b.row_span);
+        status = kt_ivf_encoding_write(e, &extent, sink, error);
+        note_on(&b, note, sizeof note);
+        if (!status) status = kt_ivf_describe(&b.index, &extent, note, meta, error);
     }
-    if (!status) status = describe(&b, meta, error);
     kt_ivf_encoding_release(e);
     kt_ivf_trained_release(&b.trained);
     return status;

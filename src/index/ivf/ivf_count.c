@@ -1,12 +1,13 @@
-/* What a filter admits, list by list, and what shape an index has: how many files and rows, and how unevenly
- * rows lie in its lists. A search for a row that is there visits that row's list first, and reads all of it;
- * so what matters is how many rows the list of a row has on the average (sum n^2 / sum n), and how that has
- * grown since the tree was made.
+/* What a filter admits, list by list; what a file holds, in words; and what shape an index has: how many
+ * files and rows, and how unevenly rows lie in its lists. A search for a row that is there visits that row's
+ * list first, and reads all of it; so what matters is how many rows the list of a row has on the average (sum
+ * n^2 / sum n), and how that has grown since the tree was made.
  */
+#include <stdio.h>
+
 #include "index/ivf/ivf_private.h"
 
-/* Rows of a slice that are selected. */
-static kith_status count_slice(const struct kt_index *index, const struct ivf_slice *slice,
+kith_status kt_ivf_count_slice(const struct kt_index *index, const struct ivf_slice *slice,
                                const struct kt_selection *among, uint32_t *out, kith_error *error)
 {
     const struct ivf_part *part = &index->parts[slice->part];
@@ -31,7 +32,7 @@ kith_status kt_ivf_count(const struct kt_index *index, const struct kt_selection
     kith_status status = matches.lists ? KITH_OK : kt_fail_memory(error, lists * sizeof *matches.lists);
     for (uint32_t i = 0; !status && i < lists; i++) {
         for (uint32_t s = index->slice_begin[i]; !status && s < index->slice_begin[i + 1]; s++)
-            status = count_slice(index, &index->slices[s], among, &matches.lists[i], error);
+            status = kt_ivf_count_slice(index, &index->slices[s], among, &matches.lists[i], error);
         matches.rows += matches.lists[i];
         if (matches.lists[i]) matches.among += index->list_rows[i];
     }
@@ -57,4 +58,21 @@ void kt_ivf_shape(const struct kt_index *index, struct kt_index_shape *out)
         squares += own * own;
     }
     out->crowd = rows > 0 ? squares / rows : 0;
+}
+
+kith_status kt_ivf_describe(const struct kt_index *index, const struct ivf_extent *extent, const char *note,
+                            json_t **out, kith_error *error)
+{
+    const struct ivf_shape *s = &index->shape;
+    unsigned long long far = extent->outliers;
+    char outliers[128] = "";
+    if (far)
+        snprintf(outliers, sizeof outliers, "%s%llu rows far from all others are read by every search",
+                 *note ? "; " : "", far);
+    json_t *made = json_pack("{s:I, s:I, s:I, s:I, s:I, s:s+}", "partitions", (json_int_t)s->lists,
+                             "sub_vectors", (json_int_t)s->sub_vectors, "bits", (json_int_t)s->bits, "rows",
+                             (json_int_t)extent->rows, "outliers", (json_int_t)far, "note", note, outliers);
+    if (!made) return kt_fail_memory(error, sizeof outliers);
+    *out = made;
+    return KITH_OK;
 }

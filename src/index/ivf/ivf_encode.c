@@ -20,7 +20,8 @@ enum { NO_LIST = -1 /* of a null vector */, OUTLIER = -2 };
 struct ivf_worker { /* scratch of one thread */
     float *rows;    /* IVF_CHUNK * tree_dim */
     float *decoded, *centroid;
-    struct ivf_group group;
+    uint8_t *codes; /* of a row, then of the rows of a block */
+    uint8_t *extra; /* of a row */
     uint8_t there[IVF_CHUNK];
     struct kt_arena arena;
 };
@@ -41,8 +42,9 @@ kith_status kt_ivf_encoding_init(struct ivf_encoding *e, const struct kt_index *
         worker->rows = kt_alloc_aligned(floats * sizeof(float));
         worker->decoded = kt_alloc_array(s->tree_dim, sizeof(float));
         worker->centroid = kt_alloc_array(s->tree_dim, sizeof(float));
-        worker->group.codes = kt_alloc((size_t)KT_BLOCK_ROWS * (s->tables + 1));
-        if (!worker->rows || !worker->decoded || !worker->centroid || !worker->group.codes)
+        worker->codes = kt_alloc_array(KT_BLOCK_ROWS + 1, s->tables);
+        worker->extra = kt_alloc(index->layout.extra_bytes);
+        if (!worker->rows || !worker->decoded || !worker->centroid || !worker->codes || !worker->extra)
             return kt_fail_memory(error, floats * sizeof(float));
     }
     return KITH_OK;
@@ -54,7 +56,8 @@ void kt_ivf_encoding_release(struct ivf_encoding *e)
         kt_free(e->workers[w].rows);
         kt_free(e->workers[w].decoded);
         kt_free(e->workers[w].centroid);
-        kt_free(e->workers[w].group.codes);
+        kt_free(e->workers[w].codes);
+        kt_free(e->workers[w].extra);
         kt_arena_release(&e->workers[w].arena);
     }
     kt_free(e->workers);
@@ -165,89 +168,83 @@ static kith_status is_zero_row(const struct ivf_encoding *e, uint32_t position, 
     return KITH_OK;
 }
 
-/* The codes of a row, its further bits with their factors, and the factors of the first code, rounded.
- * `beside` is added to the distance. */
-static void encode_row(const struct kt_index *index, struct ivf_worker *worker, float beside, uint8_t *codes,
-                       uint8_t *extra, uint16_t rounded[3])
+/* The codes of the row that the worker holds, its further bits with their factors, and the factors of the
+ * first code, rounded. `beside` is added to the distance. */
+static void encode_row(const struct kt_index *index, struct ivf_worker *worker, float beside,
+                       struct ivf_row *out)
 {
     const struct ivf_shape *s = &index->shape;
     struct kt_factors first, all = { 0 };
     float *row = worker->rows;
     for (uint32_t d = 0; d < s->tree_dim; d++) row[d] -= worker->centroid[d];
     if (s->kind == IVF_PQ) {
-        kt_pq_encode(&index->pq, row, codes, worker->decoded);
+        kt_pq_encode(&index->pq, row, worker->codes, worker->decoded);
         first = kt_factors_of(row, worker->centroid, worker->decoded, s->tree_dim);
     } else {
-        kt_rabitq_encode(s->tree_dim, s->bits, row, worker->centroid, worker->decoded, codes, extra, &first,
-                         &all);
+        kt_rabitq_encode(s->tree_dim, s->bits, row, worker->centroid, worker->decoded, worker->codes,
+                         worker->extra, &first, &all);
     }
-    if (extra) {
+    if (index->layout.extra_bytes) {
         all.add += beside;
-        kt_factors_round(&all, &index->all, rounded);
-        memcpy(extra + kt_rabitq_extra_bytes(s->tree_dim, s->bits), rounded, IVF_FACTOR_BYTES);
+        kt_factors_round(&all, &index->all, out->factors);
+        memcpy(worker->extra + index->layout.extra_bytes - IVF_FACTOR_BYTES, out->factors, IVF_FACTOR_BYTES);
     }
     first.add += beside;
-    kt_factors_round(&first, &index->first, rounded);
+    kt_factors_round(&first, &index->first, out->factors);
+    out->codes = worker->codes;
+    out->extra = worker->extra;
 }
 
-/* Up to 32 rows into the worker's group, their further bits to where they are to stand. */
-static kith_status encode_group(const struct ivf_encoding *e, const uint32_t *positions,
-                                struct ivf_worker *worker, uint8_t *extras, kith_error *error)
+/* The row of a position as it is to lie in the list whose centroid the worker holds; what it points to is
+ * valid until the worker's next row. */
+static kith_status make_row(const struct ivf_encoding *e, uint32_t position, struct ivf_worker *worker,
+                            struct ivf_row *out, kith_error *error)
 {
-    const struct kt_index *index = e->index;
-    struct ivf_group *group = &worker->group;
-    uint32_t extra_bytes = index->layout.extra_bytes;
-    for (uint32_t r = 0; r < group->count; r++) {
-        bool zero = false;
-        uint8_t *extra = extra_bytes ? extras + (size_t)r * extra_bytes : NULL;
-        kith_status status =
-            kt_ivf_source_load(&e->source, positions[r], 1, worker->rows, worker->there, error);
-        if (!status) status = is_zero_row(e, positions[r], worker->decoded, &zero, error);
-        if (status) return status;
-        encode_row(index, worker, zero ? 1 : 0, group->codes + (size_t)r * index->shape.tables, extra,
-                   group->factors[r]);
+    const void *data = NULL;
+    bool zero = false;
+    *out = (struct ivf_row){ .offset = row_offset(e, position) };
+    if (e->index->shape.kind == IVF_ROWS) {
+        kith_status status = kt_ivf_source_lend(&e->source, position, &data, error);
+        out->numbers = data;
+        return status;
     }
-    return KITH_OK;
+    kith_status status = kt_ivf_source_load(&e->source, position, 1, worker->rows, worker->there, error);
+    if (!status) status = is_zero_row(e, position, worker->decoded, &zero, error);
+    if (!status) encode_row(e->index, worker, zero ? 1 : 0, out);
+    return status;
 }
 
-static kith_status copy_rows(const struct ivf_encoding *e, const uint32_t *positions, uint32_t count,
-                             uint8_t *to, kith_error *error)
+kith_status kt_ivf_encode_into(const struct ivf_encoding *e, struct ivf_filler *filler, uint32_t list,
+                               const uint32_t *positions, uint32_t count, uint32_t number, kith_error *error)
 {
-    size_t row_bytes = e->index->layout.row_bytes;
-    for (uint32_t r = 0; r < count; r++) {
-        const void *data = NULL;
-        kith_status status = kt_ivf_source_lend(&e->source, positions[r], &data, error);
-        if (status) return status;
-        memcpy(to + r * row_bytes, data, row_bytes);
+    struct ivf_worker *worker = &e->workers[number];
+    kith_status status = KITH_OK;
+    kt_ivf_centroid(e->index, list, worker->centroid);
+    for (uint32_t i = 0; !status && i < count; i++) {
+        struct ivf_row row;
+        status = make_row(e, positions[i], worker, &row, error);
+        if (!status) kt_ivf_put(filler, &row);
     }
-    return KITH_OK;
+    return status;
+}
+
+struct ivf_filler kt_ivf_filler(const struct ivf_encoding *e, const struct ivf_form *form, uint8_t *list,
+                                uint32_t number)
+{
+    uint8_t *codes = e->workers[number].codes + e->index->shape.tables;
+    return (struct ivf_filler){ .index = e->index, .form = form, .list = list, .codes = codes };
 }
 
 /* ---- writing ---- */
 
 static kith_status fill_list(void *context, uint32_t entry, const struct ivf_form *form, uint8_t *list,
-                             uint32_t number, kith_error *error)
+                             uint32_t worker, kith_error *error)
 {
     const struct ivf_encoding *e = context;
-    const struct kt_index *index = e->index;
-    const struct ivf_layout *layout = &index->layout;
-    struct ivf_worker *worker = &e->workers[number];
-    struct ivf_group *group = &worker->group;
-    const uint32_t *positions = e->order + e->list_begin[e->entries[entry].list];
-    kith_status status = KITH_OK;
-    kt_ivf_centroid(index, e->entries[entry].list, worker->centroid);
-    for (uint32_t at = 0; !status && at < form->rows; at += KT_BLOCK_ROWS) {
-        group->count = kt_min_u32(KT_BLOCK_ROWS, form->rows - at);
-        for (uint32_t r = 0; r < group->count; r++) group->offsets[r] = row_offset(e, positions[at + r]);
-        if (index->shape.kind == IVF_ROWS)
-            status = copy_rows(e, positions + at, group->count, list + form->items + at * layout->row_bytes,
-                               error);
-        else
-            status = encode_group(e, positions + at, worker,
-                                  list + form->extras + (uint64_t)at * layout->extra_bytes, error);
-        if (!status) kt_ivf_put(&index->shape, layout, form, at, group, list);
-    }
-    return status;
+    struct ivf_filler filler = kt_ivf_filler(e, form, list, worker);
+    uint32_t number = e->entries[entry].list;
+    return kt_ivf_encode_into(e, &filler, number, e->order + e->list_begin[number], form->rows, worker,
+                              error);
 }
 
 static kith_status fill_outliers(void *context, uint64_t first, uint32_t count, uint8_t *offsets,
@@ -255,19 +252,31 @@ static kith_status fill_outliers(void *context, uint64_t first, uint32_t count, 
 {
     const struct ivf_encoding *e = context;
     const uint32_t *positions = e->order + (e->rows - e->outliers) + first;
+    size_t row_bytes = e->index->layout.row_bytes;
+    kith_status status = KITH_OK;
     for (uint32_t r = 0; offsets && r < count; r++) kt_put_u32(offsets + 4 * r, row_offset(e, positions[r]));
-    return rows ? copy_rows(e, positions, count, rows, error) : KITH_OK;
+    for (uint32_t r = 0; !status && rows && r < count; r++) {
+        const void *data = NULL;
+        status = kt_ivf_source_lend(&e->source, positions[r], &data, error);
+        if (!status) memcpy(rows + r * row_bytes, data, row_bytes);
+    }
+    return status;
 }
 
-kith_status kt_ivf_encoding_write(struct ivf_encoding *e, bool is_run, uint64_t row_span,
+struct ivf_extent kt_ivf_encoding_extent(const struct ivf_encoding *e, bool is_run, uint64_t row_span)
+{
+    return (struct ivf_extent){ .is_run = is_run,
+                                .entries = e->entry_count,
+                                .rows = e->rows,
+                                .outliers = e->outliers,
+                                .row_span = row_span };
+}
+
+kith_status kt_ivf_encoding_write(struct ivf_encoding *e, const struct ivf_extent *extent,
                                   struct kt_sink *sink, kith_error *error)
 {
     struct ivf_writing writing = { .index = e->index,
-                                   .extent = { .is_run = is_run,
-                                               .entries = e->entry_count,
-                                               .rows = e->rows,
-                                               .outliers = e->outliers,
-                                               .row_span = row_span },
+                                   .extent = *extent,
                                    .entries = e->entries,
                                    .context = e,
                                    .fill = fill_list,

@@ -6,8 +6,6 @@
  * built for, or so far behind it that 32 bits do not tell which row it is, and any rows where there are no
  * lists.
  */
-#include <stdio.h>
-
 #include "index/ivf/ivf_private.h"
 
 /* A run of vectors cut down to an interval of row ids. */
@@ -89,20 +87,6 @@ static kith_status check(const struct extending *x, kith_error *error)
     return KITH_OK;
 }
 
-static kith_status describe(const struct extending *x, json_t **meta, kith_error *error)
-{
-    const struct ivf_encoding *e = &x->encoding;
-    char note[128] = "";
-    if (e->outliers)
-        snprintf(note, sizeof note, "%llu rows far from all others are read by every search",
-                 (unsigned long long)e->outliers);
-    json_t *made = json_pack("{s:I, s:I, s:I, s:s}", "rows", (json_int_t)e->rows, "outliers",
-                             (json_int_t)e->outliers, "lists", (json_int_t)e->entry_count, "note", note);
-    if (!made) return kt_fail_memory(error, sizeof note);
-    *meta = made;
-    return KITH_OK;
-}
-
 kith_status kt_ivf_extend(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_rows *rows, uint32_t count, struct kt_work *work,
                           struct kt_sink *sink, json_t **meta, kith_error *error)
@@ -118,9 +102,10 @@ kith_status kt_ivf_extend(const struct kt_index *index, const struct kt_vectors 
         uint32_t runs = x.vectors.run_count;
         const struct kt_vectors_run *last = runs ? &x.vectors.runs[runs - 1] : NULL;
         uint64_t end = last ? last->first_row + last->span - index->shape.base_row : 0;
-        status = kt_ivf_encoding_write(e, true, end, sink, error);
+        struct ivf_extent extent = kt_ivf_encoding_extent(e, true, end);
+        status = kt_ivf_encoding_write(e, &extent, sink, error);
+        if (!status) status = kt_ivf_describe(index, &extent, "", meta, error);
     }
-    if (!status) status = describe(&x, meta, error);
     kt_ivf_encoding_release(e);
     kt_free(x.vectors.runs);
     kt_free(x.clips);

@@ -20,7 +20,6 @@
 #include "index/ivf/ivf_private.h"
 
 enum { LEAST_LANES = 8, BASE_ALIGN = 64, RUN_ALIGN = 16 };
-static const uint16_t infinite = 0x7c00; /* add, as a half, in padding lanes */
 
 void kt_ivf_layout(const struct ivf_shape *s, struct ivf_layout *out)
 {
@@ -65,41 +64,86 @@ struct ivf_form kt_ivf_form(const struct ivf_layout *layout, bool is_run, uint32
     return form;
 }
 
-static void put_block(const struct ivf_shape *shape, const struct ivf_layout *layout,
-                      const struct ivf_group *group, uint8_t *block)
+/* ---- one row ---- */
+
+static void put_factors(const uint16_t *factors, uint8_t *to, size_t step)
 {
-    uint8_t *factors = block + layout->codes_bytes, *offsets = factors + IVF_FACTOR_BYTES * KT_BLOCK_ROWS;
-    kt_pq_pack(group->codes, group->count, shape->tables, block);
-    for (uint32_t r = 0; r < KT_BLOCK_ROWS; r++) {
-        for (uint32_t i = 0; i < 3; i++) {
-            uint16_t factor = r < group->count ? group->factors[r][i] : i ? 0 : infinite;
-            kt_put_u16(factors + 2 * (i * KT_BLOCK_ROWS + r), factor);
-        }
-        kt_put_u32(offsets + 4 * r, r < group->count ? group->offsets[r] : 0);
-    }
+    for (uint32_t i = 0; i < 3; i++) kt_put_u16(to + i * step, factors[i]);
 }
 
-static void put_alone(const struct ivf_shape *shape, const uint8_t *codes, const uint16_t *factors,
-                      uint8_t *item)
+/* Adds a row to the last block; the codes of all its rows become a block when they are complete. */
+static void put_in_block(struct ivf_filler *f, const struct ivf_row *row)
 {
-    uint32_t tables = shape->tables;
-    for (uint32_t t = 0; t < tables; t++) item[t / 2] = (uint8_t)(item[t / 2] | codes[t] << (t % 2 ? 4 : 0));
-    item += (tables + 1) / 2;
-    for (uint32_t i = 0; i < 3; i++) kt_put_u16(item + 2 * i, factors[i]);
+    static const uint16_t padding[3] = { 0x7c00 }; /* add is infinite */
+    const struct ivf_layout *layout = &f->index->layout;
+    uint32_t tables = f->index->shape.tables, lane = f->at % KT_BLOCK_ROWS;
+    uint8_t *block = f->list + f->at / KT_BLOCK_ROWS * layout->block_bytes;
+    uint8_t *factors = block + layout->codes_bytes;
+    memcpy(f->codes + (size_t)lane * tables, row->codes, tables);
+    put_factors(row->factors, factors + 2 * (size_t)lane, 2 * KT_BLOCK_ROWS);
+    bool last = f->at + 1 == f->form->in_blocks;
+    if (lane + 1 == KT_BLOCK_ROWS || last) kt_pq_pack(f->codes, lane + 1, tables, block);
+    for (uint32_t r = lane + 1; last && r < KT_BLOCK_ROWS; r++)
+        put_factors(padding, factors + 2 * (size_t)r, 2 * KT_BLOCK_ROWS);
 }
 
-void kt_ivf_put(const struct ivf_shape *shape, const struct ivf_layout *layout, const struct ivf_form *form,
-                uint32_t at, const struct ivf_group *group, uint8_t *list)
+static uint8_t *item_of(const struct kt_index *index, const struct ivf_form *form, const uint8_t *list,
+                        uint32_t at)
 {
-    if (at < form->in_blocks) {
-        put_block(shape, layout, group, list + at / KT_BLOCK_ROWS * layout->block_bytes);
+    return (uint8_t *)list + form->items + (at - form->in_blocks) * index->layout.item_bytes;
+}
+
+static void put_alone(struct ivf_filler *f, const struct ivf_row *row)
+{
+    uint32_t tables = f->index->shape.tables;
+    uint8_t *item = item_of(f->index, f->form, f->list, f->at);
+    if (row->numbers) {
+        memcpy(item, row->numbers, f->index->layout.row_bytes);
         return;
     }
-    for (uint32_t r = 0; r < group->count; r++) {
-        uint64_t alone = at + r - form->in_blocks;
-        kt_put_u32(list + form->offsets + alone * sizeof(uint32_t), group->offsets[r]);
-        if (shape->kind != IVF_ROWS)
-            put_alone(shape, group->codes + (size_t)r * shape->tables, group->factors[r],
-                      list + form->items + alone * layout->item_bytes);
+    for (uint32_t t = 0; t < tables; t++)
+        item[t / 2] = (uint8_t)(item[t / 2] | row->codes[t] << (t % 2 ? 4 : 0));
+    put_factors(row->factors, item + (tables + 1) / 2, 2);
+}
+
+void kt_ivf_put(struct ivf_filler *f, const struct ivf_row *row)
+{
+    const struct ivf_layout *layout = &f->index->layout;
+    kt_put_u32(f->list + kt_ivf_offset_at(layout, f->form, f->at), row->offset);
+    if (f->at < f->form->in_blocks)
+        put_in_block(f, row);
+    else
+        put_alone(f, row);
+    if (layout->extra_bytes)
+        memcpy(f->list + f->form->extras + (uint64_t)f->at * layout->extra_bytes, row->extra,
+               layout->extra_bytes);
+    f->at++;
+}
+
+static void get_factors(const uint8_t *from, size_t step, uint16_t *factors)
+{
+    for (uint32_t i = 0; i < 3; i++) factors[i] = kt_get_u16(from + i * step);
+}
+
+void kt_ivf_get(const struct kt_index *index, const struct ivf_form *form, const uint8_t *list, uint32_t at,
+                uint8_t *codes, struct ivf_row *out)
+{
+    const struct ivf_layout *layout = &index->layout;
+    uint32_t tables = index->shape.tables, lane = at % KT_BLOCK_ROWS;
+    *out =
+        (struct ivf_row){ .offset = kt_get_u32(list + kt_ivf_offset_at(layout, form, at)), .codes = codes };
+    if (layout->extra_bytes) out->extra = list + form->extras + (uint64_t)at * layout->extra_bytes;
+    if (at < form->in_blocks) {
+        const uint8_t *block = list + at / KT_BLOCK_ROWS * layout->block_bytes;
+        kt_pq_unpack(block, lane, tables, codes);
+        get_factors(block + layout->codes_bytes + 2 * (size_t)lane, 2 * KT_BLOCK_ROWS, out->factors);
+        return;
     }
+    const uint8_t *item = item_of(index, form, list, at);
+    if (index->shape.kind == IVF_ROWS) {
+        out->numbers = item;
+        return;
+    }
+    for (uint32_t t = 0; t < tables; t++) codes[t] = item[t / 2] >> (t % 2 ? 4 : 0) & 15;
+    get_factors(item + (tables + 1) / 2, 2, out->factors);
 }

@@ -5,6 +5,7 @@
  *   ivf_train.c      the sample, the tree, the codebooks
  *   ivf_build.c      a new index: trained, then every row encoded
  *   ivf_extend.c     a run: more rows for an index that is there
+ *   ivf_merge.c      some files made one
  *   ivf_encode.c     rows to their lists, and into codes
  *   ivf_form.c       how the rows of a list lie in it
  *   ivf_store.c      the files: where what lies, and writing them
@@ -13,7 +14,7 @@
  *   ivf_assign.c     the lists of rows, many at a time
  *   ivf_scan.c       a list's rows: bounds, extra bits, candidates
  *   ivf_search.c     one search, from the query to exact distances
- *   ivf_count.c      what a filter admits, list by list; the shape of an index
+ *   ivf_count.c      what a filter admits, list by list; what an index is told as
  *   ivf_stop.c       when a search has seen enough
  *   ivf_calibrate.c  what "enough" is, learned from replayed searches */
 #ifndef KT_INDEX_IVF_PRIVATE_H
@@ -95,6 +96,8 @@ struct ivf_extent {
 
 enum { IVF_FACTOR_BYTES = 3 * sizeof(uint16_t) }; /* of a row */
 
+struct kt_index;
+
 /* Bytes of the parts of lists, for all files of an index. */
 struct ivf_layout {
     uint32_t wide;        /* of a centroid: tree_dim rounded up to 64 */
@@ -124,17 +127,27 @@ static inline uint64_t kt_ivf_offset_at(const struct ivf_layout *layout, const s
            IVF_FACTOR_BYTES * KT_BLOCK_ROWS + at % KT_BLOCK_ROWS * sizeof(uint32_t);
 }
 
-/* Up to 32 rows of a list on their way into it, or out of it. */
-struct ivf_group {
-    uint32_t count;
-    uint32_t offsets[KT_BLOCK_ROWS];
-    uint16_t factors[KT_BLOCK_ROWS][3];
-    uint8_t *codes; /* 32 * tables */
+/* A row as it lies in a list; what its kind does not have is NULL. */
+struct ivf_row {
+    uint32_t offset;
+    uint16_t factors[3];
+    const uint8_t *codes;   /* a byte each */
+    const uint8_t *extra;   /* its further bits, with their factors */
+    const uint8_t *numbers; /* as the column has them */
 };
-/** Puts the offsets, codes and factors of rows `at`, a multiple of 32, and the next into a list, whose bytes
- * are zero there. */
-void kt_ivf_put(const struct ivf_shape *shape, const struct ivf_layout *layout, const struct ivf_form *form,
-                uint32_t at, const struct ivf_group *group, uint8_t *list);
+/** Reads row `at` of a list. `codes` has room for its codes. */
+void kt_ivf_get(const struct kt_index *index, const struct ivf_form *form, const uint8_t *list, uint32_t at,
+                uint8_t *codes, struct ivf_row *out);
+
+/* A list that is filled row by row. */
+struct ivf_filler {
+    const struct kt_index *index;
+    const struct ivf_form *form;
+    uint8_t *list;  /* zeros */
+    uint8_t *codes; /* of the rows of a block, 32 * tables */
+    uint32_t at;    /* rows so far */
+};
+void kt_ivf_put(struct ivf_filler *filler, const struct ivf_row *row);
 
 /* ---- an open index ---- */
 
@@ -186,6 +199,9 @@ const char *kt_ivf_name(const struct kt_index *index);
 /** Lends a slice whole. */
 kith_status kt_ivf_lend(const struct kt_index *index, const struct ivf_slice *slice,
                         const struct ivf_form *form, const uint8_t **out, kith_error *error);
+/** Adds the rows of a slice that are selected. */
+kith_status kt_ivf_count_slice(const struct kt_index *index, const struct ivf_slice *slice,
+                               const struct kt_selection *among, uint32_t *sum, kith_error *error);
 /** A centroid as floats. */
 void kt_ivf_centroid(const struct kt_index *index, uint32_t list, float *out);
 
@@ -224,6 +240,10 @@ kith_status kt_ivf_write(struct ivf_writing *writing, struct kt_work *work, stru
                          kith_error *error);
 /** The hash by which a tree is known; the shape's own is left out. */
 uint64_t kt_ivf_tree_hash(const struct kt_index *index);
+
+/** What a file holds, as the caller of build() and its like is told. */
+kith_status kt_ivf_describe(const struct kt_index *index, const struct ivf_extent *extent, const char *note,
+                            json_t **out, kith_error *error);
 
 kith_status kt_ivf_open(struct kt_view_file *const *files, uint32_t count, const json_t *calibration,
                         struct kt_index **out, kith_error *error);
@@ -292,9 +312,17 @@ kith_status kt_ivf_encoding_init(struct ivf_encoding *encoding, const struct kt_
 /** Gives every row its list. */
 kith_status kt_ivf_encoding_assign(struct ivf_encoding *encoding, kith_error *error);
 kith_status kt_ivf_encoding_sort(struct ivf_encoding *encoding, kith_error *error);
-kith_status kt_ivf_encoding_write(struct ivf_encoding *encoding, bool is_run, uint64_t row_span,
+/** What the file is to hold. */
+struct ivf_extent kt_ivf_encoding_extent(const struct ivf_encoding *encoding, bool is_run, uint64_t row_span);
+kith_status kt_ivf_encoding_write(struct ivf_encoding *encoding, const struct ivf_extent *extent,
                                   struct kt_sink *sink, kith_error *error);
 void kt_ivf_encoding_release(struct ivf_encoding *encoding);
+/** A list to be filled with the scratch of a worker. */
+struct ivf_filler kt_ivf_filler(const struct ivf_encoding *encoding, const struct ivf_form *form,
+                                uint8_t *list, uint32_t worker);
+/** Encodes the rows of these positions into list number `list`. */
+kith_status kt_ivf_encode_into(const struct ivf_encoding *encoding, struct ivf_filler *filler, uint32_t list,
+                               const uint32_t *positions, uint32_t count, uint32_t worker, kith_error *error);
 
 /* ---- one search ---- */
 
@@ -488,6 +516,9 @@ kith_status kt_ivf_build(const struct kt_index_plan *plan, const struct kt_vecto
 kith_status kt_ivf_extend(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_rows *rows, uint32_t count, struct kt_work *work,
                           struct kt_sink *sink, json_t **meta, kith_error *error);
+kith_status kt_ivf_merge(const struct kt_index *index, uint32_t first, uint32_t count,
+                         const struct kt_selection *live, const struct kt_vectors *vectors,
+                         struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
 kith_status kt_ivf_search(const struct kt_index *index, const struct kt_vectors *vectors,
                           const struct kt_index_query *query, struct kt_arena *scratch, struct kt_top *top,
                           struct kt_index_stats *stats, kith_error *error);

@@ -239,7 +239,7 @@ static kith_status write_lists(const struct ivf_writing *w, struct kt_work *work
                                kith_error *error)
 {
     struct batch batch = { .writing = w };
-    uint64_t bytes, room = 0, done = 0;
+    uint64_t bytes, room = 0, done = 0, rows = w->extent.rows - w->extent.outliers;
     kith_status status = KITH_OK;
     for (uint32_t count; !status && batch.first < w->extent.entries; batch.first += count) {
         count = plan_batch(&batch, &bytes);
@@ -253,7 +253,7 @@ static kith_status write_lists(const struct ivf_writing *w, struct kt_work *work
         status = kt_parallel_for(work, NULL, count, 1, fill_list, &batch, error);
         if (!status) status = kt_sink_write(sink, batch.bytes, bytes, error);
         for (uint32_t i = 0; i < count; i++) done += w->entries[batch.first + i].rows;
-        if (!status) status = kt_work_tick(work, "encode", done, w->extent.rows, error);
+        if (!status) status = kt_work_tick(work, "encode", done, rows, error);
     }
     kt_free(batch.bytes);
     return status ? status : kt_sink_align(sink, IVF_ALIGN, error);

@@ -36,6 +36,36 @@ static void learn(const struct column *c, const struct built *b)
     kt_free(queries);
 }
 
+/* Merges files `first` and on; where that goes well, what came of it is opened. */
+static void merge_and_open(const struct column *c, const struct built *b, uint32_t first)
+{
+    uint64_t words[ROWS / 64 + 1];
+    struct kt_selection live = { words, ROWS - 1, ROWS / 2 };
+    struct kt_work work = { .threads = 1 };
+    struct kt_buffer made = { 0 };
+    struct kt_sink *sink = NULL;
+    json_t *meta = NULL;
+    kith_error error = { 0 };
+    memset(words, 0x55, sizeof words);
+    assert_int_equal(kt_sink_memory(&made, &sink, &error), KITH_OK);
+    if (b->ops->merge(b->index, first, b->run_count + 1 - first, &live, &c->vectors, &work, sink, &meta,
+                      &error)) {
+        assert_true(error.message[0] != 0);
+        kt_sink_abandon(sink);
+    } else {
+        struct built merged = { .ops = b->ops, .bytes = made.data };
+        assert_int_equal(kt_sink_finish(sink, NULL, &error), KITH_OK);
+        merged.size = made.size;
+        merged.bytes = made.data;
+        if (first)
+            assert_int_equal(open_try(&merged, NULL, &merged.index, &error), KITH_CORRUPT);
+        else if (!open_try(&merged, NULL, &merged.index, &error))
+            b->ops->close(merged.index);
+    }
+    json_decref(meta);
+    kt_buffer_release(&made);
+}
+
 /* Opens the bytes of `b` and asks a few things. */
 static void use(const struct column *c, const struct built *b)
 {
@@ -48,6 +78,7 @@ static void use(const struct column *c, const struct built *b)
     search(c, &hostile, 0, 10);
     search(c, &hostile, LISTS, ROWS);
     learn(c, &hostile);
+    for (uint32_t first = 0; first < 2 && first <= b->run_count; first++) merge_and_open(c, &hostile, first);
     b->ops->close(hostile.index);
 }
 

@@ -1,6 +1,6 @@
-/* An index that is opened with its runs, searched and extended while every allocation in turn fails: it says
- * so and loses nothing. (Building one is tried in tests/unit/api.) Under a sanitizer, which replaces malloc
- * as this does, it is skipped. */
+/* An index that is opened with its runs, searched, extended and merged while every allocation in turn fails:
+ * it says so and loses nothing. (Building one is tried in tests/unit/api.) Under a sanitizer, which replaces
+ * malloc as this does, it is skipped. */
 #include "index_fixture.h"
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -61,18 +61,38 @@ static kith_status add_a_run(kith_error *error)
     return status;
 }
 
+static kith_status merge_both(kith_error *error)
+{
+    struct kt_work work = { .threads = 1 };
+    struct kt_buffer buffer = { 0 };
+    struct kt_sink *sink = NULL;
+    json_t *meta = NULL;
+    kith_status status = kt_sink_memory(&buffer, &sink, error);
+    if (!status)
+        status = built.ops->merge(built.index, 0, 2, NULL, &column.vectors, &work, sink, &meta, error);
+    if (!status) {
+        status = kt_sink_finish(sink, NULL, error);
+        sink = NULL;
+    }
+    kt_sink_abandon(sink);
+    json_decref(meta);
+    kt_buffer_release(&buffer);
+    return status;
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
     for (size_t t = 0; t < TYPES; t++) {
         column_init(&column, random_numbers(ROWS, DIM, KITH_F32, 30), ROWS, DIM, KITH_F32);
         for (int far = 0; far < 3; far++) ((float *)(void *)column.data)[(FIRST + 9 * far) * DIM] = 1e20f;
-        column.runs[0].rows = FIRST;
+        column.runs[0].rows = column.runs[0].span = FIRST;
         built = build(&column, plan_of(types[t], KITH_L2, 20), 1);
-        column.runs[0].rows = ROWS;
+        column.runs[0].rows = column.runs[0].span = ROWS;
         assert_int_equal(extend(&column, &built, FIRST, ROWS), ROWS - FIRST);
         assert_true(fails_at_every_step(open_and_search, false) > 10);
         assert_true(fails_at_every_step(add_a_run, false) > 10);
+        assert_true(fails_at_every_step(merge_both, false) > 5);
         built_release(&built);
         column_release(&column);
     }

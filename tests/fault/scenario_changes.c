@@ -1,0 +1,252 @@
+/* Operations that change what is there: rows deleted, updated and merged, versions brought back and tagged,
+ * columns added and dropped.
+ *
+ * Which rows are meant is said by column n, whose values a row's id and salt decide, so that the model knows.
+ * An update sets nothing to another value, for then a row's values would not be what its id and salt say: it
+ * moves the rows, which is what can go wrong. A merge gives rows other values by giving them another salt.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault/scenario_private.h"
+
+/* ---- delete, update: rows with n below the step's number */
+
+static kith_status expr_below(const struct step *step, kith_expr **out, kith_error *error)
+{
+    kith_value most = { .type = KITH_VALUE_INT, .integer = (int64_t)step->op->number };
+    return kith_expr_sql("n < ?", &most, 1, out, error);
+}
+
+/* The rows that are meant, or the others. */
+static struct rows *rows_below(const struct rows *rows, uint64_t most, bool meant)
+{
+    struct rows *chosen = rows_new(rows->count);
+    chosen->count = 0;
+    for (size_t i = 0; i < rows->count; i++)
+        if (((uint64_t)row_number(rows->row[i]) < most) == meant) chosen->row[chosen->count++] = rows->row[i];
+    return chosen;
+}
+
+static kith_status run_delete(struct session *session, const struct step *step, kith_error *error)
+{
+    kith_table *table;
+    kith_expr *expr = NULL;
+    kith_status status = want(session, step, &table, error);
+    if (!status) status = expr_below(step, &expr, error);
+    if (!status) status = kith_delete(table, expr, NULL, error);
+    kith_expr_free(expr);
+    return status;
+}
+
+static void expect_delete(struct model *model, const struct step *step)
+{
+    struct rows *left = rows_below(model_rows(model), step->op->number, false);
+    if (left->count == model_rows(model)->count)
+        rows_release(left);
+    else
+        model_push(model, left);
+}
+
+const struct op_kind op_delete = { "delete", run_delete, expect_delete, answer_write, false };
+
+static kith_status run_update(struct session *session, const struct step *step, kith_error *error)
+{
+    static const kith_assignment same = { "n", "n + 0" };
+    kith_table *table;
+    kith_expr *expr = NULL;
+    kith_update update = KITH_INIT(kith_update);
+    kith_status status = want(session, step, &table, error);
+    if (!status) status = expr_below(step, &expr, error);
+    update.filter = expr;
+    update.assignments = &same;
+    update.assignment_count = 1;
+    if (!status) status = kith_update_rows(table, &update, NULL, error);
+    kith_expr_free(expr);
+    return status;
+}
+
+static void expect_update(struct model *model, const struct step *step)
+{
+    struct rows *moved = rows_below(model_rows(model), step->op->number, true);
+    struct rows *left = rows_below(model_rows(model), step->op->number, false);
+    if (moved->count) model_push(model, rows_join(left, moved));
+    rows_release(left);
+    rows_release(moved);
+}
+
+const struct op_kind op_update = { "update", run_update, expect_update, answer_write, false };
+
+/* ---- merge */
+
+static kith_status run_merge(struct session *session, const struct step *step, kith_error *error)
+{
+    static const char *const on[] = { "id" };
+    struct ArrowArrayStream data;
+    kith_table *table;
+    kith_merge merge = KITH_INIT(kith_merge);
+    kith_status status = want(session, step, &table, error);
+    if (status) return status;
+    if (!session->model.keyed) merge.on = on, merge.on_count = 1;
+    merge.update_matched = merge.insert_new = true;
+    merge.delete_missing = step->op->replace;
+    stream_of(step, &data);
+    return kith_merge_rows(table, &data, &merge, NULL, error);
+}
+
+static void expect_merge(struct model *model, const struct step *step)
+{
+    const struct rows *old = model_rows(model);
+    struct rows *data = rows_of(step), *left = rows_new(old->count);
+    left->count = 0;
+    for (size_t i = 0; i < old->count && !step->op->replace; i++)
+        if (!rows_find(data, old->row[i].id)) left->row[left->count++] = old->row[i];
+    model_push(model, rows_join(left, data));
+    model->unordered = true;
+    rows_release(left);
+    rows_release(data);
+}
+
+const struct op_kind op_merge = { "merge", run_merge, expect_merge, answer_write, false };
+
+/* ---- reading by key: every second row, the last first, and one that is not there */
+
+static struct rows *every_second(const struct rows *rows)
+{
+    struct rows *some = rows_new(rows->count / 2 + 1);
+    for (size_t i = 0; i < rows->count / 2; i++) some->row[i + 1] = rows->row[rows->count - 1 - 2 * i];
+    some->row[0] = (struct row){ -1, 0 };
+    return some;
+}
+
+static kith_status run_get(struct session *session, const struct step *step, kith_error *error)
+{
+    struct ArrowArrayStream keys, out;
+    struct rows_seen seen = { 0 };
+    kith_table *table;
+    kith_status status = want(session, step, &table, error);
+    if (status || !session->model.exists) return status;
+    struct rows *wanted = every_second(shown_rows(session, step->op->who));
+    rows_stream_ids(wanted, &keys);
+    status = kith_get(table, &keys, NULL, &out, error);
+    if (!status) status = rows_read(&out, false, &seen, &session->complaint, error);
+    if (!status && (seen.rows->count != wanted->count - 1 ||
+                    memcmp(seen.rows->row, wanted->row + 1, (wanted->count - 1) * sizeof *wanted->row)))
+        complain(&session->complaint, "of %zu rows got by key %zu came, or others", wanted->count - 1,
+                 seen.rows->count);
+    rows_seen_release(&seen);
+    rows_release(wanted);
+    return status;
+}
+
+const struct op_kind op_get = { "get", run_get, NULL, answer_there, false };
+
+/* ---- versions */
+
+static kith_status run_restore(struct session *session, const struct step *step, kith_error *error)
+{
+    kith_table *table;
+    kith_status status = want(session, step, &table, error);
+    if (!status) status = kith_table_restore(table, step->op->number, NULL, error);
+    if (!status) session->pinned[step->op->who] = 0;
+    return status;
+}
+
+static void expect_restore(struct model *model, const struct step *step)
+{
+    bool extra = model->versions[step->op->number - 1].extra;
+    model_push(model, rows_share(model_rows_at(model, step->op->number)));
+    model->versions[model->version_count - 1].extra = extra;
+    model->indexes = 0; /* those that it had then */
+    model->perhaps = VECTOR_INDEX | ID_INDEX | NUMBER_INDEX | ITEM_INDEX;
+}
+
+static kith_status answer_restore(const struct session *session, const struct step *step)
+{
+    return session->model.exists && model_rows_at(&session->model, step->op->number) ? KITH_OK
+                                                                                     : KITH_NOT_FOUND;
+}
+
+const struct op_kind op_restore = { "restore", run_restore, expect_restore, answer_restore, false };
+
+static kith_status run_tag(struct session *session, const struct step *step, kith_error *error)
+{
+    kith_table *table;
+    kith_status status = want(session, step, &table, error);
+    return status ? status : kith_set_tag(table, TAG, step->op->number, step->op->change, error);
+}
+
+static void expect_tag(struct model *model, const struct step *step)
+{
+    model->tagged = step->op->change == KITH_TAG_DELETE ? 0 : step->op->number;
+}
+
+static kith_status answer_tag(const struct session *session, const struct step *step)
+{
+    bool creates = step->op->change == KITH_TAG_CREATE, deletes = step->op->change == KITH_TAG_DELETE;
+    if (!session->model.exists) return KITH_NOT_FOUND;
+    if (!deletes && !model_rows_at(&session->model, step->op->number)) return KITH_NOT_FOUND;
+    if (creates == (session->model.tagged != 0)) return creates ? KITH_EXISTS : KITH_NOT_FOUND;
+    return KITH_OK;
+}
+
+const struct op_kind op_tag = { "tag", run_tag, expect_tag, answer_tag, false };
+
+/* ---- columns */
+
+static bool has_extra(const struct model *model)
+{
+    return model->version_count && model->versions[model->version_count - 1].extra;
+}
+
+static void expect_extra(struct model *model, bool extra)
+{
+    model_push(model, rows_share(model_rows(model)));
+    model->versions[model->version_count - 1].extra = extra;
+}
+
+static kith_status run_add_column(struct session *session, const struct step *step, kith_error *error)
+{
+    static const kith_new_column column = { .name = EXTRA_COLUMN, .expression = "id + 1" };
+    kith_table *table;
+    kith_status status = want(session, step, &table, error);
+    return status ? status : kith_add_columns(table, &column, 1, NULL, error);
+}
+
+static void expect_add_column(struct model *model, const struct step *step)
+{
+    (void)step;
+    expect_extra(model, true);
+}
+
+static kith_status answer_add_column(const struct session *session, const struct step *step)
+{
+    kith_status status = answer_write(session, step);
+    return status || !has_extra(&session->model) ? status : KITH_EXISTS;
+}
+
+const struct op_kind op_add_column = { "add_column", run_add_column, expect_add_column, answer_add_column,
+                                       false };
+
+static kith_status run_drop_column(struct session *session, const struct step *step, kith_error *error)
+{
+    static const char *const names[] = { EXTRA_COLUMN };
+    kith_table *table;
+    kith_status status = want(session, step, &table, error);
+    return status ? status : kith_drop_columns(table, names, 1, NULL, error);
+}
+
+static void expect_drop_column(struct model *model, const struct step *step)
+{
+    (void)step;
+    expect_extra(model, false);
+}
+
+static kith_status answer_drop_column(const struct session *session, const struct step *step)
+{
+    kith_status status = answer_write(session, step);
+    return status || has_extra(&session->model) ? status : KITH_NOT_FOUND;
+}
+
+const struct op_kind op_drop_column = { "drop_column", run_drop_column, expect_drop_column,
+                                        answer_drop_column, false };
