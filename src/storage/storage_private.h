@@ -243,6 +243,9 @@ kith_status kt_replay_commit(struct kt_state *state, const uint8_t *bytes, size_
  * action `fragments`, a `delete` (then `*runs` is its payload), pieces. */
 kith_status kt_record_content(json_t *lines, const struct kt_state *state, const char *fragments,
                               struct kt_bytes **runs, kith_error *error);
+/** The bytes of a commit on top of `on` that changes nothing. */
+kith_status kt_record_void(const struct kt_state *on, const char *operation, const uint8_t txn[16],
+                           int64_t time_us, struct kt_buffer *out, kith_error *error);
 kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer *out, kith_error *error);
 kith_status kt_checkpoint_decode(const uint8_t *bytes, size_t size, struct kt_state **out, kith_error *error);
 
@@ -274,6 +277,7 @@ kith_status kt_store_newest(struct kt_store *store, struct kt_state **out, kith_
 /** Reads the log from its newest checkpoint, trusting no older state. */
 kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_error *error);
 void kt_store_remember(struct kt_store *store, struct kt_state *state);
+void kt_store_forget_known(struct kt_store *store);
 struct kt_state *kt_store_known(struct kt_store *store); /* the newest seen, or NULL */
 /** Hands `state` on, or says that there is no table when it is NULL or dropped. */
 kith_status kt_store_refuse_dropped(struct kt_store *store, struct kt_state *state, struct kt_state **out,

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/selection.h"
+#include "parallel/parallel.h"
 #include "storage/blob.h"
 
 struct kt_store; /* the folder; any number of threads */
@@ -162,6 +163,19 @@ kith_status kt_store_clean(struct kt_store *store, const struct kt_retention *ke
  * setting "keep_versions" (1,000 when there is none), 7 days, and as many bytes as the table has. Never
  * fails. */
 void kt_store_clean_if_due(struct kt_store *store, const struct kt_state *state);
+
+/* ---- when something is wrong, and before ---- */
+
+/** Makes a log whose newest commit cannot be read take commits again: that commit is saved aside and what it
+ * had changed is lost. Damaged checkpoints are removed, or written anew. Nobody else may write meanwhile.
+ * Adds to `words`, a sentence or two for each, what was wrong and what was done; nothing is added when all is
+ * well. KITH_CORRUPT when something can only be restored from a copy. */
+kith_status kt_store_repair(struct kt_store *store, struct kt_buffer *words, kith_error *error);
+/** Copies the table as it is in `state`, while others go on, to the folder `name` under `to`, which must not
+ * be there (KITH_EXISTS). The copy is a table of its own with one version, that of `state`. KITH_NOT_FOUND
+ * when a file of `state` was removed since. `work` may be NULL. */
+kith_status kt_store_backup(struct kt_store *store, const struct kt_state *state, struct kt_io *to,
+                            const char *name, struct kt_work *work, kith_error *error);
 
 /* ---- changing it ---- */
 

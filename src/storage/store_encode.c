@@ -161,3 +161,26 @@ out:
     kt_free(payloads);
     return status;
 }
+
+kith_status kt_record_void(const struct kt_state *on, const char *operation, const uint8_t txn[16],
+                           int64_t time_us, struct kt_buffer *out, kith_error *error)
+{
+    struct kt_txn_seen seen = { 0 };
+    struct kt_commit_header header = { .commit = on->commit + 1,
+                                       .version = on->version,
+                                       .parent = on->hash,
+                                       .time_us = time_us,
+                                       .txns = &seen,
+                                       .txn_count = 1 };
+    memcpy(seen.id, txn, sizeof seen.id);
+    memcpy(header.table_id, on->table_id, sizeof header.table_id);
+    memcpy(header.operation, operation, strlen(operation) + 1);
+    kt_json_watch();
+    json_t *lines = json_array();
+    kith_status status = KITH_OK;
+    if (!lines || !add(lines, kt_record_header(&header))) status = kt_fail_memory(error, 256);
+    status = kt_json_watched(status, error);
+    if (!status) status = kt_log_encode(lines, NULL, 0, KT_LARGEST_COMMIT, out, error);
+    json_decref(lines);
+    return status;
+}
