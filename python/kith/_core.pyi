@@ -88,6 +88,7 @@ class Table:
         bad_vectors: int = 0,
         fill_value: float = 0.0,
         progress: Progress | None = None,
+        idempotency_key: str | None = None,
     ) -> int: ...
     def scan(
         self,

@@ -113,6 +113,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         fill_value: float = 0.0,
         progress: Any = None,
         write_parallelism: int | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> AddResult:
         """Add rows. When it returns they are on disk, and every reader of any process sees them.
 
@@ -128,6 +130,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             what is bad by `fill_value`, or store a null vector.
         progress : bool, callable or tqdm-like, optional
             See `kith.Database.create_table`.
+        idempotency_key : str, optional
+            Not in this version: what makes a second call with the same key do nothing.
 
         Returns
         -------
@@ -141,12 +145,15 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         """
         if mode not in ("append", "overwrite"):
             raise InvalidError("mode must be either 'append' or 'overwrite'")
+        if idempotency_key is not None:
+            refuse("add(idempotency_key=...)")
         bad = inputs.bad_vectors(on_bad_vectors)
         stream = inputs.stream(data, self._table.schema())
         with Progress(progress) as callback:
             version = self._table.append(
-                stream, overwrite=mode == "overwrite", bad_vectors=bad, fill_value=fill_value, progress=callback
-            )
+                stream, overwrite=mode == "overwrite", bad_vectors=bad, fill_value=fill_value, progress=callback,
+                idempotency_key=idempotency_key,
+            )  # fmt: skip
         return AddResult(version)
 
     # ---- rows out
