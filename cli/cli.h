@@ -46,6 +46,9 @@ extern const struct command cli_cmd_bench;
 extern const struct command cli_cmd_info;
 extern const struct command cli_cmd_export;
 extern const struct command cli_cmd_verify;
+extern const struct command cli_cmd_compact;
+extern const struct command cli_cmd_repair;
+extern const struct command cli_cmd_backup;
 
 /* ---- failing ---- */
 

@@ -117,3 +117,17 @@ kith_status kith_optimize(kith_table *table, const kith_upkeep *options, kith_up
     memcpy(stats, &done, size);
     return KITH_OK;
 }
+
+kith_status kith_repair(kith_database *database, const char *name, char **words, kith_error *error)
+{
+    return kt_catalog_repair((struct kt_catalog *)database, name, words, error);
+}
+
+kith_status kith_backup(kith_table *table, const char *uri, kith_error *error)
+{
+    struct kt_catalog *to = NULL;
+    kith_status status = kt_catalog_open(uri, &to, error);
+    if (!status) status = kt_table_backup(table_of(table), to, error);
+    kt_catalog_close(to);
+    return status;
+}

@@ -25,6 +25,9 @@ kith_status kt_catalog_drop(struct kt_catalog *catalog, const char *name, kith_e
 kith_status kt_catalog_rename(struct kt_catalog *catalog, const char *from, const char *to,
                               kith_error *error);
 
+/** As kith.h says of kith_repair(); *words is freed with kt_free(). */
+kith_status kt_catalog_repair(struct kt_catalog *catalog, const char *name, char **words, kith_error *error);
+
 /* ---- tables ---- */
 
 struct kt_table;
@@ -101,6 +104,8 @@ kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
 /** As kith.h says of kith_optimize(). */
 kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
                               kith_error *error);
+/** Copies the version that the handle shows into another catalog. */
+kith_status kt_table_backup(struct kt_table *table, struct kt_catalog *to, kith_error *error);
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);
 kith_status kt_table_drop_index(struct kt_table *table, const char *name, kith_error *error);
 

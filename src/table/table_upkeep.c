@@ -86,3 +86,18 @@ kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options
     if (!status) status = clean(table, options, stats, error);
     return status;
 }
+
+kith_status kt_table_backup(struct kt_table *table, struct kt_catalog *to, kith_error *error)
+{
+    char folder[300];
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_snapshot(table, &snapshot, error);
+    if (status) return status;
+    kt_table_folder(table->name, folder);
+    status = kt_store_backup(table->home->store, snapshot->state, kt_catalog_io(to), folder, NULL, error);
+    if (status == KITH_EXISTS)
+        status =
+            kt_fail(error, KITH_EXISTS, "Table '%s' already exists in %s", table->name, kt_catalog_uri(to));
+    kt_snapshot_release(snapshot);
+    return status;
+}
