@@ -791,7 +791,6 @@ def test_a_table_restored_or_dropped_during_a_change(db, table):
         table.update(values={"n": 1}, progress=once(lambda: db.drop_table("t")))
 
 
-@pytest.mark.skip(reason="the library does not look at the key yet; add() refuses it")
 def test_a_write_with_a_key_of_its_own_is_done_once(db, table):
     for _ in range(3):
         done = table.add(ROWS[:1], idempotency_key="once")
