@@ -351,7 +351,7 @@ typedef struct kith_merge {
     bool delete_missing;      /* rows of the table that match none of `data` are deleted */
     const char *delete_where; /* only where this holds: SQL over the table's columns */
     bool keep_last;           /* of rows of `data` that match each other the last counts; otherwise they are
-                                 KITH_INVALID */
+                                 KITH_INVALID with update_matched, and each is a row of its own without */
     kith_write write;
 } kith_merge;
 

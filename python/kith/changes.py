@@ -29,7 +29,7 @@ class _Result:
 
     __slots__: tuple[str, ...] = ()
 
-    def __init__(self, *values: int) -> None:
+    def __init__(self, *values: Any) -> None:
         for name, value in zip(self.__slots__, values, strict=True):
             setattr(self, name, value)
 

@@ -7,7 +7,7 @@ import os
 from . import _core, data as inputs, schema as schemas
 from ._progress import Progress
 from .errors import InvalidError, NotFoundError
-from .query import lances, refuse
+from .query import lances, natural, refuse
 from .table import Table
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
@@ -165,6 +165,7 @@ class Database:
         key: str | None = None,
         auto_index: bool = True,
         index_params: dict[str, Any] | None = None,
+        versions: Literal["off"] | int | None = None,
         progress: Any = None,
         **others: Any,
     ) -> Table:
@@ -197,6 +198,9 @@ class Database:
             has none, before it returns. Such a build fails no write; an index that you make replaces it.
         index_params : dict, optional
             ``{"threshold": rows}``: from how many rows on, instead.
+        versions : "off" or int, optional
+            How many versions stay readable: 1,000 where nothing is said, "off" only the newest. A version goes as well
+            when it was replaced 7 days ago, or the old ones have more bytes than the table; one with a tag stays.
         progress : bool, callable or tqdm-like, optional
             True shows a bar; a callable gets (stage, done, total) and stops the work by returning False.
 
@@ -226,6 +230,7 @@ class Database:
             "key": key,
             "auto_index": auto_index,
             "threshold": (index_params or {}).get("threshold", 0),
+            "keep_versions": _kept(versions),
         }
         if exist_ok and mode == "create":
             try:
@@ -266,6 +271,16 @@ class Database:
     def rename_table(self, name: str, new_name: str, **ignored: Any) -> None:
         """Give a table another name. Handles opened before go on working."""
         self._database.rename(name, new_name)
+
+
+def _kept(versions: Any) -> int:
+    if versions is None:
+        return 0
+    if versions == "off":
+        return 1
+    if isinstance(versions, str):
+        raise InvalidError(f'versions is "off" or how many are kept, not {versions!r}')
+    return natural("versions", versions, 1)
 
 
 def _schema_of_models(data: Any) -> Any:

@@ -8,6 +8,7 @@ from .changes import AddResult, Changes
 from .columns import Columns
 from .errors import InvalidError, MissingPackageError, NotFoundError
 from .query import ScanQuery, TakeQuery, VectorQuery, natural, predicate, refuse
+from .upkeep import Upkeep
 from .versions import Versions
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
@@ -28,7 +29,7 @@ _vector_items = frozenset("fegcC")  # Arrow letters of the numbers that vectors 
 _metrics = ("l2", "euclidean", "cosine", "dot", "ip", "hamming")
 
 
-class Table(Changes, Columns, Versions, frames.Streamable):
+class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
     """A table of a database. Made by `Database.create_table` and `Database.open_table`.
 
     A handle follows the newest version by itself, may be used by any number of threads, and works on in the
@@ -112,6 +113,8 @@ class Table(Changes, Columns, Versions, frames.Streamable):
         fill_value: float = 0.0,
         progress: Any = None,
         write_parallelism: int | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> AddResult:
         """Add rows. When it returns they are on disk, and every reader of any process sees them.
 
@@ -127,6 +130,8 @@ class Table(Changes, Columns, Versions, frames.Streamable):
             what is bad by `fill_value`, or store a null vector.
         progress : bool, callable or tqdm-like, optional
             See `kith.Database.create_table`.
+        idempotency_key : str, optional
+            Not in this version: what makes a second call with the same key do nothing.
 
         Returns
         -------
@@ -140,12 +145,15 @@ class Table(Changes, Columns, Versions, frames.Streamable):
         """
         if mode not in ("append", "overwrite"):
             raise InvalidError("mode must be either 'append' or 'overwrite'")
+        if idempotency_key is not None:
+            refuse("add(idempotency_key=...)")
         bad = inputs.bad_vectors(on_bad_vectors)
         stream = inputs.stream(data, self._table.schema())
         with Progress(progress) as callback:
             version = self._table.append(
-                stream, overwrite=mode == "overwrite", bad_vectors=bad, fill_value=fill_value, progress=callback
-            )
+                stream, overwrite=mode == "overwrite", bad_vectors=bad, fill_value=fill_value, progress=callback,
+                idempotency_key=idempotency_key,
+            )  # fmt: skip
         return AddResult(version)
 
     # ---- rows out
@@ -604,18 +612,6 @@ class Table(Changes, Columns, Versions, frames.Streamable):
         absent = [name for name in index_names if name not in there]
         if absent:
             raise NotFoundError(f"the table '{self.name}' has no index {', '.join(map(repr, absent))}")
-
-    # ---- upkeep
-
-    def optimize(self, *args: Any, **kwargs: Any) -> None:
-        """Build the indexes again that do not cover all rows. All else is kept up inside the writes.
-
-        They are calibrated on rows of the table then; for queries of your own use `create_index`.
-        """
-        for index in self._table.indexes():
-            if index["rows_unindexed"]:
-                given = {key: index[key] for key in ("column", "name", "type", "metric", "num_sub_vectors", "num_bits") if index[key] not in ("default", 0)}
-                self._table.create_index(keep=False, **given)
 
 
 def _config_options(config: Any) -> dict[str, Any]:

@@ -99,15 +99,15 @@ kith_status kt_projection_make(const struct kt_snapshot *snapshot, const struct 
         projection.items[count] = (struct kt_projected){ .column = (uint32_t)column };
         fields[count++] = schema->fields[column];
     }
-    if (wanted->distance && !wants(wanted, "_distance")) {
+    if (!status && wanted->distance && !wants(wanted, "_distance")) {
         projection.items[count] = (struct kt_projected){ .shown = KT_SHOW_DISTANCE };
         fields[count++] = made_field("_distance", KT_FLOAT32);
     }
-    if (wanted->row_id && !wants(wanted, "_rowid")) {
+    if (!status && wanted->row_id && !wants(wanted, "_rowid")) {
         projection.items[count] = (struct kt_projected){ .shown = KT_SHOW_ROW_ID };
         fields[count++] = made_field("_rowid", KT_UINT64);
     }
-    if (wanted->query_index) {
+    if (!status && wanted->query_index) {
         projection.items[count] = (struct kt_projected){ .shown = KT_SHOW_QUERY_INDEX };
         fields[count++] = made_field("query_index", KT_INT32);
     }

@@ -257,8 +257,8 @@ static kith_status in_list(const char *column, const struct kt_value *values, st
         list.items = values->items ? values->items + at : NULL;
         list.count = values->count > at ? kt_min_u64(values->count - at, KT_FILTER_LIST) : 0;
         list.kind = KT_VALUE_LIST;
-        if (!kt_value_copy(&list, &copy)) status = kt_fail_memory(error, list.count * sizeof list);
-        if (!status) status = kt_expr_column(&column, 1, &args[0], error);
+        status = kt_expr_column(&column, 1, &args[0], error);
+        if (!status && !kt_value_copy(&list, &copy)) status = kt_fail_memory(error, list.count * sizeof list);
         if (!status) status = kt_expr_literal(&copy, &args[1], error);
         if (status) {
             kt_expr_release(args[0]);

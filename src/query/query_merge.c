@@ -14,7 +14,8 @@ struct merge {
     struct kt_schema *given; /* the columns of the data, as the table has them */
     struct kt_batch *data;   /* all of it */
     struct kt_keys *keys;    /* of its rows */
-    uint32_t *last;          /* for each first row of a key: the row that counts; else UINT32_MAX */
+    uint32_t *first;         /* for each row: the first one with its key */
+    uint32_t *last;          /* for each row that counts as one: the row it is taken from; else UINT32_MAX */
     struct kt_snapshot *base;
     struct kt_match *matches;
     size_t match_count;
@@ -131,28 +132,34 @@ static kith_status settle_on(const struct merge *merge, uint32_t *columns, uint3
     return KITH_OK;
 }
 
-/* Gives each row of the data its key, and settles which of equal rows counts. */
+/* Gives each row of the data its key, and settles which of equal rows counts. Where none of them is to update
+ * a row there is nothing to settle: those that match no row are all added, as LanceDB does. */
 static kith_status add_keys(struct merge *merge, kith_error *error)
 {
     const struct kt_schema *schema = kt_keys_schema(merge->keys);
     const struct kt_array **columns = kt_alloc_array(schema->count, sizeof *columns);
+    const kith_merge *options = merge->options;
     uint32_t rows = (uint32_t)merge->data->rows;
     merge->last = kt_alloc_array(rows + (size_t)1, sizeof *merge->last);
-    kith_status status = columns && merge->last ? KITH_OK : kt_fail_memory(error, rows * 4);
+    merge->first = kt_alloc_array(rows + (size_t)1, sizeof *merge->first);
+    kith_status status =
+        columns && merge->last && merge->first ? KITH_OK : kt_fail_memory(error, rows * sizeof *merge->last);
     for (uint32_t c = 0; c < schema->count && !status; c++)
         columns[c] = &merge->data->columns[kt_schema_find(merge->given, schema->fields[c].name)];
     for (uint32_t row = 0; row < rows && !status; row++) {
         uint32_t twin;
         status = kt_keys_add(merge->keys, columns, row, &twin, error);
         if (status) break;
-        merge->last[row] = twin == row ? row : UINT32_MAX;
-        if (twin == row) continue;
+        merge->first[row] = twin;
+        merge->last[row] = row;
+        if (twin == row || (!options->keep_last && !options->update_matched)) continue;
+        merge->last[row] = UINT32_MAX;
         merge->last[twin] = row;
-        if (!merge->options->keep_last)
+        if (!options->keep_last)
             status =
                 kt_fail(error, KITH_INVALID,
-                        "rows %u and %u of the data are the same one by column \"%s\"; which of them counts "
-                        "cannot be known",
+                        "Ambiguous merge inserts are prohibited: rows %u and %u of the data are the same "
+                        "one by column \"%s\"; which of them counts cannot be known",
                         twin, row, schema->fields[0].name);
     }
     kt_free(columns);
@@ -333,6 +340,12 @@ struct rows_to_add {
     struct pairs pairs;
 };
 
+/* Whether a row of the data counts and matches no row. */
+static bool is_new(const struct merge *merge, size_t row)
+{
+    return merge->last[row] != UINT32_MAX && !bit_of(merge->taken, merge->first[row]);
+}
+
 /* Notes the next rows to add: first those that take another's place, then the new ones. */
 static bool next_pairs(struct merge *merge, struct pairs *pairs)
 {
@@ -349,8 +362,7 @@ static bool next_pairs(struct merge *merge, struct pairs *pairs)
     for (; merge->options->insert_new && merge->at < (size_t)merge->data->rows &&
            pairs->count < KT_ROWS_AT_ONCE;
          merge->at++)
-        if (merge->last[merge->at] != UINT32_MAX && !bit_of(merge->taken, merge->at))
-            pairs->numbers[pairs->count++] = merge->last[merge->at];
+        if (is_new(merge, merge->at)) pairs->numbers[pairs->count++] = merge->last[merge->at];
     return false;
 }
 
@@ -422,7 +434,7 @@ static uint64_t count_new(const struct merge *merge)
 {
     uint64_t count = 0;
     for (size_t i = 0; merge->options->insert_new && i < (size_t)merge->data->rows; i++)
-        count += merge->last[i] != UINT32_MAX && !bit_of(merge->taken, i);
+        count += is_new(merge, i);
     return count;
 }
 
@@ -519,8 +531,7 @@ static kith_status check_key(struct merge *merge, const uint64_t *deleted, size_
     for (size_t i = 0; i < merge->match_count && !status; i++)
         if (bit_of(merge->updated, i)) set_bit(comes, merge->last[merge->matches[i].number]);
     for (int64_t i = 0; i < merge->data->rows && !status; i++)
-        if (merge->options->insert_new && merge->last[i] != UINT32_MAX && !bit_of(merge->taken, (size_t)i))
-            set_bit(comes, merge->last[i]);
+        if (merge->options->insert_new && is_new(merge, (size_t)i)) set_bit(comes, merge->last[i]);
     for (int64_t i = 0; i < merge->data->rows && !status; i++) {
         uint32_t number = keys ? kt_keys_count(keys) : 0, twin;
         if (!bit_of(comes, (size_t)i)) continue;
@@ -575,6 +586,7 @@ kith_status kt_merge(struct kt_table *table, struct ArrowArrayStream *data, cons
         kt_schema_release(schema);
     }
     kt_free(merge.last);
+    kt_free(merge.first);
     kt_keys_free(merge.keys);
     kt_batch_release(merge.data);
     kt_schema_release(merge.given);
@@ -627,6 +639,7 @@ kith_status kt_get(struct kt_table *table, struct ArrowArrayStream *stream, cons
     kt_free(row_of);
     kt_free(hits);
     kt_free(merge.last);
+    kt_free(merge.first);
     kt_keys_free(merge.keys);
     kt_batch_release(merge.data);
     kt_schema_release(merge.given);

@@ -56,17 +56,26 @@ static void build_key(struct kt_table *table, const struct kt_snapshot *after, k
     index->type = KITH_INDEX_DEFAULT;
 }
 
+/* What one index asks for. */
+static kith_status bring_up(struct kt_table *table, const struct kt_snapshot *after,
+                            const struct kt_table_index *behind, kith_index *index)
+{
+    kith_error ignored;
+    uint32_t merged = kt_table_to_merge(behind);
+    kith_status status = KITH_OK;
+    index->name = behind->name;
+    if (kt_table_is_spent(behind)) return kt_table_rebuild_index(table, index, &ignored);
+    if (kt_table_is_behind(after, behind)) status = kt_table_extend_index(table, index, &ignored);
+    if (!status && merged)
+        status = kt_table_merge_index(table, index, behind->part_count - merged, merged, &ignored);
+    return status == KITH_UNSUPPORTED ? kt_table_rebuild_index(table, index, &ignored) : status;
+}
+
 static void extend_behind(struct kt_table *table, const struct kt_snapshot *after, kith_index *index,
                           kith_status *status)
 {
-    kith_error ignored;
     for (uint32_t i = 0; i < after->index_count; i++) {
-        const struct kt_table_index *behind = &after->indexes[i];
-        if (!kt_table_is_behind(after, behind) && !kt_table_is_spent(behind)) continue;
-        index->name = behind->name;
-        kith_status failed =
-            kt_table_is_spent(behind) ? KITH_UNSUPPORTED : kt_table_extend_index(table, index, &ignored);
-        if (failed == KITH_UNSUPPORTED) failed = kt_table_rebuild_index(table, index, &ignored);
+        kith_status failed = bring_up(table, after, &after->indexes[i], index);
         if (failed && failed != KITH_CONFLICT) *status = failed;
     }
 }

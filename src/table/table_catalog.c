@@ -196,19 +196,15 @@ void kt_table_folder(const char *name, char *to)
     memcpy(to + length, table_suffix, sizeof table_suffix);
 }
 
-/* Whether a table's folder has a log with anything in it. One that has not is a creation that did not finish;
- * the next creation takes it over. */
-static bool has_commits(struct kt_io *io, const char *folder)
+/* Whether the folder is that of a table: not of a creation that did not finish, which the next one takes
+ * over, nor of one that was dropped and is yet to be removed. KITH_OK and KITH_CORRUPT, which says so when
+ * opened, are yes; KITH_NOT_FOUND is no. */
+static kith_status look_at_table(struct kt_io *io, const char *folder, kith_error *error)
 {
-    char log[320];
-    size_t length = strlen(folder);
-    memcpy(log, folder, length);
-    memcpy(log + length, "/log", 5);
-    struct kt_io_names names = { 0 };
-    kith_error ignored;
-    bool any = kt_io_list(io, log, &names, &ignored) == KITH_OK && names.count > 0;
-    kt_io_names_release(&names);
-    return any;
+    struct kt_store *store = NULL;
+    kith_status status = kt_store_open(io, folder, &store, error);
+    if (!status) kt_store_close(store);
+    return status;
 }
 
 /* The length of the table name that `folder` stands for, or 0. */
@@ -237,7 +233,8 @@ kith_status kt_catalog_list(struct kt_catalog *catalog, const char *after, size_
     for (size_t i = 0; i < folders.count; i++) {
         char *folder = folders.names[i];
         size_t length = table_name_length(folder);
-        if (length && has_commits(catalog->io, folder)) {
+        kith_error ignored; /* what cannot be read now is listed: opening it will tell */
+        if (length && look_at_table(catalog->io, folder, &ignored) != KITH_NOT_FOUND) {
             folder[length] = '\0';
             folders.names[i] = folders.names[kept];
             folders.names[kept++] = folder;
@@ -281,8 +278,10 @@ kith_status kt_catalog_rename(struct kt_catalog *catalog, const char *from, cons
     if (status) return status;
     kt_table_folder(from, folder_from);
     kt_table_folder(to, folder_to);
-    if (!has_commits(catalog->io, folder_from))
+    status = look_at_table(catalog->io, folder_from, error);
+    if (status == KITH_NOT_FOUND)
         return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was not found in %s", from, catalog->uri);
+    if (status && status != KITH_CORRUPT) return status;
     status = kt_io_rename(catalog->io, folder_from, folder_to, error);
     if (status == KITH_EXISTS)
         return kt_fail(error, KITH_EXISTS, "Table '%s' cannot be renamed: '%s' already exists", from, to);

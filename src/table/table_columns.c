@@ -225,13 +225,19 @@ static kith_status widen_all(struct columns_change *change, kith_error *error)
 
 /* ---- the commit */
 
+static bool same_bytes(const struct kt_bytes *a, const struct kt_bytes *b)
+{
+    if (a == b) return true;
+    return a && b && a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
+}
+
 static bool same_fragments(const struct kt_state *a, const struct kt_state *b)
 {
     if (a->fragment_count != b->fragment_count) return false;
     for (uint32_t i = 0; i < a->fragment_count; i++) {
         const struct kt_fragment *x = &a->fragments[i], *y = &b->fragments[i];
         if (x->first_row != y->first_row || x->rows != y->rows || x->group_count != y->group_count ||
-            x->inline_rows != y->inline_rows)
+            !same_bytes(x->inline_rows, y->inline_rows))
             return false;
         for (uint32_t g = 0; g < x->group_count; g++)
             if (strcmp(x->groups[g].file.name, y->groups[g].file.name) != 0) return false;

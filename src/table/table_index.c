@@ -22,6 +22,7 @@ enum purpose {
     ASKED_FOR,
     AUTOMATIC,
     ONE_MORE, /* a piece over rows that the index does not cover */
+    MERGED,   /* some files of an index over vectors as one */
     ANEW      /* the whole index once more, with the parameters it has */
 };
 
@@ -30,7 +31,8 @@ struct indexing {
     const kith_index *options;
     enum purpose purpose;
     struct kt_snapshot *snapshot;       /* what is read */
-    const struct kt_table_index *index; /* of ONE_MORE and ANEW: as the snapshot has it */
+    const struct kt_table_index *index; /* from ONE_MORE on: as the snapshot has it */
+    uint32_t first_part, part_count;    /* MERGED: these */
     int column;
     struct kt_index_plan plan; /* of an index over values: its type alone */
     struct kt_samples queries; /* none: the calibration asks for rows */
@@ -56,6 +58,13 @@ bool kt_piece_covers_field(const struct kt_piece *piece, int32_t field)
 
 /* ---- what stands in the way */
 
+static bool is_merged(const struct indexing *indexing, const struct kt_piece *piece)
+{
+    for (uint32_t i = 0; i < indexing->part_count; i++)
+        if (strcmp(indexing->index->parts[indexing->first_part + i]->id, piece->id) == 0) return true;
+    return false;
+}
+
 enum meeting { PASSES, REPLACES, REFUSED };
 
 static enum meeting meet(const struct indexing *indexing, const struct kt_piece *other)
@@ -64,6 +73,7 @@ static enum meeting meet(const struct indexing *indexing, const struct kt_piece 
     bool same_column = kt_piece_covers_field(other, field_of(indexing)->id);
     if ((!same_name && !same_column) || indexing->purpose == ONE_MORE) return PASSES;
     if (indexing->purpose == ANEW) return same_name ? REPLACES : PASSES;
+    if (indexing->purpose == MERGED) return is_merged(indexing, other) ? REPLACES : PASSES;
     if (indexing->purpose == AUTOMATIC) return REFUSED;
     if (json_is_true(json_object_get(other->meta, "automatic"))) return REPLACES;
     if (!same_name) return PASSES;
@@ -118,6 +128,14 @@ static bool has_own_pieces(const struct indexing *indexing, const struct kt_stat
     return then && now == then && same == then;
 }
 
+/* Whether all files that were merged are still in the index. */
+static bool has_merged(const struct indexing *indexing, const struct kt_state *state)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < state->piece_count; i++) found += is_merged(indexing, &state->pieces[i]);
+    return found == indexing->part_count;
+}
+
 /* Whether the state has rows that the piece covers: deletions leave some, an overwritten table has none. */
 static kith_status has_rows(const struct indexing *indexing, const struct kt_state *state, bool *out,
                             kith_error *error)
@@ -146,6 +164,7 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
                        "table '%s' was overwritten while index \"%s\" was being built; build it again", table,
                        indexing->piece.index);
     if ((indexing->purpose == ONE_MORE && !has_place_beside(indexing, state)) ||
+        (indexing->purpose == MERGED && !has_merged(indexing, state)) ||
         (indexing->purpose == ANEW && !has_own_pieces(indexing, state)))
         return kt_fail(error, KITH_CONFLICT, "index \"%s\" was changed while rows were being added to it",
                        indexing->piece.index);
@@ -165,6 +184,13 @@ static json_t *asked_json(const struct indexing *indexing)
                      (json_int_t)(options->seed & INT64_MAX));
 }
 
+/* A merged file is to the table what the first of its files was; counts are its own. */
+static kith_status keep_meta(const struct indexing *indexing, json_t *meta, kith_error *error)
+{
+    json_t *first = indexing->index->parts[indexing->first_part]->meta;
+    return json_object_update_missing(meta, first) ? kt_fail_memory(error, 256) : KITH_OK;
+}
+
 /* Adds what the snapshot needs to know of the piece to what the index said of itself. */
 static kith_status describe(const struct indexing *indexing, json_t *meta, kith_error *error)
 {
@@ -172,14 +198,22 @@ static kith_status describe(const struct indexing *indexing, json_t *meta, kith_
     int64_t now_us = kt_io_now_us(indexing->snapshot->io);
     bool has_metric = !kt_is_scalar_index(plan->type), is_run = has_metric && indexing->purpose == ONE_MORE;
     bool automatic = indexing->purpose == AUTOMATIC;
+    bool is_base = has_metric && !is_run;
+    uint64_t trained = indexing->snapshot->state->next_row;
+    if (indexing->purpose == MERGED) return keep_meta(indexing, meta, error);
     if (indexing->index) automatic = json_is_true(json_object_get(indexing->index->piece->meta, "automatic"));
     bool failed =
         json_object_set_new(meta, "field", json_integer(field_of(indexing)->id)) ||
         json_object_set_new(meta, "type", json_string(kith_index_type_name(plan->type))) ||
         (has_metric && json_object_set_new(meta, "metric", json_string(kith_metric_name(plan->metric)))) ||
         json_object_set_new(meta, "created_us", json_integer(now_us)) ||
-        (is_run && json_object_set_new(meta, "of", json_string(indexing->index->piece->id))) ||
-        (has_metric && !is_run && json_object_set_new(meta, "asked", asked_json(indexing))) ||
+        (is_run && json_object_set_new(meta, "run", json_true())) ||
+        (is_run && json_object_set(meta, "tree", json_object_get(indexing->index->piece->meta, "tree"))) ||
+        (is_base && json_object_set_new(meta, "tree", json_string(indexing->piece.id))) ||
+        (is_base && json_object_set_new(meta, "trained_to", json_integer((json_int_t)trained))) ||
+        (is_base && json_object_set_new(meta, "trained_rows",
+                                        json_integer((json_int_t)indexing->snapshot->state->rows))) ||
+        (is_base && json_object_set_new(meta, "asked", asked_json(indexing))) ||
         (automatic && json_object_set_new(meta, "automatic", json_true()));
     return failed ? kt_fail_memory(error, 256) : KITH_OK;
 }
@@ -207,12 +241,19 @@ static kith_status calibrate(struct indexing *indexing, struct kt_work *work, ki
 /* The rows that the piece is to cover. */
 static kith_status settle_cover(struct indexing *indexing, kith_error *error)
 {
-    kith_status status =
-        indexing->purpose == ONE_MORE
-            ? kt_table_uncovered(indexing->snapshot, indexing->index, &indexing->cover, error)
-            : kt_cover_state(indexing->snapshot->state, &indexing->cover, error);
-    indexing->piece.covers = indexing->cover.rows;
-    indexing->piece.cover_count = indexing->cover.count;
+    const struct kt_snapshot *snapshot = indexing->snapshot;
+    struct kt_cover *cover = &indexing->cover;
+    kith_status status = KITH_OK;
+    if (indexing->purpose == ONE_MORE)
+        status = kt_table_uncovered(snapshot, indexing->index, cover, error);
+    else if (indexing->purpose != MERGED)
+        status = kt_cover_state(snapshot->state, cover, error);
+    for (uint32_t i = 0; i < indexing->part_count && !status; i++) {
+        const struct kt_piece *part = indexing->index->parts[indexing->first_part + i];
+        status = kt_cover_add(cover, part->covers, part->cover_count, error);
+    }
+    indexing->piece.covers = cover->rows;
+    indexing->piece.cover_count = cover->count;
     return status;
 }
 
@@ -227,11 +268,25 @@ static kith_status write_run(struct indexing *indexing, struct kt_work *work, st
                                                  error);
 }
 
+static kith_status write_merged(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
+                                kith_error *error)
+{
+    const struct kt_index *open = NULL;
+    const struct kt_selection *live = NULL;
+    kith_status status = kt_snapshot_index(indexing->snapshot, indexing->index, &open, error);
+    if (!status) status = kt_snapshot_live(indexing->snapshot, &live, error);
+    return status
+               ? status
+               : indexing->index->ops->merge(open, indexing->first_part, indexing->part_count, live,
+                                             vectors_of(indexing), work, sink, &indexing->piece.meta, error);
+}
+
 static kith_status write_file(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
                               kith_error *error)
 {
     const struct kt_index_plan *plan = &indexing->plan;
     json_t **meta = &indexing->piece.meta;
+    if (indexing->purpose == MERGED) return write_merged(indexing, work, sink, error);
     if (!kt_is_scalar_index(plan->type) && indexing->purpose == ONE_MORE)
         return write_run(indexing, work, sink, error);
     if (!kt_is_scalar_index(plan->type))
@@ -260,12 +315,16 @@ static kith_status build(struct indexing *indexing, struct kt_work *work, kith_e
         status = kt_sink_finish(sink, &piece->file.seal, error);
         sink = NULL;
     }
-    if (!status && !kt_is_scalar_index(indexing->plan.type) && indexing->purpose != ONE_MORE)
+    bool encoded =
+        indexing->purpose == ONE_MORE || indexing->purpose == MERGED; /* by what was learned before */
+    if (!status && !kt_is_scalar_index(indexing->plan.type) && !encoded)
         status = calibrate(indexing, work, error);
-    if (!status) status = describe(indexing, piece->meta, error);
     if (!status) status = kt_io_entropy(indexing->snapshot->io, id, sizeof id, error);
     if (!status) {
         kt_hex(id, sizeof id, piece->id);
+        status = describe(indexing, piece->meta, error);
+    }
+    if (!status) {
         status = kt_txn_commit(txn, prepare, indexing, NULL, error);
         txn = NULL;
     }
@@ -436,6 +495,8 @@ static kith_status settle_index(struct indexing *indexing, kith_index *options, 
     if (!index)
         return kt_fail(error, KITH_NOT_FOUND, "table '%s' has no index \"%s\" any more",
                        indexing->table->name, options->name);
+    if (indexing->first_part + indexing->part_count > index->part_count)
+        return kt_fail(error, KITH_CONFLICT, "index \"%s\" was changed while it was merged", options->name);
     const json_t *asked = json_object_get(index->piece->meta, "asked");
     options->column = snapshot->schema->fields[index->column].name;
     options->type = index->type;
@@ -493,6 +554,15 @@ kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *
 kith_status kt_table_extend_index(struct kt_table *table, const kith_index *options, kith_error *error)
 {
     struct indexing indexing = { .table = table, .options = options, .purpose = ONE_MORE };
+    return create(&indexing, error);
+}
+
+kith_status kt_table_merge_index(struct kt_table *table, const kith_index *options, uint32_t first,
+                                 uint32_t count, kith_error *error)
+{
+    struct indexing indexing = {
+        .table = table, .options = options, .purpose = MERGED, .first_part = first, .part_count = count
+    };
     return create(&indexing, error);
 }
 

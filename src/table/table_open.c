@@ -98,25 +98,34 @@ const char *kt_table_name(const struct kt_table *table)
     return table->name;
 }
 
-static struct kt_snapshot *current_of(struct kt_table *table, bool *pinned)
+/* What the handle showed last. A handle whose first snapshot could not be made, after the commit that made
+ * its table, has none yet. */
+static kith_status current_of(struct kt_table *table, bool *pinned, struct kt_snapshot **out,
+                              kith_error *error)
 {
     kt_lock_take(&table->lock);
-    struct kt_snapshot *current = kt_snapshot_share(table->current);
+    struct kt_snapshot *current = table->current ? kt_snapshot_share(table->current) : NULL;
     *pinned = table->pinned;
     kt_lock_give(&table->lock);
-    return current;
+    *out = current;
+    if (current) return KITH_OK;
+    struct kt_state *state = NULL;
+    kith_status status = kt_store_load(table->home->store, &state, error);
+    return status ? status : kt_table_adopt(table, state, NULL, out, error);
 }
 
 static kith_status follow(struct kt_table *table, struct kt_snapshot **out, kith_error *error)
 {
     bool pinned;
-    struct kt_snapshot *current = current_of(table, &pinned);
+    struct kt_snapshot *current = NULL;
+    kith_status status = current_of(table, &pinned, &current, error);
+    if (status) return status;
     if (pinned) {
         *out = current;
         return KITH_OK;
     }
     struct kt_state *state = NULL;
-    kith_status status = kt_store_refresh(table->home->store, current->state, &state, error);
+    status = kt_store_refresh(table->home->store, current->state, &state, error);
     if (status == KITH_NOT_FOUND || (!status && state->dropped)) {
         if (!status) kt_state_release(state);
         status = kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", table->name);
@@ -156,8 +165,9 @@ kith_status kt_table_newest(struct kt_table *table, struct kt_snapshot **out, ki
 {
     bool pinned;
     struct kt_state *state = NULL;
-    struct kt_snapshot *current = current_of(table, &pinned);
-    kith_status status = kt_store_load(table->home->store, &state, error);
+    struct kt_snapshot *current = NULL;
+    kith_status status = current_of(table, &pinned, &current, error);
+    if (!status) status = kt_store_load(table->home->store, &state, error);
     if (!status) status = kt_snapshot_open(table->home, state, current, out, error);
     kt_snapshot_release(current);
     return status;
@@ -166,15 +176,24 @@ kith_status kt_table_newest(struct kt_table *table, struct kt_snapshot **out, ki
 kith_status kt_table_writable(struct kt_table *table, struct kt_snapshot **out, kith_error *error)
 {
     bool pinned;
-    struct kt_snapshot *current = current_of(table, &pinned);
+    struct kt_snapshot *current = NULL;
+    kith_status status = current_of(table, &pinned, &current, error);
+    if (status) return status;
     uint64_t version = current->state->version;
     kt_snapshot_release(current);
     if (pinned)
         return kt_fail(error, KITH_READ_ONLY,
-                       "table '%s' cannot be modified when a specific version is checked out (%llu); "
-                       "checkout_latest() makes it writable again",
+                       "table cannot be modified when a specific version is checked out: '%s' shows version "
+                       "%llu; checkout_latest() makes it writable again",
                        table->name, (unsigned long long)version);
     return kt_table_snapshot(table, out, error);
+}
+
+void kt_table_unpin(struct kt_table *table)
+{
+    kt_lock_take(&table->lock);
+    table->pinned = false;
+    kt_lock_give(&table->lock);
 }
 
 /* Replaces what the handle shows. */
@@ -192,8 +211,10 @@ kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_err
 {
     bool pinned;
     struct kt_state *state = NULL;
-    struct kt_snapshot *current = current_of(table, &pinned), *snapshot = NULL;
-    kith_status status = kt_store_load_version(table->home->store, version, &state, error);
+    struct kt_snapshot *current = NULL, *snapshot = NULL;
+    kith_status status = current_of(table, &pinned, &current, error);
+    if (status) return status;
+    status = kt_store_load_version(table->home->store, version, &state, error);
     if (status == KITH_NOT_FOUND)
         status = kt_fail(error, KITH_NOT_FOUND,
                          "Version %llu no longer exists. Was it cleaned up? The newest is %llu",
@@ -214,8 +235,9 @@ kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error)
 {
     bool pinned;
     struct kt_state *state = NULL;
-    struct kt_snapshot *current = current_of(table, &pinned), *snapshot = NULL;
-    kith_status status = kt_store_load(table->home->store, &state, error);
+    struct kt_snapshot *current = NULL, *snapshot = NULL;
+    kith_status status = current_of(table, &pinned, &current, error);
+    if (!status) status = kt_store_load(table->home->store, &state, error);
     if (!status) status = kt_snapshot_open(table->home, state, current, &snapshot, error);
     kt_snapshot_release(current);
     if (!status) table_show(table, snapshot, false);

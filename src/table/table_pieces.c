@@ -1,8 +1,8 @@
 /* The indexes of a snapshot: what the pieces in the log are to this version of Kith.
  *
  * An index may have several pieces, each over rows of its own: what was appended is indexed by a piece more
- * (table_auto.c). Those of an index over vectors are a base and runs, which say whose runs they are and are
- * opened together; those over other values are asked one by one. Either is listed as one index.
+ * (table_auto.c). Those of an index over vectors are a base and runs of the same tree, which are opened
+ * together; those over other values are asked one by one. Either is listed as one index.
  *
  * A piece's file is opened when it is first asked for, into a slot that is shared with the snapshots before
  * and after as long as the piece is there. Two threads may open it at once: one of them wins the
@@ -151,19 +151,23 @@ static kith_status add_part(struct kt_table_index *index, const struct kt_piece 
     return KITH_OK;
 }
 
-/* A run says of which base; the base comes first in the log, as it was there first. */
+static bool is_run(const struct kt_piece *piece)
+{
+    return json_is_true(json_object_get(piece->meta, "run"));
+}
+
 static bool is_run_of(const struct kt_piece *piece, const struct kt_table_index *index)
 {
-    return index && index->ops && strcmp(meta_text(piece, "of"), index->piece->id) == 0;
+    return index && index->ops && strcmp(meta_text(piece, "tree"), meta_text(index->piece, "tree")) == 0;
 }
 
 static kith_status add_piece(struct kt_snapshot *snapshot, const struct kt_snapshot *older,
                              struct kt_table_index *found, kith_error *error)
 {
     struct kt_table_index *index = index_of(snapshot, found);
-    bool is_run = meta_text(found->piece, "of")[0];
-    if (is_run && !is_run_of(found->piece, index)) return KITH_OK; /* its rows are scanned */
-    if (!index || (found->ops && !is_run)) {
+    bool run = is_run(found->piece);
+    if (run && !is_run_of(found->piece, index)) return KITH_OK; /* its rows are scanned */
+    if (!index || (found->ops && !run)) {
         index = &snapshot->indexes[snapshot->index_count++];
         *index = *found;
     }
@@ -202,9 +206,10 @@ kith_status kt_pieces_open(struct kt_snapshot *snapshot, const struct kt_snapsho
     snapshot->scalars = kt_alloc_zero(state->piece_count, sizeof *snapshot->scalars);
     if (!snapshot->indexes || !snapshot->scalars)
         return kt_fail_memory(error, state->piece_count * sizeof *snapshot->indexes);
-    for (uint32_t i = 0; i < state->piece_count && !status; i++)
-        if (index_usable(snapshot, &state->pieces[i], &found))
-            status = add_piece(snapshot, older, &found, error);
+    for (int runs = 0; runs < 2; runs++) /* bases first: a merge may have put one behind its runs */
+        for (uint32_t i = 0; i < state->piece_count && !status; i++)
+            if (is_run(&state->pieces[i]) == runs && index_usable(snapshot, &state->pieces[i], &found))
+                status = add_piece(snapshot, older, &found, error);
     for (uint32_t i = 0; i < snapshot->index_count && !status; i++)
         status = finish_index(snapshot, older, &snapshot->indexes[i], error);
     return status;

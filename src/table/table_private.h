@@ -100,8 +100,10 @@ kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const struct 
                                struct kt_cover *out, kith_error *error);
 /** Whether so many rows were appended that an index is due for a piece more. */
 bool kt_table_is_behind(const struct kt_snapshot *snapshot, const struct kt_table_index *index);
-/** Whether an index has become another's: grown, or full of what is no more. It is to be built anew. */
+/** Whether so much came since an index over vectors was trained that it is to be built anew. */
 bool kt_table_is_spent(const struct kt_table_index *index);
+/** How many of its last files, or all, are to be merged; 0: none. */
+uint32_t kt_table_to_merge(const struct kt_table_index *index);
 
 /* Writing rows of one schema into fragments of a transaction: what insert and folding share. */
 struct kt_fragments {
@@ -124,6 +126,8 @@ kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, 
 void kt_fragment_free(struct kt_fragment *fragment);       /* one of `done`, or made like it */
 void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is open */
 
+/** The handle follows the newest version from its next use on. */
+void kt_table_unpin(struct kt_table *table);
 /** What follows a commit that gave `state`: folds, indexes, clean-up. None of it fails the write. */
 void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *base,
                      const kith_write *options);
@@ -143,6 +147,9 @@ kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *
 /** kt_table_create_index() for the second: a piece more, over what the index named in `options` does not
  * cover. */
 kith_status kt_table_extend_index(struct kt_table *table, const kith_index *options, kith_error *error);
+/** Files [first, first + count) of the index over vectors named in `options` as one, without dead rows. */
+kith_status kt_table_merge_index(struct kt_table *table, const kith_index *options, uint32_t first,
+                                 uint32_t count, kith_error *error);
 /** The index named in `options` once more, over all rows there are now, with the parameters that it has. */
 kith_status kt_table_rebuild_index(struct kt_table *table, const kith_index *options, kith_error *error);
 /** Whether the piece is of an index over the column with this field id. */

@@ -5,6 +5,9 @@
  * index over values, whose scan is quick, a quarter of what is covered, and the pieces so grow with the
  * table; of vectors as many as are scanned in the time that the index takes. The write that leaves more
  * builds a piece over them before it returns.
+ *
+ * The files of an index over vectors are merged as they become many, and when half of what they hold is dead;
+ * its tree is trained anew when half as many rows have come as it was trained on.
  */
 #include "table/table_private.h"
 
@@ -13,8 +16,7 @@ enum {
     SHARE = 4,
     FEW_VECTORS = 256,      /* or this, where they are long: */
     FEW_BYTES = 512 * 1024, /* of vectors */
-    GROWN = 2,              /* times the rows that an index was built over */
-    MOST_PARTS = 32
+    MERGED_PARTS = 4 /* at least, of about the same size: so a row is merged some log of the rows times */
 };
 
 /* ---- rows in */
@@ -123,8 +125,30 @@ bool kt_table_is_behind(const struct kt_snapshot *snapshot, const struct kt_tabl
 
 bool kt_table_is_spent(const struct kt_table_index *index)
 {
-    uint64_t base = kt_rows_count(index->piece->covers, index->piece->cover_count);
     if (!index->ops) return false;
-    return index->rows_dead > index->rows_indexed || index->rows_indexed > GROWN * base ||
-           index->part_count > MOST_PARTS;
+    const json_t *meta = index->piece->meta;
+    uint64_t trained = (uint64_t)json_integer_value(json_object_get(meta, "trained_rows"));
+    uint64_t end = (uint64_t)json_integer_value(json_object_get(meta, "trained_to")), since = 0;
+    for (uint32_t i = 0; i < index->cover_count; i++)
+        if (index->covers[i].end > end)
+            since += index->covers[i].end - kt_max_u64(index->covers[i].begin, end);
+    return since > trained / 2;
+}
+
+static uint64_t part_rows(const struct kt_table_index *index, uint32_t part)
+{
+    return kt_rows_count(index->parts[part]->covers, index->parts[part]->cover_count);
+}
+
+uint32_t kt_table_to_merge(const struct kt_table_index *index)
+{
+    uint32_t count = 1;
+    if (!index->ops) return 0;
+    if (index->rows_dead > index->rows_indexed / 2) return index->part_count;
+    if (index->part_count < 2) return 0;
+    uint64_t gathered = part_rows(index, index->part_count - 1);
+    while (count + 1 < index->part_count && /* the base stays */
+           part_rows(index, index->part_count - 1 - count) <= 2 * gathered)
+        gathered += part_rows(index, index->part_count - 1 - count++);
+    return count >= MERGED_PARTS ? count : 0;
 }

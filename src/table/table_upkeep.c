@@ -31,7 +31,9 @@ static kith_status catch_up(struct kt_table *table, const kith_upkeep *options, 
     for (uint32_t i = 0; !status && i < snapshot->index_count; i++) {
         const struct kt_table_index *index = &snapshot->indexes[i];
         kith_index again = KITH_INIT(kith_index);
-        bool anew = (options->rewrite && index->rows_dead) || kt_table_is_spent(index);
+        bool few = !index->ops && index->rows_unindexed && /* too few for a piece of their own */
+                   !kt_table_is_behind(snapshot, index);
+        bool anew = (options->rewrite && index->rows_dead) || kt_table_is_spent(index) || few;
         if (!anew && !index->rows_unindexed) continue;
         again.name = index->name;
         again.progress = options->progress;

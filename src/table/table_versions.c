@@ -33,9 +33,9 @@ kith_status kt_table_restore(struct kt_table *table, uint64_t version, uint64_t 
         struct restoring restoring = { table->name, old };
         status = kt_txn_commit(txn, prepare_restore, &restoring, &state, error);
     }
-    if (!status) {
+    if (!status) { /* and nothing fails any more */
         *out = state->version;
-        status = kt_table_checkout_latest(table, error);
+        kt_table_unpin(table);
     }
     kt_state_release(state);
     kt_state_release(old);

@@ -82,6 +82,7 @@ def test_nothing_leaks(db):
     rows = [{"vector": np.ones(64, "f4"), "s": "x" * 100, "l": [1, 2, 3], "d": {"a": 1}} for _ in range(500)]
     table = db.create_table("t", rows)
     memory = kith.connect("memory://")
+    keyed = memory.create_table("keyed", [{"id": i, "s": "x" * 100, "l": [1, 2]} for i in range(100)], key="id", versions="off")
 
     def round_():
         list(_core.stream_rows(_core.rows_stream(rows)))
@@ -92,6 +93,17 @@ def test_nothing_leaks(db):
         kith.Schema.from_arrow(table)
         memory.create_table("m", rows, mode="overwrite")
         memory.drop_table("m")
+        keyed.upsert([{"id": i, "s": "y" * 100} for i in range(50)])
+        keyed.update("id < 10", {"s": "z" * 1000, "l": [1, 2, 3]})
+        keyed.update(values_sql={"s": "s || 'x'"})
+        keyed.delete(row_ids=[1, 2, 3])
+        keyed.delete(kith.col("id") == 12345)
+        keyed.get(range(40), ["s"]).to_list()
+        keyed.tags.create("t", keyed.version)
+        keyed.tags.list(), keyed.tags.delete("t"), keyed.list_versions()
+        for wrong in (lambda: keyed.update(values={"s": object()}), lambda: keyed.update("nope", {"s": ""}), lambda: keyed.upsert([{"id": "x"}]), lambda: keyed.get(["x"]).to_list()):
+            with pytest.raises((ValueError, TypeError)):
+                wrong()
         for bad in ([{"a": 1}, {"a": "x"}], [{"vector": [1.0, "x"]}]):
             with pytest.raises(ValueError):
                 _core.rows_stream(bad)

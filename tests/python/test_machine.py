@@ -9,7 +9,7 @@ where an index is built unasked (300 rows here). KITH_HYPOTHESIS=long runs it fo
 
 from __future__ import annotations
 
-import contextlib
+import datetime as dt
 import json
 import os
 import random
@@ -137,13 +137,13 @@ class Machine(RuleBasedStateMachine):
             self.streams = self.tables = None
             shutil.rmtree(self.folder)
 
-    @initialize(keyed=st.booleans(), count=st.sampled_from([0, 1, 5, 299, 2000]), seed=SEEDS, index=st.booleans())
-    def create(self, keyed, count, seed, index):
+    @initialize(keyed=st.booleans(), count=st.sampled_from([0, 1, 5, 299, 2000]), seed=SEEDS, index=st.booleans(), versions=st.sampled_from([None, None, "off", 5]))
+    def create(self, keyed, count, seed, index, versions):
         self.keyed = keyed
         self.state, self.next_row, self.next_key, self.version = State({}, ("id", "n", "s", "vector")), 0, 0, 1
         rows = some_rows(seed, self.new_keys(count))
         self.tables = [kith.connect(self.folder).create_table(
-            "t", pa.Table.from_pylist(rows, SCHEMA), key="id" if keyed else None, auto_index=index, index_params={"threshold": THRESHOLD},
+            "t", pa.Table.from_pylist(rows, SCHEMA), key="id" if keyed else None, auto_index=index, index_params={"threshold": THRESHOLD}, versions=versions,
         )]  # fmt: skip
         self.append(rows)
         self.history, self.tags = {1: self.state.copy()}, {}
@@ -362,9 +362,13 @@ class Machine(RuleBasedStateMachine):
         if indexes:
             self.table(handle).drop_index(indexes[seed % len(indexes)].name)
 
-    @rule(handle=SEEDS)
-    def optimize(self, handle):
-        self.table(handle).optimize()
+    @rule(handle=SEEDS, how=st.sampled_from([{}, {"cleanup_older_than": dt.timedelta(0), "delete_unverified": True}, {"retrain": True}]))
+    def optimize(self, handle, how):
+        table = self.table(handle)
+        table.optimize(**how)
+        assert all(index.num_unindexed_rows == 0 for index in table.list_indices())
+        if "cleanup_older_than" in how:
+            assert {one["version"] for one in table.list_versions()} == {self.version, *self.tags.values()}
 
     # ---- rows out
 

@@ -142,9 +142,9 @@ static PyObject *database_open_table(struct kpy_database *self, PyObject *args)
 
 static PyObject *database_create_table(struct kpy_database *self, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = { "name",       "data",   "exist_ok", "overwrite",  "bad_vectors",
-                             "fill_value", "metric", "key",      "auto_index", "threshold",
-                             "progress",   "schema", NULL };
+    static char *names[] = { "name",       "data",   "exist_ok",      "overwrite",  "bad_vectors",
+                             "fill_value", "metric", "key",           "auto_index", "threshold",
+                             "progress",   "schema", "keep_versions", NULL };
     struct kpy_state *state = kpy_object_state(self);
     kith_create options = KITH_INIT(kith_create);
     struct kpy_progress progress = { 0 };
@@ -154,9 +154,10 @@ static PyObject *database_create_table(struct kpy_database *self, PyObject *args
     long long threshold = 0;
     float fill_value = 0;
 
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "sO|ppifzzpLOO", names, &name, &capsule, &exist_ok,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "sO|ppifzzpLOOI", names, &name, &capsule, &exist_ok,
                                      &overwrite, &bad_vectors, &fill_value, &options.metric, &options.key,
-                                     &auto_index, &threshold, &progress.callback, &schema))
+                                     &auto_index, &threshold, &progress.callback, &schema,
+                                     &options.keep_versions))
         return NULL;
     if (schema && schema != Py_None) {
         options.schema = PyCapsule_GetPointer(schema, "arrow_schema");

@@ -284,6 +284,7 @@ PyObject *kpy_table_checkout(struct kpy_table *self, PyObject *version);
 PyObject *kpy_table_restore(struct kpy_table *self, PyObject *version);
 PyObject *kpy_table_tags(struct kpy_table *self, PyObject *unused);
 PyObject *kpy_table_set_tag(struct kpy_table *self, PyObject *args);
+PyObject *kpy_table_optimize(struct kpy_table *self, PyObject *args, PyObject *keywords);
 
 extern PyType_Spec kpy_database_spec;
 extern PyType_Spec kpy_table_spec;

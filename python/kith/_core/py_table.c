@@ -90,13 +90,14 @@ static PyObject *table_schema(struct kpy_table *self, PyObject *unused)
 
 static PyObject *table_append(struct kpy_table *self, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = { "data", "overwrite", "bad_vectors", "fill_value", "progress", NULL };
+    static char *names[] = { "data",     "overwrite",       "bad_vectors", "fill_value",
+                             "progress", "idempotency_key", NULL };
     kith_write options = KITH_INIT(kith_write);
     struct kpy_progress progress = { 0 };
     PyObject *capsule;
     int overwrite = 0, bad_vectors = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|pifO", names, &capsule, &overwrite, &bad_vectors,
-                                     &options.fill_value, &progress.callback))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|pifOz", names, &capsule, &overwrite, &bad_vectors,
+                                     &options.fill_value, &progress.callback, &options.idempotency_key))
         return NULL;
     options.mode = overwrite ? KITH_OVERWRITE : KITH_APPEND;
     options.bad_vectors = (kith_bad_vectors)bad_vectors;
@@ -356,6 +357,8 @@ static PyMethodDef methods[] = {
     { "tags", (PyCFunction)(void (*)(void))kpy_table_tags, METH_NOARGS, "{name: version}" },
     { "set_tag", (PyCFunction)(void (*)(void))kpy_table_set_tag, METH_VARARGS,
       "set_tag(name, version, 0: create, 1: update, 2: delete)" },
+    { "optimize", (PyCFunction)(void (*)(void))kpy_table_optimize, METH_VARARGS | METH_KEYWORDS,
+      "optimize(older_than_us, orphans, rewrite, progress=None) -> dict of what was done" },
     { "stats", (PyCFunction)(void (*)(void))table_stats, METH_NOARGS, "Sizes, as a dict." },
     { "verify", (PyCFunction)(void (*)(void))table_verify, METH_NOARGS, "Reads every byte; how many files." },
     { "schema", (PyCFunction)(void (*)(void))table_schema, METH_NOARGS, "A schema capsule." },

@@ -90,3 +90,32 @@ PyObject *kpy_table_set_tag(struct kpy_table *self, PyObject *args)
     Py_END_ALLOW_THREADS if (status) return kpy_raise_after(kpy_object_state(self), &error);
     Py_RETURN_NONE;
 }
+
+PyObject *kpy_table_optimize(struct kpy_table *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = { "older_than_us", "orphans", "rewrite", "progress", NULL };
+    kith_upkeep options = KITH_INIT(kith_upkeep);
+    kith_upkeep_stats stats = KITH_INIT(kith_upkeep_stats);
+    struct kpy_progress progress = { 0 };
+    long long older_than_us;
+    int orphans, rewrite;
+    kith_error error = { 0 };
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "Lpp|O", names, &older_than_us, &orphans, &rewrite,
+                                     &progress.callback))
+        return NULL;
+    options.older_than_us = older_than_us;
+    options.orphans = orphans;
+    options.rewrite = rewrite;
+    options.progress = kpy_progress;
+    options.progress_user = &progress;
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_optimize(self->handle, &options, &stats, &error);
+    PyEval_RestoreThread(progress.saved);
+    if (status) return kpy_raise_after(kpy_object_state(self), &error);
+    if (PyErr_Occurred()) return NULL;
+    return Py_BuildValue(
+        "{sKsKsKsKsKsK}", "versions_removed", (unsigned long long)stats.versions_removed, "files_removed",
+        (unsigned long long)stats.files_removed, "bytes_removed", (unsigned long long)stats.bytes_removed,
+        "fragments_removed", (unsigned long long)stats.fragments_removed, "fragments_added",
+        (unsigned long long)stats.fragments_added, "rows_indexed", (unsigned long long)stats.rows_indexed);
+}

@@ -172,11 +172,19 @@ static json_t *write_curve(const struct ivf_curve *curve)
 json_t *kt_ivf_calibration_write(const struct ivf_calibration *c)
 {
     json_t *signs = json_array(), *all = json_array(), *curves = json_array();
+    bool fine = signs && all && curves;
     for (uint32_t i = 0; i < IVF_LOSSES; i++) {
-        json_array_append_new(signs, json_real((double)c->sign_spread[i]));
-        json_array_append_new(all, json_real((double)c->spread[i]));
+        fine = fine && !json_array_append_new(signs, json_real((double)c->sign_spread[i]));
+        fine = fine && !json_array_append_new(all, json_real((double)c->spread[i]));
     }
-    for (uint32_t i = 0; i < IVF_CURVES; i++) json_array_append_new(curves, write_curve(&c->curve[i]));
+    for (uint32_t i = 0; i < IVF_CURVES; i++)
+        fine = fine && !json_array_append_new(curves, write_curve(&c->curve[i]));
+    if (!fine) {
+        json_decref(signs);
+        json_decref(all);
+        json_decref(curves);
+        return NULL;
+    }
     return json_pack("{s:s, s:i, s:o, s:o, s:o}", "on", c->on_queries ? "queries" : "rows", "queries",
                      (int)c->queries, "sign_spread", signs, "spread", all, "curves", curves);
 }

@@ -10,7 +10,7 @@ static inline struct built build_first(struct column *c, struct kt_index_plan pl
 {
     struct column first = *c;
     struct kt_vectors_run run = c->runs[0];
-    run.rows = rows;
+    run.rows = run.span = rows;
     first.rows = rows;
     first.vectors.runs = &run;
     return build(&first, plan, 2);

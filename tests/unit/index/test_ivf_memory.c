@@ -86,9 +86,9 @@ static void every_allocation_may_fail(void **state)
     for (size_t t = 0; t < TYPES; t++) {
         column_init(&column, random_numbers(ROWS, DIM, KITH_F32, 30), ROWS, DIM, KITH_F32);
         for (int far = 0; far < 3; far++) ((float *)(void *)column.data)[(FIRST + 9 * far) * DIM] = 1e20f;
-        column.runs[0].rows = FIRST;
+        column.runs[0].rows = column.runs[0].span = FIRST;
         built = build(&column, plan_of(types[t], KITH_L2, 20), 1);
-        column.runs[0].rows = ROWS;
+        column.runs[0].rows = column.runs[0].span = ROWS;
         assert_int_equal(extend(&column, &built, FIRST, ROWS), ROWS - FIRST);
         assert_true(fails_at_every_step(open_and_search, false) > 10);
         assert_true(fails_at_every_step(add_a_run, false) > 10);
