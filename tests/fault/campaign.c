@@ -125,6 +125,12 @@ bool campaign_goes_on(const struct campaign *campaign)
     return !campaign->seconds || seconds_now() - campaign->began < campaign->seconds;
 }
 
+bool campaign_wants(const struct campaign *campaign, const char *beginning)
+{
+    size_t length = strlen(beginning), only = campaign->only ? strlen(campaign->only) : 0;
+    return !campaign->only || !strncmp(beginning, campaign->only, length < only ? length : only);
+}
+
 bool campaign_run(struct campaign *campaign, const char *label, ...)
 {
     va_list arguments;

@@ -27,6 +27,8 @@ struct campaign {
 void campaign_begin(struct campaign *campaign, int count, char **arguments);
 /** Whether time and runs are left, and failures few. */
 bool campaign_goes_on(const struct campaign *campaign);
+/** Whether --only lets runs be whose labels begin so. */
+bool campaign_wants(const struct campaign *campaign, const char *beginning);
 /** Begins a run under a label that --only can name; false where it was not asked for. Whatever kills the
  * program from here on prints the line that repeats it. */
 bool campaign_run(struct campaign *campaign, const char *label, ...) __attribute__((format(printf, 2, 3)));

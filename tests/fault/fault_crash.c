@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "fault/campaign.h"
 #include "fault/own.h"
@@ -63,11 +62,11 @@ static void trace_steps(struct trace *trace, const struct disk *disk, const stru
     for (trace->step = 0; trace->step < count;) {
         kith_error error = { 0 };
         const struct step *step = &steps[trace->step];
-        kith_status answer = session_answer(&session, step);
+        struct answer answer = session_answer(&session, step);
         recording = trace;
         kith_status status = session_step(&session, step, &error);
         recording = NULL;
-        if (status != answer) complain(&session.complaint, "undisturbed: %.400s", error.message);
+        if (!answer_is(answer, status)) complain(&session.complaint, "undisturbed: %.400s", error.message);
         model_copy(&session.model, &trace->models[++trace->step]);
         add_moment(trace, false);
     }
@@ -165,8 +164,7 @@ static void run_stage(struct campaign *campaign, const struct scenario *scenario
     struct stage stage;
     struct complaint complaint = { 0 };
     snprintf(campaign->label, sizeof campaign->label, "%s/%s", scenario->name, disk_way_names[way]);
-    size_t length = strlen(campaign->label);
-    if (campaign->only && strncmp(campaign->only, campaign->label, length)) return;
+    if (!campaign_wants(campaign, campaign->label)) return;
     stage_set(&stage, scenario, way, campaign->seed);
     trace_steps(&trace, stage.disk, &stage.model, stage.steps + stage.before, stage.count - stage.before,
                 &complaint);

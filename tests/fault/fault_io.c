@@ -10,7 +10,6 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "fault/campaign.h"
 #include "fault/own.h"
@@ -56,9 +55,9 @@ static void add_stage(size_t at, struct campaign *campaign)
     seam_note(calls, CALLS_MOST);
     for (size_t i = stage->before; i < stage->count; i++) {
         kith_error error = { 0 };
-        kith_status answer = session_answer(&session, &stage->steps[i]);
+        struct answer answer = session_answer(&session, &stage->steps[i]);
         kith_status status = session_step(&session, &stage->steps[i], &error);
-        if (status == answer && !session.complaint.text[0]) continue;
+        if (answer_is(answer, status) && !session.complaint.text[0]) continue;
         snprintf(campaign->label, sizeof campaign->label, "%s/%s", stage->scenario->name,
                  disk_way_names[stage->way]);
         fprintf(stderr, "step %u (%s): ", stage->steps[i].number, stage->steps[i].op->kind->name);
@@ -78,8 +77,7 @@ static void set_stages(struct campaign *campaign)
 {
     stages = own_new(scenario_count * DISK_WAYS, sizeof *stages);
     for (size_t i = 0; i < scenario_count; i++) {
-        size_t length = strlen(scenarios[i].name);
-        if (campaign->only && strncmp(campaign->only, scenarios[i].name, length)) continue;
+        if (!campaign_wants(campaign, scenarios[i].name)) continue;
         for (int way = 0; way < DISK_WAYS; way++)
             stage_set(&stages[stage_count++], &scenarios[i], (enum disk_way)way, campaign->seed);
     }
@@ -101,13 +99,14 @@ static void run_steps(const struct stage *stage, const struct seam_fault *fault,
         kith_error error = { 0 };
         uint64_t struck = seam_struck();
         const struct step *step = &stage->steps[i];
-        kith_status answer = session_answer(session, step);
+        struct answer answer = session_answer(session, step);
         kith_status status = session_step(session, step, &error);
-        if (status == answer) continue;
+        if (answer_is(answer, status)) continue;
         struck = fault->harmless ? 0 : seam_struck() - struck;
         if (!struck)
             complain(&session->complaint, "%s, not struck, answers %s instead of %s: %.300s",
-                     step->op->kind->name, kith_status_name(status), kith_status_name(answer), error.message);
+                     step->op->kind->name, kith_status_name(status), kith_status_name(answer.status),
+                     error.message);
         else if (!blames_the_disk(status))
             complain(&session->complaint, "%s, struck, answers %s: %.300s", step->op->kind->name,
                      kith_status_name(status), error.message);

@@ -89,14 +89,15 @@ static void run_steps(const struct stage *stage, struct session *session)
     for (size_t i = stage->before; i < stage->count && !session->complaint.text[0]; i++) {
         kith_error error = { 0 };
         const struct step *step = &stage->steps[i];
-        kith_status answer = session_answer(session, step);
+        struct answer answer = session_answer(session, step);
         failed_one = false;
         step_at_work = step;
         kith_status status = session_step(session, step, &error);
-        if (status == answer) continue;
+        if (answer_is(answer, status)) continue;
         if (!failed_one)
             complain(&session->complaint, "%s, with memory, answers %s instead of %s: %.300s",
-                     step->op->kind->name, kith_status_name(status), kith_status_name(answer), error.message);
+                     step->op->kind->name, kith_status_name(status), kith_status_name(answer.status),
+                     error.message);
         else if (!for_want_of_memory(status, &error))
             complain(&session->complaint, "%s, without memory, answers %s: %.300s", step->op->kind->name,
                      kith_status_name(status), error.message);
@@ -161,8 +162,7 @@ static void set_stages(struct campaign *campaign)
         struct stage *stage = &stages[stage_count];
         struct complaint complaint = { 0 };
         long allocations = 0, lost = 0;
-        size_t length = strlen(scenarios[i].name);
-        if (campaign->only && strncmp(campaign->only, scenarios[i].name, length)) continue;
+        if (!campaign_wants(campaign, scenarios[i].name)) continue;
         stage_set(stage, &scenarios[i], DISK_NAMELESS, campaign->seed);
         for (int twice = 0; twice < 2; twice++)
             lost = run_with(stage, NEVER, false, &allocations, &complaint);

@@ -23,6 +23,8 @@ struct model {
     struct model_version versions[VERSIONS_MOST]; /* version i + 1 */
     bool keyed;                                   /* by "id" */
     bool unordered;                               /* something does not say where it puts its rows */
+    bool keeps_one;                               /* old versions may go at any time */
+    uint64_t loose;                               /* versions up to this may have gone, the tagged one not */
     uint64_t tagged;                              /* the version that TAG names; 0: there is no tag */
     uint32_t indexes;                             /* that must be there, */
     uint32_t perhaps;                             /* that may be there as well: built unasked */
@@ -32,6 +34,7 @@ void model_copy(const struct model *from, struct model *to); /* `to` is zeroed o
 void model_release(struct model *model);
 struct rows *model_rows(const struct model *model); /* of the newest version; borrowed */
 struct rows *model_rows_at(const struct model *model, uint64_t version);
+bool model_may_lack(const struct model *model, uint64_t version);
 /** A version more, with these rows, which are taken over, and the columns of the one before it. */
 void model_push(struct model *model, struct rows *rows);
 /** The table is gone. */

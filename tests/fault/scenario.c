@@ -89,11 +89,18 @@ kith_status session_step(struct session *session, const struct step *step, kith_
     return status;
 }
 
-kith_status session_answer(const struct session *session, const struct step *step)
+struct answer session_answer(const struct session *session, const struct step *step)
 {
     const struct op_kind *kind = step->op->kind;
-    if (kind->answer) return kind->answer(session, step);
-    return session->model.exists ? KITH_OK : KITH_NOT_FOUND;
+    struct answer answer = { session->model.exists ? KITH_OK : KITH_NOT_FOUND, false };
+    if (kind->answer) answer.status = kind->answer(session, step);
+    answer.or_not_found = kind->versioned && model_may_lack(&session->model, step->op->number);
+    return answer;
+}
+
+bool answer_is(struct answer answer, kith_status status)
+{
+    return status == answer.status || (status == KITH_NOT_FOUND && answer.or_not_found);
 }
 
 kith_status session_goes_on(struct session *session, kith_error *error)

@@ -22,13 +22,14 @@ struct op_kind {
     void (*expect)(struct model *model, const struct step *step);
     /** What a healthy disk answers, going by the model; NULL: KITH_OK if there is a table. */
     kith_status (*answer)(const struct session *session, const struct step *step);
-    bool vague; /* a failure of any name may leave it done: what is promised is one or the other */
+    bool versioned; /* the step's number is a version */
+    bool vague;     /* a failure of any name may leave it done: what is promised is one or the other */
 };
 
 extern const struct op_kind op_create, op_append, op_overwrite, op_index, op_drop_index, op_drop, op_rename,
     op_checkout, op_latest, op_reopen, op_read, op_search, op_filter, op_take, op_verify;
 extern const struct op_kind op_delete, op_update, op_merge, op_get, op_restore, op_tag, op_add_column,
-    op_drop_column;
+    op_drop_column, op_optimize;
 
 /* One operation of a scenario. */
 struct op {
@@ -43,8 +44,10 @@ struct op {
     uint32_t index; /* an index_bit */
     kith_index_type type;
     kith_tag_change change;
-    bool keyed;   /* op_create: by "id" */
-    bool replace; /* op_create: what is there; op_merge: what is missing goes */
+    bool keyed;     /* op_create: by "id"; */
+    bool keeps_one; /* old versions go */
+    bool replace;   /* op_create: what is there; op_merge: what is missing goes; op_optimize: files are
+                       rewritten */
 };
 
 struct scenario {
@@ -76,8 +79,13 @@ void session_end(struct session *session);
 /** Runs a step and keeps the model: done, not done, or, where that is not known, what a look shows. A failure
  *  that changed anything is a complaint. */
 kith_status session_step(struct session *session, const struct step *step, kith_error *error);
-/** What the step must answer when nothing disturbs it. */
-kith_status session_answer(const struct session *session, const struct step *step);
+/* What a step must answer when nothing disturbs it. */
+struct answer {
+    kith_status status;
+    bool or_not_found; /* the version that it names may have gone */
+};
+struct answer session_answer(const struct session *session, const struct step *step);
+bool answer_is(struct answer answer, kith_status status);
 /** Appends and reads through the handles that the session has. */
 kith_status session_goes_on(struct session *session, kith_error *error);
 

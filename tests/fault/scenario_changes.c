@@ -48,7 +48,9 @@ static void expect_delete(struct model *model, const struct step *step)
         model_push(model, left);
 }
 
-const struct op_kind op_delete = { "delete", run_delete, expect_delete, answer_write, false };
+const struct op_kind op_delete = {
+    .name = "delete", .run = run_delete, .expect = expect_delete, .answer = answer_write
+};
 
 static kith_status run_update(struct session *session, const struct step *step, kith_error *error)
 {
@@ -75,7 +77,9 @@ static void expect_update(struct model *model, const struct step *step)
     rows_release(moved);
 }
 
-const struct op_kind op_update = { "update", run_update, expect_update, answer_write, false };
+const struct op_kind op_update = {
+    .name = "update", .run = run_update, .expect = expect_update, .answer = answer_write
+};
 
 /* ---- merge */
 
@@ -107,7 +111,9 @@ static void expect_merge(struct model *model, const struct step *step)
     rows_release(data);
 }
 
-const struct op_kind op_merge = { "merge", run_merge, expect_merge, answer_write, false };
+const struct op_kind op_merge = {
+    .name = "merge", .run = run_merge, .expect = expect_merge, .answer = answer_write
+};
 
 /* ---- reading by key: every second row, the last first, and one that is not there */
 
@@ -139,7 +145,7 @@ static kith_status run_get(struct session *session, const struct step *step, kit
     return status;
 }
 
-const struct op_kind op_get = { "get", run_get, NULL, answer_there, false };
+const struct op_kind op_get = { .name = "get", .run = run_get, .answer = answer_there };
 
 /* ---- versions */
 
@@ -167,7 +173,11 @@ static kith_status answer_restore(const struct session *session, const struct st
                                                                                      : KITH_NOT_FOUND;
 }
 
-const struct op_kind op_restore = { "restore", run_restore, expect_restore, answer_restore, false };
+const struct op_kind op_restore = { .name = "restore",
+                                    .run = run_restore,
+                                    .expect = expect_restore,
+                                    .answer = answer_restore,
+                                    .versioned = true };
 
 static kith_status run_tag(struct session *session, const struct step *step, kith_error *error)
 {
@@ -190,7 +200,26 @@ static kith_status answer_tag(const struct session *session, const struct step *
     return KITH_OK;
 }
 
-const struct op_kind op_tag = { "tag", run_tag, expect_tag, answer_tag, false };
+const struct op_kind op_tag = {
+    .name = "tag", .run = run_tag, .expect = expect_tag, .answer = answer_tag, .versioned = true
+};
+
+/* Old versions go, all of them where the step's number is 0. They may go although it fails. */
+static kith_status run_optimize(struct session *session, const struct step *step, kith_error *error)
+{
+    kith_table *table;
+    kith_upkeep upkeep = KITH_INIT(kith_upkeep);
+    upkeep.older_than_us = step->op->number ? -1 : 0;
+    upkeep.orphans = true;
+    upkeep.rewrite = step->op->replace;
+    kith_status status = want(session, step, &table, error);
+    if (status) return status;
+    if (!step->op->number && session->model.version_count)
+        session->model.loose = session->model.version_count - 1;
+    return kith_optimize(table, &upkeep, NULL, error);
+}
+
+const struct op_kind op_optimize = { .name = "optimize", .run = run_optimize, .answer = answer_write };
 
 /* ---- columns */
 
@@ -225,8 +254,9 @@ static kith_status answer_add_column(const struct session *session, const struct
     return status || !has_extra(&session->model) ? status : KITH_EXISTS;
 }
 
-const struct op_kind op_add_column = { "add_column", run_add_column, expect_add_column, answer_add_column,
-                                       false };
+const struct op_kind op_add_column = {
+    .name = "add_column", .run = run_add_column, .expect = expect_add_column, .answer = answer_add_column
+};
 
 static kith_status run_drop_column(struct session *session, const struct step *step, kith_error *error)
 {
@@ -248,5 +278,6 @@ static kith_status answer_drop_column(const struct session *session, const struc
     return status || has_extra(&session->model) ? status : KITH_NOT_FOUND;
 }
 
-const struct op_kind op_drop_column = { "drop_column", run_drop_column, expect_drop_column,
-                                        answer_drop_column, false };
+const struct op_kind op_drop_column = {
+    .name = "drop_column", .run = run_drop_column, .expect = expect_drop_column, .answer = answer_drop_column
+};

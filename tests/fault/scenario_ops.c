@@ -75,6 +75,7 @@ static kith_status run_create(struct session *session, const struct step *step, 
     kith_create create = KITH_INIT(kith_create);
     create.overwrite = step->op->replace;
     create.key = step->op->keyed ? "id" : NULL;
+    create.keep_versions = step->op->keeps_one ? 1 : 0;
     create.auto_index_threshold = step->op->number ? (int64_t)step->op->number : -1;
     kith_status status = want_db(session, error);
     if (status) return status;
@@ -88,6 +89,7 @@ static kith_status run_create(struct session *session, const struct step *step, 
 
 static void expect_create(struct model *model, const struct step *step)
 {
+    model->keeps_one = step->op->keeps_one;
     model_push(model, rows_of(step));
     model->versions[model->version_count - 1].extra = false;
     model->keyed = step->op->keyed;
@@ -100,7 +102,9 @@ static kith_status answer_create(const struct session *session, const struct ste
     return session->model.exists && !step->op->replace ? KITH_EXISTS : KITH_OK;
 }
 
-const struct op_kind op_create = { "create", run_create, expect_create, answer_create, false };
+const struct op_kind op_create = {
+    .name = "create", .run = run_create, .expect = expect_create, .answer = answer_create
+};
 
 /* ---- append, overwrite */
 
@@ -147,7 +151,9 @@ static kith_status answer_append(const struct session *session, const struct ste
     return status;
 }
 
-const struct op_kind op_append = { "append", run_append, expect_append, answer_append, false };
+const struct op_kind op_append = {
+    .name = "append", .run = run_append, .expect = expect_append, .answer = answer_append
+};
 
 static kith_status run_overwrite(struct session *session, const struct step *step, kith_error *error)
 {
@@ -161,7 +167,9 @@ static void expect_overwrite(struct model *model, const struct step *step)
     model->indexes = 0;
 }
 
-const struct op_kind op_overwrite = { "overwrite", run_overwrite, expect_overwrite, answer_write, false };
+const struct op_kind op_overwrite = {
+    .name = "overwrite", .run = run_overwrite, .expect = expect_overwrite, .answer = answer_write
+};
 
 /* ---- indexes */
 
@@ -189,7 +197,9 @@ static void expect_index(struct model *model, const struct step *step)
     model->perhaps &= ~step->op->index;
 }
 
-const struct op_kind op_index = { "index", run_index, expect_index, answer_write, false };
+const struct op_kind op_index = {
+    .name = "index", .run = run_index, .expect = expect_index, .answer = answer_write
+};
 
 static kith_status run_drop_index(struct session *session, const struct step *step, kith_error *error)
 {
@@ -211,8 +221,9 @@ static kith_status answer_drop_index(const struct session *session, const struct
     return status || (session->model.indexes & step->op->index) ? status : KITH_NOT_FOUND;
 }
 
-const struct op_kind op_drop_index = { "drop_index", run_drop_index, expect_drop_index, answer_drop_index,
-                                       false };
+const struct op_kind op_drop_index = {
+    .name = "drop_index", .run = run_drop_index, .expect = expect_drop_index, .answer = answer_drop_index
+};
 
 /* ---- the table as a whole */
 
@@ -232,7 +243,9 @@ static void expect_drop(struct model *model, const struct step *step)
     model_clear(model);
 }
 
-const struct op_kind op_drop = { "drop", run_drop, expect_drop, answer_there, false };
+const struct op_kind op_drop = {
+    .name = "drop", .run = run_drop, .expect = expect_drop, .answer = answer_there
+};
 
 static const char *other_name(const char *name)
 {
@@ -253,7 +266,9 @@ static void expect_rename(struct model *model, const struct step *step)
     model->name = other_name(model->name);
 }
 
-const struct op_kind op_rename = { "rename", run_rename, expect_rename, answer_there, true };
+const struct op_kind op_rename = {
+    .name = "rename", .run = run_rename, .expect = expect_rename, .answer = answer_there, .vague = true
+};
 
 /* ---- versions, handles */
 
@@ -272,7 +287,9 @@ static kith_status answer_checkout(const struct session *session, const struct s
     return session->model.exists && model_rows_at(&session->model, version) ? KITH_OK : KITH_NOT_FOUND;
 }
 
-const struct op_kind op_checkout = { "checkout", run_checkout, NULL, answer_checkout, false };
+const struct op_kind op_checkout = {
+    .name = "checkout", .run = run_checkout, .answer = answer_checkout, .versioned = true
+};
 
 static kith_status run_latest(struct session *session, const struct step *step, kith_error *error)
 {
@@ -283,7 +300,7 @@ static kith_status run_latest(struct session *session, const struct step *step, 
     return status;
 }
 
-const struct op_kind op_latest = { "latest", run_latest, NULL, answer_there, false };
+const struct op_kind op_latest = { .name = "latest", .run = run_latest, .answer = answer_there };
 
 static kith_status run_reopen(struct session *session, const struct step *step, kith_error *error)
 {
@@ -295,7 +312,7 @@ static kith_status run_reopen(struct session *session, const struct step *step, 
     return want(session, step, &table, error);
 }
 
-const struct op_kind op_reopen = { "reopen", run_reopen, NULL, answer_there, false };
+const struct op_kind op_reopen = { .name = "reopen", .run = run_reopen, .answer = answer_there };
 
 /* ---- reads: what they say must be so, or they must fail */
 
@@ -307,7 +324,7 @@ static kith_status run_read(struct session *session, const struct step *step, ki
     return look_rows(table, &session->model, session->pinned[step->op->who], &session->complaint, error);
 }
 
-const struct op_kind op_read = { "read", run_read, NULL, answer_there, false };
+const struct op_kind op_read = { .name = "read", .run = run_read, .answer = answer_there };
 
 typedef kith_status (*look_fn)(kith_table *table, const struct rows *rows, struct complaint *complaint,
                                kith_error *error);
@@ -342,7 +359,7 @@ static kith_status run_verify(struct session *session, const struct step *step, 
     return status ? status : kith_table_verify(table, NULL, error);
 }
 
-const struct op_kind op_search = { "search", run_search, NULL, answer_there, false };
-const struct op_kind op_filter = { "filter", run_filter, NULL, answer_there, false };
-const struct op_kind op_take = { "take", run_take, NULL, answer_there, false };
-const struct op_kind op_verify = { "verify", run_verify, NULL, answer_there, false };
+const struct op_kind op_search = { .name = "search", .run = run_search, .answer = answer_there };
+const struct op_kind op_filter = { .name = "filter", .run = run_filter, .answer = answer_there };
+const struct op_kind op_take = { .name = "take", .run = run_take, .answer = answer_there };
+const struct op_kind op_verify = { .name = "verify", .run = run_verify, .answer = answer_there };

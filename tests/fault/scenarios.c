@@ -306,6 +306,71 @@ static const struct op columns[] = {
     { .kind = NULL },
 };
 
+static const struct op upkeep[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_append, .rows = 10, .times = 3 },
+    { .kind = &op_delete, .number = 30 },
+    { .kind = &op_optimize, .replace = true },
+    { .kind = &op_read },
+    { .kind = &op_update, .number = 60 },
+    { .kind = &op_optimize, .number = 1, .replace = true },
+    { .kind = &op_optimize },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
+static const struct op upkeep_tagged[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_tag, .number = 2 },
+    { .kind = &op_append, .rows = 3 },
+    { .kind = &op_delete, .number = 60 },
+    { .kind = &op_optimize, .replace = true },
+    { .kind = &op_checkout, .number = 2 },
+    { .kind = &op_read },
+    { .kind = &op_latest },
+    { .kind = &op_restore, .number = 2 },
+    { .kind = &op_tag, .change = KITH_TAG_DELETE },
+    { .kind = &op_overwrite, .rows = 2 },
+    { .kind = &op_optimize },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+static const struct op upkeep_pinned[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_checkout, .number = 1, .who = 1 },
+    { .kind = &op_delete, .number = 50 },
+    { .kind = &op_optimize, .replace = true },
+    { .kind = &op_search, .who = 1 },
+    { .kind = &op_read, .who = 1 },
+    { .kind = &op_latest, .who = 1 },
+    { .kind = &op_read, .who = 1 },
+    { .kind = NULL },
+};
+static const struct op upkeep_indexed[] = {
+    { .kind = &op_create, .rows = TRAINED, .pad = TRAINED_PAD },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_IVF_FLAT },
+    { .kind = &op_index, .index = NUMBER_INDEX },
+    { .kind = &op_append, .rows = 30 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_search },
+    { .kind = &op_delete, .number = 30 },
+    { .kind = &op_optimize, .replace = true },
+    { .kind = &op_search },
+    { .kind = &op_filter },
+    { .kind = NULL },
+};
+static const struct op keeps_one[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD, .keeps_one = true },
+    { .kind = &op_overwrite, .rows = FILE_ROWS, .pad = FILE_PAD, .times = 15 },
+    { .kind = &op_overwrite, .rows = FILE_ROWS, .pad = FILE_PAD, .times = 2 },
+    { .kind = &op_append, .rows = 2 },
+    { .kind = &op_overwrite, .rows = 3 },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+
 const struct scenario scenarios[] = {
     { "create_few", create_few, 0 },
     { "create_none", create_none, 0 },
@@ -338,5 +403,10 @@ const struct scenario scenarios[] = {
     { "restored", restored, 3 },
     { "tagged", tagged, 2 },
     { "columns", columns, 2 },
+    { "upkeep", upkeep, 2 },
+    { "upkeep_tagged", upkeep_tagged, 2 },
+    { "upkeep_pinned", upkeep_pinned, 2 },
+    { "upkeep_indexed", upkeep_indexed, 3 },
+    { "keeps_one", keeps_one, 2 },
 };
 const size_t scenario_count = sizeof scenarios / sizeof *scenarios;
