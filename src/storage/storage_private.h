@@ -2,6 +2,8 @@
 #ifndef KT_STORAGE_PRIVATE_H
 #define KT_STORAGE_PRIVATE_H
 
+#include <sys/types.h>
+
 #include "base/lock.h"
 #include "storage/store.h"
 
@@ -48,12 +50,20 @@ void kt_log_close(struct kt_log_reader *reader);
 
 /* ---- store_record.c: fragments, pieces and headers as JSON */
 
+/* A transaction as the log knows it. */
+struct kt_txn_seen {
+    uint8_t id[16];
+    uint64_t commit, version; /* in which it was, and which that made or kept */
+    char *key;                /* shared; NULL: none */
+};
+
 struct kt_commit_header {
     char table_id[33];
     uint64_t commit, version, parent;
     int64_t time_us;
     char operation[16];
-    uint8_t txn[16]; /* written: the one; read: the first (there may be several) */
+    struct kt_txn_seen *txns; /* ids and keys: of one transaction, or of several that shared the commit */
+    uint32_t txn_count;
 };
 json_t *
 kt_record_header(const struct kt_commit_header *header); /* NULL when memory is out, as for all below */
@@ -66,7 +76,12 @@ json_t *kt_record_piece(const struct kt_piece *piece);
 kith_status kt_record_read_fragment(json_t *record, struct kt_log_reader *reader, struct kt_fragment *out,
                                     kith_error *error);
 kith_status kt_record_read_piece(json_t *record, struct kt_piece *out, kith_error *error);
+/** The transactions are the caller's, for kt_txns_free(). */
 kith_status kt_record_read_header(json_t *record, struct kt_commit_header *out, kith_error *error);
+void kt_txns_free(struct kt_txn_seen *txns, uint32_t count);
+/** A key that may be kept: shared memory, or NULL when memory is out. */
+char *kt_txn_key_new(const char *key);
+bool kt_txn_key_allowed(const char *key);
 /** Format version, needed features, encryption: what this Kith cannot read is KITH_UNSUPPORTED. */
 kith_status kt_record_check_needs(json_t *header, kith_error *error);
 
@@ -78,10 +93,6 @@ bool kt_operation_allowed(const char *operation);
 
 /* ---- store_state.c: the state and what the actions do to it */
 
-struct kt_txn_seen {
-    uint8_t id[16];
-    uint64_t commit;
-};
 struct kt_removed_file {
     char name[56];
     uint64_t bytes;
@@ -142,8 +153,10 @@ kith_status kt_state_add_piece(struct kt_state *state, struct kt_piece *piece, s
                                kith_error *error);
 kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct kt_blame blame,
                                   kith_error *error);
-kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint64_t commit,
-                             kith_error *error);
+/** Copies it, and shares its key. */
+kith_status kt_state_add_txn(struct kt_state *state, const struct kt_txn_seen *txn, kith_error *error);
+/** The transaction of that key among the newest 4,096, or NULL. */
+const struct kt_txn_seen *kt_state_find_key(const struct kt_state *state, const char *key);
 bool kt_state_has_txn(const struct kt_state *state, const uint8_t id[16]);
 /** Puts the commit's number, hash, version, time and transaction into a state that has its actions. */
 kith_status kt_state_commit(struct kt_state *state, const struct kt_commit_header *header, uint64_t hash,
@@ -230,6 +243,9 @@ kith_status kt_replay_commit(struct kt_state *state, const uint8_t *bytes, size_
  * action `fragments`, a `delete` (then `*runs` is its payload), pieces. */
 kith_status kt_record_content(json_t *lines, const struct kt_state *state, const char *fragments,
                               struct kt_bytes **runs, kith_error *error);
+/** The bytes of a commit on top of `on` that changes nothing. */
+kith_status kt_record_void(const struct kt_state *on, const char *operation, const uint8_t txn[16],
+                           int64_t time_us, struct kt_buffer *out, kith_error *error);
 kith_status kt_checkpoint_encode(const struct kt_state *state, struct kt_buffer *out, kith_error *error);
 kith_status kt_checkpoint_decode(const uint8_t *bytes, size_t size, struct kt_state **out, kith_error *error);
 
@@ -241,7 +257,11 @@ struct kt_store {
     struct kt_io *parent; /* where the folder has its name; lives as long as `io`, which is below it */
     char *name;
     struct kt_lock lock;
-    struct kt_state *newest;     /* the newest state seen, or NULL; guarded by the lock */
+    struct kt_state *newest;              /* the newest state seen, or NULL; guarded by the lock */
+    struct kt_member *queue, **queue_end; /* who waits to commit, */
+    bool led;                             /* whether a thread commits now, */
+    _Atomic uint64_t passing;             /* states of which others were prepared on */
+    pid_t queue_process;                  /* and in which process; guarded by the lock */
     _Atomic uint64_t quiet;      /* stamp of the log when its newest commit was last looked for, mixed with
                                     that commit; */
     _Atomic int64_t quiet_until; /* so long it is believed, in microseconds */
@@ -257,6 +277,7 @@ kith_status kt_store_newest(struct kt_store *store, struct kt_state **out, kith_
 /** Reads the log from its newest checkpoint, trusting no older state. */
 kith_status kt_store_reload(struct kt_store *store, struct kt_state **out, kith_error *error);
 void kt_store_remember(struct kt_store *store, struct kt_state *state);
+void kt_store_forget_known(struct kt_store *store);
 struct kt_state *kt_store_known(struct kt_store *store); /* the newest seen, or NULL */
 /** Hands `state` on, or says that there is no table when it is NULL or dropped. */
 kith_status kt_store_refuse_dropped(struct kt_store *store, struct kt_state *state, struct kt_state **out,
@@ -300,6 +321,8 @@ struct kt_txn_file {
 struct kt_txn {
     struct kt_store *store;
     uint8_t id[16];
+    char *key; /* shared; NULL: none */
+    struct kt_repeat *repeat;
     char operation[16];
     bool maintenance;
     bool uses_data, uses_index;
@@ -307,7 +330,7 @@ struct kt_txn {
     struct kt_txn_file *files; /* `created` names */
     /* of one attempt: */
     struct kt_state *state; /* the base with the actions so far; NULL outside of prepare */
-    json_t *lines;          /* the header's place, then the actions */
+    json_t *lines;          /* the actions */
     struct kt_bytes **payloads;
     size_t payload_count;
 };
@@ -316,6 +339,27 @@ struct kt_txn {
 kith_status kt_txn_forget(struct kt_txn *txn, uint64_t below, const struct kt_removed_file *gone,
                           size_t count, kith_error *error);
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error);
+/** Throws away what a prepare function has done. */
+void kt_txn_forget_attempt(struct kt_txn *txn);
+
+/* ---- store_group.c */
+
+/* A transaction in the queue, on the stack of the thread that waits for it. */
+struct kt_member {
+    struct kt_txn *txn;
+    kt_prepare_fn prepare;
+    void *context;
+    kith_status status; /* once settled; */
+    bool settled, repeated;
+    kith_error *error;
+    struct kt_state *state; /* on KITH_OK: the member's reference */
+    bool included;          /* in the attempt that is being made */
+    struct kt_member *next;
+    bool done, leads;    /* guarded by the store's lock, as `next` while it is in the queue */
+    pthread_cond_t wake; /* when one of them became true */
+};
+/** Commits the member, alone or with those of other threads; returns when it is settled. */
+void kt_group_commit(struct kt_store *store, struct kt_member *member);
 /** Moves the folder of a table whose newest commit is `drop` out of the way and removes it. */
 void kt_drop_folder(struct kt_io *parent, const char *name, const char *table_id);
 

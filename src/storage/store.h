@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/selection.h"
+#include "parallel/parallel.h"
 #include "storage/blob.h"
 
 struct kt_store; /* the folder; any number of threads */
@@ -114,6 +115,7 @@ struct kt_state {
     uint64_t inline_bytes;
     uint32_t inline_count;
     bool dropped;
+    bool uncommitted;   /* has changes that belong to no commit yet; only ever seen while preparing */
     void *private_part; /* storage's own: recent transactions, removed files */
 };
 struct kt_state *kt_state_share(const struct kt_state *state);
@@ -162,6 +164,19 @@ kith_status kt_store_clean(struct kt_store *store, const struct kt_retention *ke
  * fails. */
 void kt_store_clean_if_due(struct kt_store *store, const struct kt_state *state);
 
+/* ---- when something is wrong, and before ---- */
+
+/** Makes a log whose newest commit cannot be read take commits again: that commit is saved aside and what it
+ * had changed is lost. Damaged checkpoints are removed, or written anew. Nobody else may write meanwhile.
+ * Adds to `words`, a sentence or two for each, what was wrong and what was done; nothing is added when all is
+ * well. KITH_CORRUPT when something can only be restored from a copy. */
+kith_status kt_store_repair(struct kt_store *store, struct kt_buffer *words, kith_error *error);
+/** Copies the table as it is in `state`, while others go on, to the folder `name` under `to`, which must not
+ * be there (KITH_EXISTS). The copy is a table of its own with one version, that of `state`. KITH_NOT_FOUND
+ * when a file of `state` was removed since. `work` may be NULL. */
+kith_status kt_store_backup(struct kt_store *store, const struct kt_state *state, struct kt_io *to,
+                            const char *name, struct kt_work *work, kith_error *error);
+
 /* ---- changing it ---- */
 
 struct kt_txn; /* the files written and the actions wanted */
@@ -207,12 +222,27 @@ kith_status kt_txn_restore(struct kt_txn *txn, const struct kt_state *old, kith_
 /** Marks the commit as maintenance: it keeps the users' version. */
 void kt_txn_maintenance(struct kt_txn *txn);
 
-/** Says what to commit on top of `state`; KITH_CONFLICT (or any status) when it can no longer be done. */
+enum { KT_LONGEST_KEY = 200 };
+struct kt_repeat {
+    uint64_t commit, version; /* of the transaction that had the key; 0 when there was none */
+};
+/** Gives the transaction a key of 1 to 200 bytes of UTF-8, which the table remembers for its last 4,096
+ * transactions. If it knows the key already when this one is committed, nothing is published, the
+ * transaction's files are removed, and the commit succeeds with the newest state; then `*repeat` (may be
+ * NULL, else must live until the commit) says which transaction that was. */
+kith_status kt_txn_set_key(struct kt_txn *txn, const char *key, struct kt_repeat *repeat, kith_error *error);
+
+/** Says what to commit on top of `state`; KITH_CONFLICT (or any status) when it can no longer be done. May be
+ * called by another thread that commits to this store, may not commit to it itself. `state` may have the
+ * changes of other threads that share the commit (`uncommitted`): then its commit is the one before them all,
+ * and its version, when one of them was more than maintenance, a number that no version ever has. It must not
+ * be kept. */
 typedef kith_status (*kt_prepare_fn)(void *context, const struct kt_state *state, struct kt_txn *txn,
                                      kith_error *error);
 
-/** Syncs the transaction's folders, then prepares and publishes until it wins, for 30 s with jitter.
- *  On KITH_OK `*out` (may be NULL) is the state with this commit. A definite failure removes the
+/** Syncs the transaction's folders, then prepares and publishes until it wins, for 30 s with jitter. Threads
+ * that commit to one store at once share commits, each with its own outcome. On KITH_OK `*out` (may be NULL)
+ * is the state with this commit, which may have other threads' changes too. A definite failure removes the
  * transaction's files; KITH_UNKNOWN leaves them. The transaction is gone either way. Writes a checkpoint when
  * one is due; its failure is not told. */
 kith_status kt_txn_commit(struct kt_txn *txn, kt_prepare_fn prepare, void *context, struct kt_state **out,

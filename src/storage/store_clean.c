@@ -104,8 +104,10 @@ static kith_status sync_folders(struct kt_store *store, kith_error *error)
 {
     static const char *const folders[] = { "data", "index" };
     kith_status status = KITH_OK;
-    for (int i = 0; i < 2 && !status; i++)
-        if (kt_io_exists(store->io, folders[i])) status = kt_io_sync_folder(store->io, folders[i], error);
+    for (int i = 0; i < 2 && !status; i++) {
+        status = kt_io_sync_folder(store->io, folders[i], error);
+        if (status == KITH_NOT_FOUND) status = KITH_OK; /* there was never a file in it */
+    }
     return status;
 }
 

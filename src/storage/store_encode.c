@@ -51,7 +51,16 @@ static bool add_txns(json_t *lines, const struct kt_state_private *mine)
         char id[33];
         kt_hex(mine->txns[i].id, sizeof mine->txns[i].id, id);
         list = list_line(lines, list, "txns");
-        if (!list || !add(list, json_pack("[s,I]", id, (json_int_t)mine->txns[i].commit))) return false;
+        const struct kt_txn_seen *txn = &mine->txns[i];
+        json_t *item = json_pack("[s,I,I]", id, (json_int_t)txn->commit, (json_int_t)txn->version);
+        if (item && txn->key && json_array_append_new(item, json_string(txn->key))) {
+            json_decref(item);
+            item = NULL;
+        }
+        if (!list || !add(list, item)) {
+            if (!list) json_decref(item);
+            return false;
+        }
     }
     return true;
 }
@@ -150,5 +159,28 @@ out:
     json_decref(lines);
     kt_bytes_release(runs);
     kt_free(payloads);
+    return status;
+}
+
+kith_status kt_record_void(const struct kt_state *on, const char *operation, const uint8_t txn[16],
+                           int64_t time_us, struct kt_buffer *out, kith_error *error)
+{
+    struct kt_txn_seen seen = { 0 };
+    struct kt_commit_header header = { .commit = on->commit + 1,
+                                       .version = on->version,
+                                       .parent = on->hash,
+                                       .time_us = time_us,
+                                       .txns = &seen,
+                                       .txn_count = 1 };
+    memcpy(seen.id, txn, sizeof seen.id);
+    memcpy(header.table_id, on->table_id, sizeof header.table_id);
+    memcpy(header.operation, operation, strlen(operation) + 1);
+    kt_json_watch();
+    json_t *lines = json_array();
+    kith_status status = KITH_OK;
+    if (!lines || !add(lines, kt_record_header(&header))) status = kt_fail_memory(error, 256);
+    status = kt_json_watched(status, error);
+    if (!status) status = kt_log_encode(lines, NULL, 0, KT_LARGEST_COMMIT, out, error);
+    json_decref(lines);
     return status;
 }

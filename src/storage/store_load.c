@@ -31,7 +31,7 @@ static kith_status blame_file(struct kt_store *store, const char *name, uint64_t
     return kt_fail(
         error, status,
         "%s/%s is damaged: %.500s. Version %llu, before it, can still be read by opening the table at it; "
-        "to write again, restore the file from a copy",
+        "to write again, restore the file from a copy, or repair the table and lose what the commit changed",
         kt_io_root(store->log), name, reason->message, (unsigned long long)version);
 }
 

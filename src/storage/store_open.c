@@ -56,6 +56,17 @@ struct kt_state *kt_store_known(struct kt_store *store)
     return known;
 }
 
+/* What was read of it before may no longer be what it says. */
+void kt_store_forget_known(struct kt_store *store)
+{
+    kt_lock_take(&store->lock);
+    struct kt_state *old = store->newest;
+    store->newest = NULL;
+    kt_lock_give(&store->lock);
+    atomic_store(&store->quiet_until, 0);
+    kt_state_release(old);
+}
+
 void kt_store_remember(struct kt_store *store, struct kt_state *state)
 {
     struct kt_state *old = kt_state_share(state);

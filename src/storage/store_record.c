@@ -1,6 +1,7 @@
 /* What stands in a line of the log: headers, fragments and pieces as JSON, there and back.
  *
- *   header    {"kith":1,"table":ID,"commit":7,"version":5,"parent":HASH,"txns":[{"id":ID}],"time_us":T,
+ *   header
+ * {"kith":1,"table":ID,"commit":7,"version":5,"parent":HASH,"txns":[{"id":ID,"key":"..."}],"time_us":T,
  *              "operation":"append","needs":[],"encryption":null}
  *   fragment  {"do":"add_fragment","first_row":0,"rows":9,"span":12,"files":[FILE with "fields":[0,1]],
  *              "inline":812,"stats":{}}; with "span" where it is not "rows",
@@ -64,15 +65,29 @@ bool kt_operation_allowed(const char *operation)
 
 /* ---- headers */
 
+static json_t *record_txn(const struct kt_txn_seen *txn)
+{
+    char id[33];
+    kt_hex(txn->id, sizeof txn->id, id);
+    return txn->key ? json_pack("{s:s,s:s}", "id", id, "key", txn->key) : json_pack("{s:s}", "id", id);
+}
+
 json_t *kt_record_header(const struct kt_commit_header *header)
 {
-    char parent[17], txn[33];
+    char parent[17];
+    bool well = true;
+    json_t *txns = json_array(), *record = NULL;
+    for (uint32_t i = 0; i < header->txn_count && well; i++)
+        well = json_array_append_new(txns, record_txn(&header->txns[i])) == 0;
     kt_hash_text(header->parent, parent);
-    kt_hex(header->txn, sizeof header->txn, txn);
-    return json_pack("{s:i,s:s,s:I,s:I,s:s,s:[{s:s}],s:I,s:s,s:[],s:n}", "kith", KT_FORMAT, "table",
-                     header->table_id, "commit", (json_int_t)header->commit, "version",
-                     (json_int_t)header->version, "parent", parent, "txns", "id", txn, "time_us",
-                     (json_int_t)header->time_us, "operation", header->operation, "needs", "encryption");
+    if (txns && well)
+        record =
+            json_pack("{s:i,s:s,s:I,s:I,s:s,s:O,s:I,s:s,s:[],s:n}", "kith", KT_FORMAT, "table",
+                      header->table_id, "commit", (json_int_t)header->commit, "version",
+                      (json_int_t)header->version, "parent", parent, "txns", txns, "time_us",
+                      (json_int_t)header->time_us, "operation", header->operation, "needs", "encryption");
+    json_decref(txns);
+    return record;
 }
 
 kith_status kt_record_check_needs(json_t *header, kith_error *error)
@@ -99,24 +114,74 @@ kith_status kt_record_check_needs(json_t *header, kith_error *error)
     return KITH_OK;
 }
 
+void kt_txns_free(struct kt_txn_seen *txns, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) kt_shared_release(txns[i].key);
+    kt_free(txns);
+}
+
+bool kt_txn_key_allowed(const char *key)
+{
+    size_t length = strlen(key);
+    return length && length <= KT_LONGEST_KEY;
+}
+
+char *kt_txn_key_new(const char *key)
+{
+    size_t bytes = strlen(key) + 1;
+    char *shared = kt_shared_new(bytes);
+    if (shared) memcpy(shared, key, bytes);
+    return shared;
+}
+
+static kith_status read_txn(json_t *record, struct kt_txn_seen *out, kith_error *error)
+{
+    char id[33];
+    json_t *key = json_object_get(record, "key");
+    if (!kt_json_id(record, "id", id) || !kt_unhex(id, sizeof out->id, out->id) ||
+        (key && (!json_is_string(key) || !kt_txn_key_allowed(json_string_value(key)))))
+        return kt_fail(error, KITH_CORRUPT, "a transaction in its header lacks an id or has a wrong key");
+    out->key = key ? kt_txn_key_new(json_string_value(key)) : NULL;
+    return key && !out->key ? kt_fail_memory(error, KT_LONGEST_KEY) : KITH_OK;
+}
+
+static kith_status read_txns(json_t *list, struct kt_commit_header *out, kith_error *error)
+{
+    size_t at;
+    json_t *record;
+    size_t count = json_array_size(list);
+    if (!count || count > KT_TXNS_KEPT)
+        return kt_fail(error, KITH_CORRUPT, "its header names %zu transactions", count);
+    out->txns = kt_alloc_zero(count, sizeof *out->txns);
+    if (!out->txns) return kt_fail_memory(error, count * sizeof *out->txns);
+    json_array_foreach(list, at, record)
+    {
+        kith_status status = read_txn(record, &out->txns[at], error);
+        out->txn_count = (uint32_t)at + 1;
+        if (!status) continue;
+        kt_txns_free(out->txns, out->txn_count);
+        out->txns = NULL;
+        out->txn_count = 0;
+        return status;
+    }
+    return KITH_OK;
+}
+
 kith_status kt_record_read_header(json_t *record, struct kt_commit_header *out, kith_error *error)
 {
     kith_status status = kt_record_check_needs(record, error);
     if (status) return status;
     const char *operation = json_string_value(json_object_get(record, "operation"));
     json_t *time = json_object_get(record, "time_us");
-    char txn[33];
     bool well = kt_json_id(record, "table", out->table_id) &&
                 kt_json_u64(record, "commit", INT64_MAX - 1, &out->commit) &&
                 kt_json_u64(record, "version", INT64_MAX - 1, &out->version) &&
-                kt_json_hash(record, "parent", &out->parent) &&
-                kt_json_id(json_array_get(json_object_get(record, "txns"), 0), "id", txn) &&
-                kt_unhex(txn, 16, out->txn) && json_is_integer(time) && operation &&
+                kt_json_hash(record, "parent", &out->parent) && json_is_integer(time) && operation &&
                 kt_operation_allowed(operation);
     if (!well) return kt_fail(error, KITH_CORRUPT, "its header lacks a field or has a wrong one");
     out->time_us = json_integer_value(time);
     memcpy(out->operation, operation, strlen(operation) + 1);
-    return KITH_OK;
+    return read_txns(json_object_get(record, "txns"), out, error);
 }
 
 /* ---- files */

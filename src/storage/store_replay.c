@@ -8,7 +8,7 @@
  *    "below":0,"needs":[],"encryption":null}
  *   {"do":"versions","list":[[version,commit,time_us,rows,"operation"],...]}
  *   {"do":"removed","list":[["data/<id>.arrow",bytes,commit],...]}
- *   {"do":"txns","list":[["<32 digits>",commit],...]}
+ *   {"do":"txns","list":[["<32 digits>",commit,version,"key"],...]}, "key" only where there is one
  *
  * `hash` is that of the commit it covers, to which the next commit's `parent` must be equal: a checkpoint
  * that belongs to another history is found out by the first commit after it.
@@ -54,6 +54,22 @@ static kith_status replay_versions(struct kt_state *state, json_t *list, kith_er
     return KITH_OK;
 }
 
+static kith_status replay_txn(struct kt_state *state, json_t *item, kith_error *error)
+{
+    const char *id, *key = json_string_value(json_array_get(item, 3));
+    json_int_t commit, version;
+    struct kt_txn_seen txn = { 0 };
+    if (json_unpack(item, "[s,I,I]", &id, &commit, &version) || !kt_unhex(id, sizeof txn.id, txn.id) ||
+        commit < 1 || version < 1 || (json_array_size(item) > 3 && (!key || !kt_txn_key_allowed(key))))
+        return kt_fail(error, KITH_CORRUPT, "the list of transactions has a bad entry");
+    txn.commit = (uint64_t)commit;
+    txn.version = (uint64_t)version;
+    if (key && !(txn.key = kt_txn_key_new(key))) return kt_fail_memory(error, strlen(key));
+    kith_status status = kt_state_add_txn(state, &txn, error);
+    kt_shared_release(txn.key);
+    return status;
+}
+
 static kith_status replay_txns(struct kt_state *state, json_t *list, kith_error *error)
 {
     size_t at;
@@ -61,12 +77,7 @@ static kith_status replay_txns(struct kt_state *state, json_t *list, kith_error 
     if (!json_is_array(list)) return kt_fail(error, KITH_CORRUPT, "the list of transactions is none");
     json_array_foreach(list, at, item)
     {
-        const char *text;
-        json_int_t commit;
-        uint8_t id[16];
-        if (json_unpack(item, "[s,I]", &text, &commit) || !kt_unhex(text, sizeof id, id) || commit < 1)
-            return kt_fail(error, KITH_CORRUPT, "the list of transactions has a bad entry");
-        kith_status status = kt_state_add_txn(state, id, (uint64_t)commit, error);
+        kith_status status = replay_txn(state, item, error);
         if (status) return status;
     }
     return KITH_OK;
@@ -253,6 +264,7 @@ kith_status kt_replay_commit(struct kt_state *state, const uint8_t *bytes, size_
     if (status) goto out;
     status = kt_state_commit(state, &header, kt_hash(bytes, size), size, error);
 out:
+    kt_txns_free(header.txns, header.txn_count);
     kt_log_close(&reader);
     return kt_json_watched(status, error);
 }

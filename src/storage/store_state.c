@@ -174,6 +174,7 @@ struct kt_state *kt_state_copy(const struct kt_state *from)
     for (uint32_t i = 0; i < from->piece_count; i++) pieces[i] = piece_share(&from->pieces[i]);
     memcpy(mine, theirs, sizeof *mine);
     mine->txns = txns;
+    for (uint32_t i = 0; i < mine->txn_count; i++) kt_shared_share(txns[i].key);
     mine->removed = removed;
     memcpy(state, from, sizeof *state);
     atomic_init(&state->references, 1);
@@ -201,7 +202,7 @@ void kt_state_release(struct kt_state *state)
     for (uint32_t i = 0; i < state->piece_count; i++) kt_piece_release(&state->pieces[i]);
     struct kt_state_private *mine = state->private_part;
     if (mine) {
-        kt_free(mine->txns);
+        kt_txns_free(mine->txns, mine->txn_count);
         kt_free(mine->removed);
     }
     kt_free(mine);
@@ -363,20 +364,29 @@ kith_status kt_state_remove_piece(struct kt_state *state, const char *id, struct
 
 /* ---- transactions and commits */
 
-kith_status kt_state_add_txn(struct kt_state *state, const uint8_t id[16], uint64_t commit, kith_error *error)
+kith_status kt_state_add_txn(struct kt_state *state, const struct kt_txn_seen *txn, kith_error *error)
 {
     struct kt_state_private *mine = state->private_part;
     if (mine->txn_count == KT_TXNS_KEPT) {
+        kt_shared_release(mine->txns[0].key);
         memmove(mine->txns, mine->txns + 1, (KT_TXNS_KEPT - 1) * sizeof *mine->txns);
         mine->txn_count--;
     }
     struct kt_txn_seen *txns = kt_grown(mine->txns, mine->txn_count, sizeof *txns);
     if (!txns) return kt_fail_memory(error, sizeof *txns);
     mine->txns = txns;
-    struct kt_txn_seen *seen = &mine->txns[mine->txn_count++];
-    memcpy(seen->id, id, sizeof seen->id);
-    seen->commit = commit;
+    txns[mine->txn_count] = *txn;
+    kt_shared_share(txn->key);
+    mine->txn_count++;
     return KITH_OK;
+}
+
+const struct kt_txn_seen *kt_state_find_key(const struct kt_state *state, const char *key)
+{
+    const struct kt_state_private *mine = state->private_part;
+    for (uint32_t i = mine->txn_count; i-- > 0;)
+        if (mine->txns[i].key && !strcmp(mine->txns[i].key, key)) return &mine->txns[i];
+    return NULL;
 }
 
 bool kt_state_has_txn(const struct kt_state *state, const uint8_t id[16])
@@ -400,13 +410,19 @@ kith_status kt_state_commit(struct kt_state *state, const struct kt_commit_heade
         memcpy(entry.operation, header->operation, sizeof entry.operation);
         status = kt_state_add_version(state, &entry, error);
     }
-    if (!status) status = kt_state_add_txn(state, header->txn, header->commit, error);
+    for (uint32_t i = 0; i < header->txn_count && !status; i++) {
+        struct kt_txn_seen txn = header->txns[i];
+        txn.commit = header->commit;
+        txn.version = header->version;
+        status = kt_state_add_txn(state, &txn, error);
+    }
     if (status) return status;
     memcpy(state->table_id, header->table_id, sizeof state->table_id);
     state->commit = header->commit;
     state->version = header->version;
     state->time_us = header->time_us;
     state->hash = hash;
+    state->uncommitted = false;
     mine->log_bytes += bytes;
     return KITH_OK;
 }

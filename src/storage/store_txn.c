@@ -2,7 +2,8 @@
  *
  * A commit is tried on top of the newest state: `prepare` says what to do, the actions are applied to a copy
  * of that state and noted as lines of JSON, and the file log/<N+1> is published if no file has that name.
- * Losing means that somebody else's commit came first, so everything is prepared again, from nothing.
+ * Losing means that somebody else's commit came first, so everything is prepared again, from nothing. How it
+ * is done, for many threads at once, stands in store_group.c.
  *
  * What an outcome allows:
  *   - won: committed, whatever happens later;
@@ -13,16 +14,11 @@
  * oldest first, so a name that looks free because it was removed has no predecessor either. Then the log is
  * read again, and the transaction's id in it decides.
  */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
-#include "base/random.h"
 #include "storage/storage_private.h"
-
-enum { RETRY_SECONDS = 30, LONGEST_PAUSE_MS = 64 };
 
 /* ---- beginning, files */
 
@@ -85,9 +81,27 @@ void kt_txn_maintenance(struct kt_txn *txn)
     txn->maintenance = true;
 }
 
-/* ---- one attempt */
+kith_status kt_txn_set_key(struct kt_txn *txn, const char *key, struct kt_repeat *repeat, kith_error *error)
+{
+    if (repeat) *repeat = (struct kt_repeat){ 0 };
+    if (!kt_txn_key_allowed(key))
+        return kt_fail(error, KITH_INVALID, "a transaction's key has 1 to %d bytes, not %zu", KT_LONGEST_KEY,
+                       strlen(key));
+    kt_json_watch();
+    json_t *text = json_string(key); /* which looks whether it is UTF-8 */
+    kith_status status = kt_json_watched(text ? KITH_OK : KITH_INVALID, error);
+    json_decref(text);
+    if (status == KITH_INVALID) return kt_fail(error, status, "a transaction's key must be UTF-8");
+    char *shared = status ? NULL : kt_txn_key_new(key);
+    if (!status && !shared) status = kt_fail_memory(error, strlen(key));
+    if (status) return status;
+    kt_shared_release(txn->key);
+    txn->key = shared;
+    txn->repeat = repeat;
+    return KITH_OK;
+}
 
-static void forget_attempt(struct kt_txn *txn)
+void kt_txn_forget_attempt(struct kt_txn *txn)
 {
     for (size_t i = 0; i < txn->payload_count; i++) kt_bytes_release(txn->payloads[i]);
     kt_free(txn->payloads);
@@ -99,14 +113,6 @@ static void forget_attempt(struct kt_txn *txn)
     txn->state = NULL;
 }
 
-static kith_status begin_attempt(struct kt_txn *txn, const struct kt_state *base, kith_error *error)
-{
-    txn->state = kt_state_copy(base);
-    txn->lines = json_array();
-    if (txn->state && txn->lines && json_array_append_new(txn->lines, json_null()) == 0) return KITH_OK;
-    return kt_fail_memory(error, sizeof *txn->state);
-}
-
 /* ---- committing */
 
 static void remove_files(struct kt_txn *txn)
@@ -116,7 +122,8 @@ static void remove_files(struct kt_txn *txn)
 
 static void txn_free(struct kt_txn *txn)
 {
-    forget_attempt(txn);
+    kt_txn_forget_attempt(txn);
+    kt_shared_release(txn->key);
     kt_free(txn->files);
     kt_free(txn);
 }
@@ -136,179 +143,21 @@ static kith_status sync_folders(struct kt_txn *txn, kith_error *error)
     return status;
 }
 
-/* The state to build on: for a table that is being created, an empty one with the id it will have. */
-static kith_status base_state(struct kt_txn *txn, struct kt_state **out, kith_error *error)
-{
-    struct kt_state *state = NULL;
-    uint8_t id[16];
-    kith_status status = kt_store_newest(txn->store, &state, error);
-    if (status) return status;
-    if (state && state->dropped) {
-        kt_state_release(state);
-        return kt_fail(error, KITH_NOT_FOUND, "%s: the table was dropped", kt_io_root(txn->store->io));
-    }
-    if (!state) {
-        status = kt_io_entropy(txn->store->io, id, sizeof id, error);
-        if (status) return status;
-        state = kt_state_new();
-        if (!state) return kt_fail_memory(error, sizeof *state);
-        kt_hex(id, sizeof id, state->table_id);
-    }
-    *out = state;
-    return KITH_OK;
-}
-
-static kith_status encode(struct kt_txn *txn, const struct kt_state *base, struct kt_commit_header *header,
-                          struct kt_buffer *out, kith_error *error)
-{
-    bool keeps_version = txn->maintenance && base->commit;
-    *header = (struct kt_commit_header){ .commit = base->commit + 1,
-                                         .version = base->version + !keeps_version,
-                                         .parent = base->hash,
-                                         .time_us = kt_io_now_us(txn->store->io) };
-    memcpy(header->table_id, base->table_id, sizeof header->table_id);
-    memcpy(header->operation, txn->operation, sizeof header->operation);
-    memcpy(header->txn, txn->id, sizeof header->txn);
-    if (json_array_set_new(txn->lines, 0, kt_record_header(header))) return kt_fail_memory(error, 64);
-    return kt_log_encode(txn->lines, txn->payloads, txn->payload_count, KT_LARGEST_COMMIT, out, error);
-}
-
-/* The first commit has no predecessor: it counts if the folder still has its name. */
-static kith_status confirm_first(struct kt_store *store, kith_error *error)
-{
-    char name[KT_LOG_NAME], path[1400];
-    kt_log_name(1, KT_LOG_COMMIT, name);
-    snprintf(path, sizeof path, "%s/log/%s", store->name, name);
-    if (kt_io_exists(store->parent, path)) return KITH_OK;
-    return kt_fail(error, KITH_UNKNOWN, "%s: the folder was moved away while the table was created",
-                   kt_io_root(store->io));
-}
-
-/* The winner's check, see above. */
-static kith_status confirm(struct kt_txn *txn, uint64_t commit, bool *lost, kith_error *error)
-{
-    struct kt_store *store = txn->store;
-    struct kt_state *state = NULL;
-    char name[KT_LOG_NAME];
-    if (commit == 1) return confirm_first(store, error);
-    kt_log_name(commit - 1, KT_LOG_COMMIT, name);
-    if (kt_io_exists(store->log, name)) return KITH_OK;
-
-    kith_status status = kt_store_reload(store, &state, error);
-    bool ours = !status && state && kt_state_has_txn(state, txn->id);
-    bool dropped = !status && (!state || state->dropped);
-    bool forgotten = !status && !dropped && !ours && kt_state_private_part(state)->below > commit;
-    kt_state_release(state);
-    if (forgotten) { /* ours alone has that name now, and nobody may follow it */
-        kt_log_name(commit, KT_LOG_COMMIT, name);
-        kt_io_remove(store->log, name, NULL);
-        *lost = true;
-    }
-    if (ours || forgotten) return KITH_OK;
-    if (status == KITH_NOT_FOUND) return status;
-    if (dropped) return kt_fail(error, KITH_NOT_FOUND, "%s: the table was dropped", kt_io_root(store->io));
-    if (!status)
-        return kt_fail(error, KITH_CONFLICT, "%s: the log moved on past commit %llu", kt_io_root(store->io),
-                       (unsigned long long)commit);
-    return kt_fail(error, KITH_UNKNOWN, "%s/%s vanished while the commit after it was made",
-                   kt_io_root(store->log), name);
-}
-
-/* One attempt: `*lost` when somebody else was first. */
-static kith_status attempt(struct kt_txn *txn, kt_prepare_fn prepare, void *context, bool *lost,
-                           struct kt_state **out, kith_error *error)
-{
-    struct kt_state *base = NULL;
-    struct kt_buffer bytes = { 0 };
-    struct kt_commit_header header;
-    char name[KT_LOG_NAME];
-    kith_status status = base_state(txn, &base, error);
-    if (status) goto out;
-    kt_json_watch();
-    status = begin_attempt(txn, base, error);
-    if (status) goto out;
-    status = kt_json_watched(prepare(context, base, txn, error), error);
-    if (status) goto out;
-    status = encode(txn, base, &header, &bytes, error);
-    if (status) goto out;
-    /* Made whole before publishing: nothing may fail afterwards. */
-    status = kt_state_commit(txn->state, &header, kt_hash(bytes.data, bytes.size), bytes.size, error);
-    if (status) goto out;
-    kt_log_name(header.commit, KT_LOG_COMMIT, name);
-    switch (kt_io_publish(txn->store->log, name, bytes.data, bytes.size, error)) {
-    case KT_WON:
-        status = confirm(txn, header.commit, lost, error);
-        if (*lost) goto out;
-        break;
-    case KT_LOST:
-        *lost = true;
-        goto out;
-    case KT_UNKNOWN:
-        status = KITH_UNKNOWN;
-        break;
-    case KT_REFUSED:
-        status = error ? error->status : KITH_IO;
-        break;
-    }
-    if (status) goto out;
-    *out = txn->state;
-    txn->state = NULL; // now the caller's
-out:
-    forget_attempt(txn);
-    kt_buffer_release(&bytes);
-    kt_state_release(base);
-    return status;
-}
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Sleeps a random part of a time that doubles: losers must not meet again. */
-static void pause_a_little(struct kt_random *random, uint32_t losses)
-{
-    uint64_t most_ms = losses < 6 ? 1u << losses : LONGEST_PAUSE_MS;
-    uint64_t ns = kt_random_below(random, most_ms * 1000000);
-    nanosleep(&(struct timespec){ .tv_nsec = (long)ns }, NULL);
-}
-
-static kith_status commit(struct kt_txn *txn, kt_prepare_fn prepare, void *context, struct kt_state **out,
-                          kith_error *error)
-{
-    struct kt_random random = { kt_get_u64(txn->id) };
-    int64_t deadline = monotonic_ms() + RETRY_SECONDS * 1000;
-    kith_status status = sync_folders(txn, error);
-    if (status) return status;
-    for (uint32_t losses = 0;; losses++) {
-        bool lost = false;
-        status = attempt(txn, prepare, context, &lost, out, error);
-        if (status || !lost) return status;
-        if (monotonic_ms() > deadline)
-            return kt_fail(error, KITH_CONFLICT,
-                           "%s: %u other commits came first in %d s; try again when fewer write",
-                           kt_io_root(txn->store->io), losses + 1, RETRY_SECONDS);
-        pause_a_little(&random, losses);
-    }
-}
-
 kith_status kt_txn_commit(struct kt_txn *txn, kt_prepare_fn prepare, void *context, struct kt_state **out,
                           kith_error *error)
 {
     kith_error own = { 0 };
-    struct kt_state *state = NULL;
-    struct kt_store *store = txn->store;
-    kith_status status = commit(txn, prepare, context, &state, error ? error : &own);
-    if (status && status != KITH_UNKNOWN) remove_files(txn);
+    struct kt_member member = {
+        .txn = txn, .prepare = prepare, .context = context, .error = error ? error : &own
+    };
+    member.status = sync_folders(txn, member.error);
+    if (!member.status) kt_group_commit(txn->store, &member);
+    if (member.repeated || (member.status && member.status != KITH_UNKNOWN)) remove_files(txn);
     txn_free(txn);
-    if (status) return status;
-    kt_store_remember(store, state);
-    kt_store_checkpoint_if_due(store, state);
+    if (member.status) return member.status;
     if (out)
-        *out = state;
+        *out = member.state;
     else
-        kt_state_release(state);
+        kt_state_release(member.state);
     return KITH_OK;
 }

@@ -113,6 +113,12 @@ static kith_status remove_tag(struct kt_state *state, const char *name, struct k
     return KITH_OK;
 }
 
+/* While one is made, the state's own number may be none. */
+static uint64_t newest_version(const struct kt_state *state)
+{
+    return state->version_count ? state->versions[state->version_count - 1].version : 0;
+}
+
 kith_status kt_state_restore_tag(struct kt_state *state, const char *name, uint64_t version, uint64_t commit,
                                  struct kt_blame blame, kith_error *error)
 {
@@ -123,7 +129,8 @@ kith_status kt_state_restore_tag(struct kt_state *state, const char *name, uint6
                        length);
     if (at == state->version_count)
         return kt_fail(error, blame.missing, "version %llu is not among the %u kept, the newest is %llu",
-                       (unsigned long long)version, state->version_count, (unsigned long long)state->version);
+                       (unsigned long long)version, state->version_count,
+                       (unsigned long long)newest_version(state));
     uint64_t last = last_commit(state, at);
     if (!last) last = state->versions[at + 1].commit - 1;
     if (commit < state->versions[at].commit || commit > last)

@@ -25,6 +25,7 @@ struct insertion {
     const struct kt_guard *guard; /* NULL: nothing to watch */
     uint64_t guarded;             /* the version that it was last asked about */
     const struct kt_change *change;
+    struct kt_repeat repeat; /* of the write that had the same key */
     struct kt_fragments fragments;
 };
 
@@ -210,11 +211,12 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
 static kith_status insert(struct insertion *insertion, const char *operation, const kith_write *options,
                           struct kt_state **out, kith_error *error)
 {
-    (void)options;
     struct kt_txn *txn = NULL;
     insertion->schema_json = kt_schema_to_json(insertion->schema);
     kith_status status = insertion->schema_json ? KITH_OK : kt_fail_memory(error, 1024);
     if (!status) status = kt_txn_begin(insertion->home->store, operation, &txn, error);
+    if (!status && options && options->idempotency_key)
+        status = kt_txn_set_key(txn, options->idempotency_key, &insertion->repeat, error);
     if (!status) {
         insertion->fragments.txn = txn;
         insertion->fragments.schema = insertion->schema;
@@ -410,7 +412,7 @@ kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *dat
             state = kt_state_share(insertion.base->state); /* no rows, no version */
     }
     if (!status) {
-        if (version) *version = state->version;
+        if (version) *version = insertion.repeat.version ? insertion.repeat.version : state->version;
         kt_table_upkeep(table, state, insertion.base, options);
     }
     kt_state_release(state);

@@ -9,6 +9,8 @@
 struct change {
     const char *operation; /* "append" when NULL */
     bool maintenance;
+    const char *txn_key;     /* which names the transaction, */
+    struct kt_repeat repeat; /* and the one that had it before */
     const char *schema;      /* JSON text */
     const char *key, *value; /* a setting; `value` NULL removes it */
     uint64_t rows;           /* to add, */
@@ -28,7 +30,9 @@ struct change {
     /* what happened: */
     struct kt_column_group group;
     struct kt_stored_file piece_file;
-    int prepared; /* how often */
+    int prepared; /* how often, and on what at last */
+    uint64_t seen_version;
+    bool seen_uncommitted;
 };
 
 static inline kith_status change_rows(struct change *change, const struct kt_state *state, struct kt_txn *txn,
@@ -72,6 +76,8 @@ static inline kith_status prepare_change(void *context, const struct kt_state *s
     struct change *change = context;
     kith_status status = KITH_OK;
     change->prepared++;
+    change->seen_version = state->version;
+    change->seen_uncommitted = state->uncommitted;
     if (change->maintenance) kt_txn_maintenance(txn);
     if (change->schema) {
         json_t *schema = json_loads(change->schema, 0, NULL);
@@ -113,9 +119,10 @@ static inline kith_status commit_change(struct kt_store *store, struct change *c
     struct kt_txn *txn = NULL;
     kith_status status = kt_txn_begin(store, change->operation ? change->operation : "append", &txn, error);
     if (status) return status;
+    if (change->txn_key) status = kt_txn_set_key(txn, change->txn_key, &change->repeat, error);
     change->group.fields = fields;
     change->group.field_count = 2;
-    if (change->rows && !change->inlined)
+    if (!status && change->rows && !change->inlined)
         status = change_file(txn, "data", "arrow", change->file_bytes, &change->group.file, error);
     if (!status && change->piece) status = change_file(txn, "index", "kix", 1000, &change->piece_file, error);
     if (!status) return kt_txn_commit(txn, prepare_change, change, out, error);
@@ -252,6 +259,9 @@ static inline void assert_same_state(const struct kt_state *a, const struct kt_s
     for (uint32_t i = 0; i < mine->txn_count; i++) {
         assert_memory_equal(mine->txns[i].id, theirs->txns[i].id, 16);
         assert_int_equal(mine->txns[i].commit, theirs->txns[i].commit);
+        assert_int_equal(mine->txns[i].version, theirs->txns[i].version);
+        const char *a_key = mine->txns[i].key, *b_key = theirs->txns[i].key;
+        assert_string_equal(a_key ? a_key : "", b_key ? b_key : "");
     }
 }
 

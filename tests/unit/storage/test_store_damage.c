@@ -31,6 +31,7 @@ static void sample_make(struct sample *sample)
                                                          .value = "dot",
                                                          .deletes = { 0, 1, 2, 7, 80, 95, 96 },
                                                          .delete_count = 7,
+                                                         .txn_key = "a key",
                                                          .tag = "the first",
                                                          .tagged = 1,
                                                          .schema = "{\"a\":[1,2.5,null,true]}" });
@@ -256,11 +257,14 @@ static struct kt_buffer sealed(const void *bytes, size_t count, const char *leng
 static kith_status read_crafted(const struct sample *sample, const char *change, const char *action,
                                 const char *lengths, kith_error *error)
 {
+    struct kt_txn_seen txn = { 0 };
     struct kt_commit_header header = { .commit = sample->before->commit + 1,
                                        .version = sample->before->version + 1,
                                        .parent = sample->before->hash,
                                        .time_us = 5,
-                                       .operation = "append" };
+                                       .operation = "append",
+                                       .txns = &txn,
+                                       .txn_count = 1 };
     memcpy(header.table_id, sample->before->table_id, 33);
     json_t *record = kt_record_header(&header), *over = json_loads(change, 0, NULL);
     assert_non_null(over);
@@ -306,6 +310,13 @@ static void headers_are_checked(void **state)
         { "{\"table\":\"\"}", KITH_CORRUPT },
         { "{\"txns\":[]}", KITH_CORRUPT },
         { "{\"txns\":{}}", KITH_CORRUPT },
+        { "{\"txns\":[{\"id\":\"00112233445566778899aabbccddeeff\",\"key\":\"k\"},"
+          "{\"id\":\"00112233445566778899aabbccddee00\"}]}",
+          KITH_OK },
+        { "{\"txns\":[{\"id\":\"00112233445566778899aabbccddeeff\"},7]}", KITH_CORRUPT },
+        { "{\"txns\":[{\"id\":\"00112233445566778899aabbccddeeff\",\"key\":7}]}", KITH_CORRUPT },
+        { "{\"txns\":[{\"id\":\"00112233445566778899aabbccddeeff\",\"key\":\"\"}]}", KITH_CORRUPT },
+        { "{\"txns\":[{\"key\":\"k\"}]}", KITH_CORRUPT },
         { "{\"time_us\":\"now\"}", KITH_CORRUPT },
         { "{\"operation\":\"\"}", KITH_CORRUPT },
         { "{\"operation\":\"a-very-long-operation\"}", KITH_CORRUPT },

@@ -402,6 +402,108 @@ static void orphans_go_after_a_day(void **state)
     scratch_close(&scratch);
 }
 
+/* ---- copying and repairing */
+
+/* The copy is there whole or not at all, and what it was made of is as it was. */
+static void fail_backup(bool for_ever)
+{
+    for (long failing = 1;; failing++) {
+        struct scratch scratch;
+        struct kt_store *copy = NULL;
+        scratch_open(&scratch, false);
+        disarm();
+        struct kt_store *store = store_to_clean(scratch.io);
+        struct kt_state *pinned = load(store);
+        int before = open_descriptors();
+        arm(failing, for_ever);
+        kith_error told = { 0 };
+        kith_status status = kt_store_backup(store, pinned, scratch.io, "copy.kith", NULL, &told);
+        bool reached = fault.calls >= failing, spared = fault.spared_removal || for_ever;
+        disarm();
+        assert_int_equal(open_descriptors(), before);
+        if (status && !told.message[0]) fail_msg("a failure without a word");
+        bool there = kt_io_exists(scratch.io, "copy.kith");
+        if (!status) assert_true(there);
+        if (there) { /* a sync after the renaming may have failed */
+            assert_ok(kt_store_open(scratch.io, "copy.kith", &copy, &error));
+            struct kt_state *loaded = load(copy);
+            assert_same_content(loaded, pinned);
+            assert_files_whole(copy, loaded);
+            kt_state_release(loaded);
+            kt_store_close(copy);
+        } else if (!spared) {
+            assert_int_equal(names_in(scratch.io, ""), 1);
+        }
+        kt_state_release(pinned);
+        kt_store_close(store);
+        assert_tidy(scratch.io);
+        scratch_close(&scratch);
+        if (!reached) {
+            assert_int_equal(status, KITH_OK);
+            print_message("%ld calls\n", failing - 1);
+            return;
+        }
+    }
+}
+
+static void any_call_of_a_backup_may_fail(void **state)
+{
+    (void)state;
+    fail_backup(false);
+    fail_backup(true);
+}
+
+/* A second repair does what the first did not. */
+static void fail_repair(bool for_ever)
+{
+    for (long failing = 1;; failing++) {
+        struct scratch scratch;
+        struct kt_buffer words = { 0 };
+        struct kt_io_writer *writer = NULL;
+        scratch_open(&scratch, false);
+        disarm();
+        struct kt_store *store = store_with_schema(scratch.io, "t.kith");
+        for (int i = 0; i < 3; i++)
+            kt_state_release(done(store, (struct change){ .rows = 1, .inlined = "x" }));
+        kt_state_release(done(store, (struct change){ .tag = "two", .tagged = 2 }));
+        const char *const damaged[] = { "log/00000000000000000005.commit",
+                                        "log/00000000000000000002.checkpoint" };
+        for (int i = 0; i < 2; i++) {
+            assert_ok(kt_io_remove(kt_store_io(store), damaged[i], &error));
+            assert_ok(kt_io_create(kt_store_io(store), damaged[i], &writer, &error));
+            assert_ok(kt_io_append(writer, "nothing", 7, &error));
+            assert_ok(kt_io_finish(writer, &error));
+        }
+        kt_store_close(store);
+        assert_ok(kt_store_open(scratch.io, "t.kith", &store, &error));
+        arm(failing, for_ever);
+        kith_error told = { 0 };
+        kith_status status = kt_store_repair(store, &words, &told);
+        bool reached = fault.calls >= failing;
+        disarm();
+        if (status && !told.message[0]) fail_msg("a failure without a word");
+        if (status) assert_ok(kt_store_repair(store, &words, &error));
+        kt_store_close(store);
+        struct kt_state *loaded = load_afresh(scratch.io, "t.kith");
+        assert_int_equal(loaded->rows, 3);
+        kt_state_release(loaded);
+        kt_buffer_release(&words);
+        scratch_close(&scratch);
+        if (!reached) {
+            assert_int_equal(status, KITH_OK);
+            print_message("%ld calls\n", failing - 1);
+            return;
+        }
+    }
+}
+
+static void any_call_of_a_repair_may_fail(void **state)
+{
+    (void)state;
+    fail_repair(false);
+    fail_repair(true);
+}
+
 /* ---- dropping */
 
 static void any_call_of_a_drop_may_fail(void **state)
@@ -500,6 +602,8 @@ int main(void)
         cmocka_unit_test_teardown(any_call_of_a_checkpoint_may_fail, restore),
         cmocka_unit_test_teardown(any_call_of_a_clean_up_may_fail, restore),
         cmocka_unit_test_teardown(orphans_go_after_a_day, restore),
+        cmocka_unit_test_teardown(any_call_of_a_backup_may_fail, restore),
+        cmocka_unit_test_teardown(any_call_of_a_repair_may_fail, restore),
         cmocka_unit_test_teardown(any_call_of_a_drop_may_fail, restore),
         cmocka_unit_test_teardown(an_unknown_commit_keeps_its_files, restore),
         cmocka_unit_test_teardown(two_may_make_the_data_folder, restore),

@@ -100,6 +100,8 @@ static void empty(struct fixture *fixture)
     scratch_close(&fixture->scratch);
 }
 
+static kith_status repair(struct fixture *fixture, kith_error *error);
+
 /* Runs `step` on a new fixture for each k, with allocation k failing. */
 static void fail_each(kith_status (*step)(struct fixture *fixture, kith_error *error), bool ever)
 {
@@ -113,6 +115,11 @@ static void fail_each(kith_status (*step)(struct fixture *fixture, kith_error *e
         failing = 0;
         if (status && status != KITH_NO_MEMORY)
             fail_msg("allocation %ld: %s: %s", k, kith_status_name(status), told.message);
+        if (step == repair && status) { /* the damage may still be there */
+            struct kt_buffer words = { 0 };
+            assert_ok(kt_store_repair(fixture.store, &words, &error));
+            kt_buffer_release(&words);
+        }
         struct kt_state *state = load_afresh(fixture.scratch.io, "t.kith");
         assert_sound_state(state);
         assert_true(state->rows == 9 || state->rows == 18 || state->rows == 19);
@@ -130,6 +137,7 @@ static kith_status commit_all(struct fixture *fixture, kith_error *error)
 {
     struct change change = { .deletes = { 0, 8 },
                              .delete_count = 2,
+                             .txn_key = "a key",
                              .rows = 11,
                              .inlined = "eleven",
                              .key = "a",
@@ -183,6 +191,38 @@ static kith_status clean_up(struct fixture *fixture, kith_error *error)
     kith_status status = commit_change(fixture->store, &tag, NULL, error);
     if (!status) status = commit_change(fixture->store, &change, NULL, error);
     if (!status) status = kt_store_clean(fixture->store, &how, NULL, error);
+    return status;
+}
+
+static kith_status back_up(struct fixture *fixture, kith_error *error)
+{
+    struct kt_state *state = NULL;
+    kith_status status = kt_store_load(fixture->store, &state, error);
+    if (!status)
+        status = kt_store_backup(fixture->store, state, fixture->scratch.io, "copy.kith", NULL, error);
+    kt_state_release(state);
+    if (status) assert_false(kt_io_exists(fixture->scratch.io, "copy.kith"));
+    return status;
+}
+
+/* A table whose newest commit and one checkpoint are damaged. */
+static kith_status repair(struct fixture *fixture, kith_error *error)
+{
+    struct kt_buffer words = { 0 };
+    struct kt_store *store = NULL;
+    struct kt_io *io = kt_store_io(fixture->store);
+    const char *const damaged[] = { "log/00000000000000000004.commit",
+                                    "log/00000000000000000002.checkpoint" };
+    for (int i = 0; i < 2; i++) {
+        struct kt_io_writer *writer = NULL;
+        kith_status made = kt_io_create(io, damaged[i], &writer, error);
+        if (!made) made = kt_io_finish(writer, error);
+        if (made) return made;
+    }
+    kith_status status = kt_store_open(fixture->scratch.io, "t.kith", &store, error);
+    if (!status) status = kt_store_repair(store, &words, error);
+    kt_buffer_release(&words);
+    kt_store_close(store);
     return status;
 }
 
@@ -248,6 +288,20 @@ static void any_allocation_of_a_clean_up_may_fail(void **state)
     fail_each(clean_up, true);
 }
 
+static void any_allocation_of_a_backup_may_fail(void **state)
+{
+    (void)state;
+    fail_each(back_up, false);
+    fail_each(back_up, true);
+}
+
+static void any_allocation_of_a_repair_may_fail(void **state)
+{
+    (void)state;
+    fail_each(repair, false);
+    fail_each(repair, true);
+}
+
 static void any_allocation_of_an_open_may_fail(void **state)
 {
     (void)state;
@@ -276,6 +330,7 @@ static void nothing_leaks(void **state)
             fold_all(&fixture, NULL);
             tag_and_restore(&fixture, NULL);
             clean_up(&fixture, NULL);
+            back_up(&fixture, NULL);
             open_and_read(&fixture, NULL);
             checkpoint(&fixture, NULL);
             failing = 0;
@@ -293,6 +348,8 @@ int main(void)
         cmocka_unit_test(any_allocation_of_a_fold_may_fail),
         cmocka_unit_test(any_allocation_of_a_tag_and_a_restore_may_fail),
         cmocka_unit_test(any_allocation_of_a_clean_up_may_fail),
+        cmocka_unit_test(any_allocation_of_a_backup_may_fail),
+        cmocka_unit_test(any_allocation_of_a_repair_may_fail),
         cmocka_unit_test(any_allocation_of_an_open_may_fail),
         cmocka_unit_test(any_allocation_of_a_checkpoint_may_fail),
         cmocka_unit_test(nothing_leaks),

@@ -595,8 +595,8 @@ static void a_damaged_index_is_named(void **state)
     kith_error told = { 0 };
     const struct kt_scalar *scalar = NULL;
     create(&b, "id", KITH_BTREE);
-    bench_reopen(&b);
     damage_index(&b);
+    bench_reopen(&b);
     struct kt_snapshot *snapshot = snapshot_of(&b);
     assert_int_equal(kt_snapshot_scalar(snapshot, &snapshot->scalars[0], &scalar, &told), KITH_CORRUPT);
     assert_non_null(strstr(told.message, snapshot->scalars[0].piece->file.name));
