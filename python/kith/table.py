@@ -131,7 +131,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         progress : bool, callable or tqdm-like, optional
             See `kith.Database.create_table`.
         idempotency_key : str, optional
-            Not in this version: what makes a second call with the same key do nothing.
+            What makes a call one that is done once: a second one with the same key, among the last 4,096 commits, stores
+            nothing and gives the version of the first. For a retry after `UnknownOutcomeError`, or in a new process.
 
         Returns
         -------
@@ -145,8 +146,6 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         """
         if mode not in ("append", "overwrite"):
             raise InvalidError("mode must be either 'append' or 'overwrite'")
-        if idempotency_key is not None:
-            refuse("add(idempotency_key=...)")
         bad = inputs.bad_vectors(on_bad_vectors)
         stream = inputs.stream(data, self._table.schema())
         with Progress(progress) as callback:

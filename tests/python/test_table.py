@@ -158,7 +158,6 @@ def test_what_later_versions_bring_is_refused_in_words(table):
     calls = [
         lambda: table.search("text"), lambda: table.search([1.0, 1.0], query_type="hybrid"), lambda: table.search(query_type="fts"),
         lambda: table.search([1.0, 1.0]).rerank(None), lambda: table.create_fts_index("item"), lambda: table.add_columns(computed={"x": "id"}),
-        lambda: table.add(ROWS, idempotency_key="once"),
     ]  # fmt: skip
     for call in calls:
         with pytest.raises(NotImplementedError, match="not in this version"):
