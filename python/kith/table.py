@@ -131,8 +131,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         progress : bool, callable or tqdm-like, optional
             See `kith.Database.create_table`.
         idempotency_key : str, optional
-            1 to 200 bytes. A second call with the same key, among the table's last 4,096 writes, does nothing, so
-            that an add whose outcome was not known can be sent again.
+            What makes a call one that is done once: a second one with the same key, among the last 4,096 commits, stores
+            nothing and gives the version of the first. For a retry after `UnknownOutcomeError`, or in a new process.
 
         Returns
         -------

@@ -195,6 +195,14 @@ class Machine(RuleBasedStateMachine):
             self.changed(done.version)
 
     @rule(handle=SEEDS, seed=SEEDS)
+    def add_once(self, handle, seed):
+        rows, key = some_rows(seed, self.new_keys(2)), f"add {self.next_key}"
+        version = self.table(handle).add(rows, idempotency_key=key).version
+        self.append(rows)
+        self.changed(version)
+        assert self.table(handle + 1).add(rows, idempotency_key=key).version == version
+
+    @rule(handle=SEEDS, seed=SEEDS)
     def overwrite(self, handle, seed):
         rows = some_rows(seed, self.new_keys(seed % 400))
         done = self.table(handle).add(pa.Table.from_pylist(rows, SCHEMA), mode="overwrite")

@@ -1,5 +1,6 @@
 """Several processes, forked children, threads, and Ctrl-C."""
 
+import json
 import os
 import signal
 import subprocess
@@ -224,3 +225,95 @@ def test_exact_distances_do_not_depend_on_threads(db):
     assert (one[0] == all_cores[0]).all() and (one[1] == all_cores[1]).all()
     for i in range(3):
         assert one[0][i].tolist() == np.argsort(distances(vectors, queries[i], "l2"))[:10].tolist()
+
+
+CHANGER = """
+import json, random, sys, kith
+
+def change(table, who):
+    dice, mine = random.Random(who), {}
+    def row():
+        return {"id": f"{who}-{dice.randrange(60)}", "who": who, "n": dice.randrange(1000), "vector": [float(who), float(dice.randrange(9))]}
+    for step in range(70):
+        kind = dice.choice(["upsert", "upsert", "delete", "update", "merge", "optimize" if step % 20 == 0 else "flip"])
+        if kind == "upsert":
+            rows = list({one["id"]: one for one in (row() for _ in range(dice.choice([1, 3, 20])))}.values())
+            table.upsert(rows)
+            mine.update((one["id"], one) for one in rows)
+        elif kind == "merge":
+            rows = list({one["id"]: one for one in (row() for _ in range(5))}.values())
+            done = table.merge_insert("id").when_not_matched_insert_all().execute(rows)
+            new = [one for one in rows if one["id"] not in mine]
+            assert done.num_inserted_rows == len(new), (done, len(new))
+            mine.update((one["id"], one) for one in new)
+        elif kind == "delete":
+            limit = dice.randrange(300)
+            gone = [key for key, one in mine.items() if one["n"] < limit]
+            assert table.delete("who = ? AND n < ?", [who, limit]).num_deleted_rows == len(gone)
+            for key in gone:
+                del mine[key]
+        elif kind == "update":
+            changed = [one for one in mine.values() if one["n"] % 3 == 0]
+            assert table.update(f"who = {who} AND n % 3 = 0", values_sql={"n": "n + 1"}).rows_updated == len(changed)
+            for one in changed:
+                mine[one["id"]] = dict(one, n=one["n"] + 1)
+        elif kind == "optimize":
+            table.optimize()
+        else:
+            assert table.update("who = -1", values_sql={"n": "-n"}).rows_updated == 2  # both at once, or none
+    return mine
+
+if __name__ == "__main__":
+    print(json.dumps(change(kith.connect(sys.argv[1])["t"], int(sys.argv[2]))))
+"""
+
+PAIR = [{"id": "plus", "who": -1, "n": 5, "vector": [0.0, 0.0]}, {"id": "minus", "who": -1, "n": -5, "vector": [0.0, 0.0]}]
+
+
+def look(table):
+    """What a reader sees meanwhile is whole."""
+    rows = table.search().select(["id", "who", "n"]).to_list()
+    assert len({row["id"] for row in rows}) == len(rows) and sum(row["n"] for row in rows if row["who"] == -1) == 0
+    assert len(table.search([1.0, 1.0]).limit(50).to_list()) >= 2
+    time.sleep(0.01)
+
+
+def holds(table, told):
+    assert {row["id"]: row for row in table.to_list() if row["who"] != -1} == {key: row for one in told for key, row in one.items()}
+    assert table.verify() >= 0
+
+
+def test_processes_change_one_table_and_lose_nothing(db):
+    table = db.create_table("t", PAIR, key="id", index_params={"threshold": 100})
+    children = [subprocess.Popen([sys.executable, "-c", CHANGER, db.uri, str(who)], stdout=subprocess.PIPE, text=True) for who in (1, 2, 3)]
+    try:
+        while any(child.poll() is None for child in children):
+            look(table)
+        told = [child.communicate()[0] for child in children]
+    finally:
+        for child in children:
+            child.kill()
+    assert [child.returncode for child in children] == [0, 0, 0]
+    holds(kith.connect(db.uri)["t"], map(json.loads, told))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_threads_change_one_table_and_lose_nothing(db, shared):
+    table = db.create_table("t", PAIR, key="id", index_params={"threshold": 100})
+    names = {"__name__": "changer"}
+    exec(CHANGER, names)
+    told, failures = [], []
+
+    def work(who):
+        try:
+            told.append(names["change"](table if shared else kith.connect(db.uri)["t"], who))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(1, 6)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        look(table)
+    assert not failures
+    holds(table, told)
