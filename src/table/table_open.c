@@ -150,9 +150,13 @@ kith_status kt_table_snapshot(struct kt_table *table, struct kt_snapshot **out, 
         struct kt_snapshot *snapshot = NULL;
         kith_status status = follow(table, &snapshot, error);
         if (status) return status;
-        bool again =
-            snapshot->state->commit > commit && i < TRIES; /* else it is no race: reading will tell */
-        if (snapshot->held || !again || (snapshot->held = kt_snapshot_hold(snapshot))) {
+        kith_status held = KITH_OK;
+        if (!snapshot->held) {
+            held = kt_snapshot_hold(snapshot, NULL);
+            snapshot->held = !held;
+        }
+        bool newer = snapshot->state->commit > commit; /* else it is no race: reading will tell */
+        if (held != KITH_NOT_FOUND || !newer || i == TRIES) {
             *out = snapshot;
             return KITH_OK;
         }
@@ -222,12 +226,14 @@ kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_err
     else if (!status)
         status = kt_snapshot_open(table->home, state, current, &snapshot, error);
     kt_snapshot_release(current);
-    if (!status && !kt_snapshot_hold(snapshot)) {
+    if (!status) status = kt_snapshot_hold(snapshot, error);
+    if (status == KITH_NOT_FOUND && snapshot)
+        status = kt_fail(error, KITH_NOT_FOUND, "Version %llu no longer exists: its files were cleaned up",
+                         (unsigned long long)version);
+    if (status)
         kt_snapshot_release(snapshot);
-        return kt_fail(error, KITH_NOT_FOUND, "Version %llu no longer exists: its files were cleaned up",
-                       (unsigned long long)version);
-    }
-    if (!status) table_show(table, snapshot, true);
+    else
+        table_show(table, snapshot, true);
     return status;
 }
 

@@ -55,11 +55,11 @@ void kt_table_folder(const char *name, char *to);
 kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state,
                              const struct kt_snapshot *older, struct kt_snapshot **out, kith_error *error);
 /** Opens every file of the snapshot that is not open, so that it can be read whatever becomes of their names.
- * False where one is missing: a later version no longer needs it, and it was removed. Whatever else is wrong
- * with a file is told when it is read. */
-bool kt_snapshot_hold(const struct kt_snapshot *snapshot);
-/** Whether the files of a segment are there; opens them. */
-bool kt_segment_hold(struct kt_segment *segment);
+ * KITH_NOT_FOUND where one is missing: a later version no longer needs it, and it was removed. That one is
+ * damaged is told when it is read. */
+kith_status kt_snapshot_hold(const struct kt_snapshot *snapshot, kith_error *error);
+/** The same for the files of a segment. */
+kith_status kt_segment_hold(struct kt_segment *segment, kith_error *error);
 /** Whether a reader of stored rows, or of an index, meets rows that are no longer there. */
 bool kt_state_meets_dead(const struct kt_state *state);
 /** Finds what the state's pieces are to a snapshot whose schema is set; and lets go of it. */

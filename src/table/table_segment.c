@@ -147,13 +147,15 @@ static kith_status segment_file(struct kt_segment *segment, uint32_t group, stru
     return KITH_OK;
 }
 
-bool kt_segment_hold(struct kt_segment *segment)
+kith_status kt_segment_hold(struct kt_segment *segment, kith_error *error)
 {
-    for (uint32_t g = 0; g < segment->group_count && !segment->inline_rows; g++) {
+    kith_status status = KITH_OK;
+    for (uint32_t g = 0; g < segment->group_count && !segment->inline_rows && !status; g++) {
         struct kt_ipc_file *file;
-        if (segment_file(segment, g, &file, NULL) == KITH_NOT_FOUND) return false;
+        status = segment_file(segment, g, &file, error);
+        if (status == KITH_CORRUPT) status = KITH_OK;
     }
-    return true;
+    return status;
 }
 
 /* The number of the column with field id `id` in a file, which names its columns as the table did when it was

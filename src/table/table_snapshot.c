@@ -221,22 +221,23 @@ kith_status kt_snapshot_open(struct kt_table_home *home, struct kt_state *state,
     return KITH_OK;
 }
 
-bool kt_snapshot_hold(const struct kt_snapshot *snapshot)
+kith_status kt_snapshot_hold(const struct kt_snapshot *snapshot, kith_error *error)
 {
-    for (uint32_t i = 0; i < snapshot->state->fragment_count; i++)
-        if (!kt_segment_hold(snapshot->segments[i])) return false;
-    for (uint32_t i = 0; i < snapshot->index_count; i++) {
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; i < snapshot->state->fragment_count && !status; i++)
+        status = kt_segment_hold(snapshot->segments[i], error);
+    for (uint32_t i = 0; i < snapshot->index_count && !status; i++) {
         const struct kt_index *index;
-        if (snapshot->indexes[i].ops &&
-            kt_snapshot_index(snapshot, &snapshot->indexes[i], &index, NULL) == KITH_NOT_FOUND)
-            return false;
+        if (snapshot->indexes[i].ops)
+            status = kt_snapshot_index(snapshot, &snapshot->indexes[i], &index, error);
+        if (status == KITH_CORRUPT) status = KITH_OK;
     }
-    for (uint32_t i = 0; i < snapshot->scalar_count; i++) {
+    for (uint32_t i = 0; i < snapshot->scalar_count && !status; i++) {
         const struct kt_scalar *scalar;
-        if (kt_snapshot_scalar(snapshot, &snapshot->scalars[i], &scalar, NULL) == KITH_NOT_FOUND)
-            return false;
+        status = kt_snapshot_scalar(snapshot, &snapshot->scalars[i], &scalar, error);
+        if (status == KITH_CORRUPT) status = KITH_OK;
     }
-    return true;
+    return status;
 }
 
 struct kt_snapshot *kt_snapshot_share(const struct kt_snapshot *snapshot)
