@@ -212,7 +212,7 @@ typedef struct kith_create {
     const char *metric; /* "l2", "cosine", "dot" or "hamming": the vector column's; NULL leaves it open */
     const char *key; /* the column that is the primary key: text or integers, never null, each once. NULL for
                         none */
-    bool no_auto_index;           /* never make an index unasked */
+    bool no_auto_index;           /* never make an index over vectors unasked */
     int64_t auto_index_threshold; /* rows from which a write builds the default index on each vector column
                                      that has none, before it returns; 0: 20,000; negative: never. Kept with
                                      the table. Such a build fails no write */
