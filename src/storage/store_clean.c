@@ -45,6 +45,13 @@ static uint64_t bytes_left_after(const struct kt_state *state, uint64_t commit)
     return bytes;
 }
 
+/* How long ago the version before this entry was replaced; a log may say any time. */
+static int64_t age_us(const struct kt_version_entry *entry, int64_t now)
+{
+    int64_t age;
+    return __builtin_sub_overflow(now, entry->time_us, &age) ? 0 : age;
+}
+
 /* The commit below which all is forgotten; that of the last clean-up when there is nothing to gain. */
 static uint64_t choose(const struct kt_state *state, const struct kt_retention *keep, int64_t now)
 {
@@ -53,7 +60,7 @@ static uint64_t choose(const struct kt_state *state, const struct kt_retention *
     uint64_t below = kt_state_private_part(state)->below, commit = state->commit;
     while (oldest > first) {
         uint64_t newer = state->version_count - oldest;
-        bool stays = newer < keep->keep_versions && now - versions[oldest].time_us < keep->keep_us &&
+        bool stays = newer < keep->keep_versions && age_us(&versions[oldest], now) < keep->keep_us &&
                      bytes_left_after(state, versions[oldest].commit - 1) < keep->keep_bytes;
         if (!stays) break;
         commit = versions[oldest].commit - 1;
@@ -297,13 +304,15 @@ static uint64_t live_bytes(const struct kt_state *state)
     return bytes;
 }
 
+/* The files of older versions may be as large as the table, or as some megabytes where that is smaller: else
+ * the clean-up of a small table's many versions would leave none. */
 static struct kt_retention policy(const struct kt_state *state, uint64_t live)
 {
     json_t *wanted = json_object_get(state->config, "keep_versions");
     json_int_t versions = json_is_integer(wanted) ? json_integer_value(wanted) : KEEP_VERSIONS;
     return (struct kt_retention){ .keep_versions = versions > 0 ? (uint64_t)versions : KEEP_VERSIONS,
                                   .keep_us = KEEP_US,
-                                  .keep_bytes = live };
+                                  .keep_bytes = kt_max_u64(live, SOME_BYTES / 2) };
 }
 
 /* Whether enough files have left since the last clean-up; so much may be too much for a while, see DESIGN. */
@@ -324,7 +333,7 @@ static bool versions_due(const struct kt_state *state, const struct kt_retention
     uint64_t count = state->version_count - first;
     uint64_t slack = keep->keep_versions == 1 ? OFF_VERSIONS : keep->keep_versions / 16 + FEW_VERSIONS;
     if (count > keep->keep_versions + slack) return true;
-    while (old + 1 < state->version_count && now - state->versions[old + 1].time_us >= keep->keep_us) old++;
+    while (old + 1 < state->version_count && age_us(&state->versions[old + 1], now) >= keep->keep_us) old++;
     return old - first > FEW_VERSIONS + count / 16;
 }
 

@@ -4,7 +4,8 @@
 
 #include "base/random.h"
 
-static const char PIECE[] = "000102030405060708090a0b0c0d0e0f";
+static const char PIECE[] = "000102030405060708090a0b0c0d0e0f",
+                  OLD_PIECE[] = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
 
 /* A store in memory whose last commit has everything in it, and the bytes of that. */
 struct sample {
@@ -23,10 +24,12 @@ static void sample_make(struct sample *sample)
     kt_state_release(done(sample->store, (struct change){ .rows = 7, .inlined = "seven\nrows\n" }));
     sample->before =
         done(sample->store,
-             (struct change){ .rows = 90, .file_bytes = 5000, .deletes = { 6 }, .delete_count = 1 });
+             (struct change){
+                 .rows = 90, .file_bytes = 5000, .piece = OLD_PIECE, .deletes = { 6 }, .delete_count = 1 });
     sample->after = done(sample->store, (struct change){ .rows = 2,
                                                          .inlined = "\npayload\n\n",
                                                          .piece = PIECE,
+                                                         .remove_piece = OLD_PIECE,
                                                          .key = "metric",
                                                          .value = "dot",
                                                          .deletes = { 0, 1, 2, 7, 80, 95, 96 },
