@@ -1,6 +1,6 @@
 /* What a table says of itself: schema, counts, versions, indexes. Each answer is taken from one snapshot. */
-#include "base/json.h"
 #include "query/query.h"
+#include "storage/json.h"
 #include "table/table.h"
 
 /* The schema with "kith:metric" on each vector column, where the table was given a metric. */

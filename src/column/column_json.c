@@ -14,8 +14,8 @@
  */
 #include <string.h>
 
-#include "base/json.h"
 #include "column/column_private.h"
+#include "storage/json.h"
 
 /* ---- writing ---- */
 

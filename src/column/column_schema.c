@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "column/column_private.h"
+#include "storage/json.h"
 
 static const struct type_fact {
     const char *name;  /* in the log */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/json.h"
+#include "storage/json.h"
 #include "storage/storage_private.h"
 
 static const struct kt_blame CALLER_IS_WRONG = { KITH_INVALID, KITH_CONFLICT };

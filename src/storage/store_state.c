@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/json.h"
+#include "storage/json.h"
 #include "storage/storage_private.h"
 
 /* ---- what states share */

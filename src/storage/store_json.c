@@ -1,6 +1,6 @@
 /* Copies of JSON are compared with what they were made from: they are small, and made when something is
  * written. */
-#include "base/json.h"
+#include "storage/json.h"
 
 json_t *kt_json_copy(const json_t *value)
 {

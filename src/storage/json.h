@@ -1,6 +1,6 @@
 /* What jansson leaves to its callers: a copy is whole, or there is none. */
-#ifndef KT_BASE_JSON_H
-#define KT_BASE_JSON_H
+#ifndef KT_STORAGE_JSON_H
+#define KT_STORAGE_JSON_H
 
 #include <jansson.h>
 
