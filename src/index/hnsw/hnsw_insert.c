@@ -50,26 +50,38 @@ struct inserting {
 
 static const float same = 1e-6f; /* of its square: rows closer than that are copies of one another */
 
+/* Copies fill half of a list at most: one in so many is taken, from a place on that differs from list to
+ * list, lest all link to the same ones. */
+static uint32_t step_among_copies(const struct hnsw_near *candidates, uint32_t count, float limit,
+                                  uint32_t most)
+{
+    uint32_t copies = 0;
+    while (copies < count && candidates[copies].distance <= limit) copies++;
+    return kt_max_u32(1, copies / (most / 2) + (copies % (most / 2) != 0));
+}
+
 kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near *candidates, uint32_t count,
                            uint32_t most, uint8_t *scratch_code, uint32_t *links, kith_error *error)
 {
     struct hnsw_look taken[MOST_ROOM];
     float distances[MOST_ROOM];
     struct hnsw_point point = { .code = scratch_code };
-    uint32_t kept = 0, copies = 0;
+    uint32_t kept = 0, step = 0;
     for (uint32_t i = 0; i < count && kept < most; i++) {
         struct hnsw_look look;
         kith_status status = kt_hnsw_look(graph, candidates[i].node, &look, error);
         if (status) return status;
         kt_hnsw_point(graph, &look, &point);
-        bool copy = candidates[i].distance <= same * point.square, nearer = copy && 2 * copies >= most;
-        for (uint32_t at = 0; at < kept && !nearer; at += 4) { /* most are refused by the first few */
+        bool copy = candidates[i].distance <= same * point.square, nearer = false;
+        if (copy && !step) step = step_among_copies(candidates, count, same * point.square, most);
+        if (copy && (i + candidates[count - 1].node) % step) continue;
+        for (uint32_t at = 0; at < kept && !nearer && !copy;
+             at += 4) { /* most are refused by the first few */
             uint32_t some = kt_min_u32(4, kept - at);
             kt_hnsw_distances(graph, &point, taken + at, some, distances);
             for (uint32_t j = 0; j < some; j++) nearer |= distances[j] < candidates[i].distance;
         }
         if (nearer) continue;
-        copies += copy;
         taken[kept] = look;
         links[kept++] = candidates[i].node;
     }
