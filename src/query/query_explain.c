@@ -9,9 +9,15 @@
 #include "base/bytes.h"
 #include "query/query_private.h"
 
+static bool is_graph(const struct kt_plan *plan)
+{
+    return plan->index && plan->index->type == KITH_HNSW;
+}
+
 bool kt_plan_is_bound(const struct kt_plan *plan)
 {
-    return plan->nprobes || plan->maximum_nprobes || plan->refine_factor || plan->ef;
+    if (is_graph(plan)) return plan->ef || plan->refine_factor;
+    return plan->nprobes || plan->maximum_nprobes || plan->refine_factor;
 }
 
 /* ---- what was done */
@@ -104,13 +110,14 @@ static kith_status tell_recall(const struct kt_plan *plan, struct kt_buffer *tex
     bool yours = strcmp(index->calibrated_on, "queries") == 0;
     index->ops->expect(open, plan->k + plan->offset, plan->recall, &expect);
     if (kt_plan_is_bound(plan))
-        kt_buffer_text(text, "  Recall: not known, the query sets nprobes or refine_factor; for %g,", wanted);
+        kt_buffer_text(text, "  Recall: not known, the query sets %s or refine_factor; for %g,",
+                       is_graph(plan) ? "ef" : "nprobes", wanted);
     else
         kt_buffer_text(text, "  Recall: %g wanted,", wanted);
-    kt_buffer_text(text, " calibrated on %u %s: %.3f expected from about %llu lists, %llu codes\n",
-                   (unsigned)index->calibrated_with, yours ? "queries of yours" : "rows",
-                   (double)expect.expected, (unsigned long long)expect.lists,
-                   (unsigned long long)expect.codes);
+    kt_buffer_text(text, " calibrated on %u %s: %.3f expected from about ", (unsigned)index->calibrated_with,
+                   yours ? "queries of yours" : "rows", (double)expect.expected);
+    if (expect.lists) kt_buffer_text(text, "%llu lists, ", (unsigned long long)expect.lists);
+    kt_buffer_text(text, "%llu codes\n", (unsigned long long)expect.codes);
     return KITH_OK;
 }
 
@@ -129,10 +136,16 @@ static kith_status tell_index(const struct kt_plan *plan, struct kt_buffer *text
 {
     const struct kt_table_index *index = plan->index;
     json_int_t lists = json_integer_value(json_object_get(index->piece->meta, "partitions"));
-    kt_buffer_text(text, "  Index \"%s\" %s: %llu rows in %lld partitions, ", index->name,
-                   kith_index_type_name(index->type), (unsigned long long)index->rows_indexed,
-                   (long long)lists);
-    tell_probes(plan, text);
+    json_int_t m = json_integer_value(json_object_get(index->piece->meta, "m"));
+    kt_buffer_text(text, "  Index \"%s\" %s: %llu rows ", index->name, kith_index_type_name(index->type),
+                   (unsigned long long)index->rows_indexed);
+    if (is_graph(plan) && plan->ef)
+        kt_buffer_text(text, "with m %lld, ef %u", (long long)m, (unsigned)plan->ef);
+    else if (is_graph(plan))
+        kt_buffer_text(text, "with m %lld, ef chosen by the index", (long long)m);
+    else
+        kt_buffer_text(text, "in %lld partitions, ", (long long)lists);
+    if (!is_graph(plan)) tell_probes(plan, text);
     kt_buffer_text(text, "\n");
     kith_status status = tell_recall(plan, text, error);
     if (plan->refine_factor)

@@ -1,8 +1,7 @@
 /* What is done to a graph once all its nodes are linked.
  *
- * Every node reachable: choosing links may leave a node that no other leads to, and a search would never find
- * it (Xiao and others, 2024, counted 3 to 4 % after updates). Such a node gets a link from one of the nearest
- * nodes that are reachable: in a free place, or in place of a link to a node that others lead to as well.
+ * Every node reachable: one that cannot be reached from the entry gets a link from one of the nearest nodes
+ * that can: in a free place, or in place of a link to a node that others lead to as well.
  *
  * Order: the nodes that a node links to are numbered one after another where no number was given yet, and so
  * on from the last of them. A walk goes from neighbour to neighbour, so what it reads lies on fewer pages.
@@ -143,6 +142,13 @@ static void give_numbers(const struct arranging *a, uint32_t *numbers)
     }
 }
 
+static kith_status mend_all(struct kt_index *graph, kith_error *error)
+{
+    kith_status status = KITH_OK;
+    for (uint32_t node = 0; !status && node < graph->nodes; node++) status = kt_hnsw_mend(graph, node, error);
+    return status;
+}
+
 kith_status kt_hnsw_arrange(struct kt_index *graph, uint32_t *numbers, kith_error *error)
 {
     size_t nodes = graph->nodes;
@@ -152,8 +158,9 @@ kith_status kt_hnsw_arrange(struct kt_index *graph, uint32_t *numbers, kith_erro
     a.incoming = kt_alloc_array(nodes, sizeof *a.incoming);
     a.queue = kt_alloc_array(nodes, sizeof *a.queue);
     kith_status status = a.reached && a.incoming && a.queue
-                             ? lead_to_all(&a, error)
+                             ? mend_all(graph, error)
                              : kt_fail_memory(error, nodes * (sizeof *a.incoming + sizeof *a.queue));
+    if (!status) status = lead_to_all(&a, error);
     if (!status) status = order_nodes(&a, error);
     if (!status) give_numbers(&a, numbers);
     kt_arena_release(&a.arena);

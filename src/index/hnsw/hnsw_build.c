@@ -12,7 +12,6 @@
 #include "base/random.h"
 #include "index/hnsw/hnsw_private.h"
 
-static const double longer = 1.25; /* than the longest of the sample, in squares: still nodes */
 enum {
     FEW_ASIDE = 256,
     ASIDE_SHARE = 64,
@@ -64,18 +63,15 @@ static uint64_t keep_near(float *sample, const uint8_t *there, uint64_t count, u
     return kept;
 }
 
+/* The mean; of products none is taken, for they are not what they were without it. */
 static void learn_from(struct kt_index *graph, const float *sample, uint64_t count)
 {
-    uint32_t space_dim = graph->shape.space_dim, dim = graph->shape.dim;
-    double longest = 0;
-    for (uint64_t i = 0; graph->shape.metric == KITH_DOT && i < count; i++)
-        longest = fmax(longest, kt_space_square(sample + i * space_dim, dim));
-    for (uint32_t d = 0; d < space_dim; d++) {
+    uint32_t dim = graph->shape.space_dim;
+    for (uint32_t d = 0; d < dim && graph->shape.metric != KITH_DOT; d++) {
         double sum = 0;
-        for (uint64_t i = 0; i < count; i++) sum += (double)sample[i * space_dim + d];
+        for (uint64_t i = 0; i < count; i++) sum += (double)sample[i * dim + d];
         graph->own_mean[d] = count ? (float)(sum / (double)count) : 0;
     }
-    graph->shape.longest = graph->space.longest = longest * longer;
     graph->space.mean = graph->own_mean;
 }
 
@@ -222,7 +218,7 @@ static kith_status begin_graph(const struct kt_index_plan *plan, const struct kt
     *s = (struct hnsw_shape){ .metric = plan->metric,
                               .element = vectors->element,
                               .dim = vectors->dim,
-                              .space_dim = kt_space_dim(vectors->dim, plan->metric, false),
+                              .space_dim = kt_hnsw_space_dim(vectors->dim, plan->metric),
                               .m = plan->m,
                               .ef_construction = plan->ef_construction,
                               .seed = plan->seed };
@@ -237,9 +233,7 @@ static kith_status begin_graph(const struct kt_index_plan *plan, const struct kt
                        (unsigned long long)s->base_row,
                        (unsigned long long)(s->base_row + graph->row_span - 1));
     kt_hnsw_layout(s, &graph->layout);
-    graph->space = (struct kt_space){
-        .metric = s->metric, .element = s->element, .dim = s->dim, .space_dim = s->space_dim
-    };
+    graph->space = kt_hnsw_space(s);
     return KITH_OK;
 }
 
@@ -355,7 +349,7 @@ kith_status kt_hnsw_extend(const struct kt_index *index, const struct kt_vectors
     if (!status) status = take_rows(&b, false, work, error);
     if (!status && graph.aside + b.aside_count > FEW_ASIDE + graph.nodes / ASIDE_SHARE)
         status = kt_fail(error, KITH_UNSUPPORTED,
-                         "%u rows are longer than any that the index was built over: create it again",
+                         "%u rows are too long for the codes of an HNSW index: create another one",
                          graph.aside + b.aside_count);
     if (!status) status = kt_hnsw_insert(&graph, b.levels, work, error);
     struct hnsw_writing writing = { .graph = &graph,

@@ -67,6 +67,7 @@ void kt_hnsw_distances(const struct kt_index *graph, const struct hnsw_point *po
     const struct kt_kernels *kernels = kt_kernels();
     const uint8_t *codes[AHEAD];
     int32_t dots[AHEAD];
+    bool product = graph->shape.metric == KITH_DOT;
     if (graph->shape.metric == KITH_HAMMING) {
         for (uint32_t i = 0; i < count; i++)
             kernels->distance[KITH_HAMMING][KITH_U8](point->code, 0, looks[i].code, graph->shape.dim, 1,
@@ -80,7 +81,8 @@ void kt_hnsw_distances(const struct kt_index *graph, const struct hnsw_point *po
         kernels->dot_bytes_at((const int8_t *)point->code, codes, graph->layout.wide, some, dots);
         for (uint32_t i = 0; i < some; i++) {
             const float *factors = looks[begin + i].factors;
-            out[begin + i] = point->square + factors[1] - 2 * point->unit * factors[0] * (float)dots[i];
+            float squares = product ? 0 : point->square + factors[1];
+            out[begin + i] = squares - 2 * point->unit * factors[0] * (float)dots[i];
         }
     }
 }

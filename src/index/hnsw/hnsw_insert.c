@@ -33,6 +33,7 @@ struct inserter { /* one a worker */
     struct kt_arena arena, scratch;
     struct hnsw_walk walk;
     uint8_t *code;
+    struct kt_buffer dropped; /* nodes that lost a link to them, u32 */
 };
 
 struct inserting {
@@ -67,12 +68,13 @@ kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near 
     float distances[MOST_ROOM];
     struct hnsw_point point = { .code = scratch_code };
     uint32_t kept = 0, step = 0;
+    bool has_copies = graph->shape.metric != KITH_DOT; /* where a distance tells */
     for (uint32_t i = 0; i < count && kept < most; i++) {
         struct hnsw_look look;
         kith_status status = kt_hnsw_look(graph, candidates[i].node, &look, error);
         if (status) return status;
         kt_hnsw_point(graph, &look, &point);
-        bool copy = candidates[i].distance <= same * point.square, nearer = false;
+        bool copy = has_copies && candidates[i].distance <= same * point.square, nearer = false;
         if (copy && !step) step = step_among_copies(candidates, count, same * point.square, most);
         if (copy && (i + candidates[count - 1].node) % step) continue;
         for (uint32_t at = 0; at < kept && !nearer && !copy;
@@ -213,6 +215,20 @@ static kith_status choose_again(const struct kt_index *graph, struct inserter *w
     return kt_hnsw_select(graph, candidates, count, room, worker->code, links, error);
 }
 
+/* Remembers who is not among the chosen any more, to be looked after in the end. */
+static kith_status note_dropped(struct inserter *worker, const uint32_t *before, uint32_t count,
+                                const uint32_t *links, uint32_t room, kith_error *error)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = 0;
+        while (at < room && links[at] != HNSW_NONE && links[at] != before[i]) at++;
+        bool kept = at < room && links[at] == before[i];
+        if (!kept && !kt_buffer_append(&worker->dropped, &before[i], sizeof *before))
+            return kt_fail_memory(error, worker->dropped.size);
+    }
+    return KITH_OK;
+}
+
 static kith_status take_back(struct inserting *x, struct inserter *worker, uint32_t group, kith_error *error)
 {
     const struct edge *edges = x->edges + x->groups[group];
@@ -228,10 +244,14 @@ static kith_status take_back(struct inserting *x, struct inserter *worker, uint3
     }
     kt_arena_clear(&worker->scratch);
     struct hnsw_near *candidates = kt_arena_take(&worker->scratch, (size_t)have + more, sizeof *candidates);
-    if (!candidates) return kt_fail_memory(error, ((size_t)have + more) * sizeof *candidates);
+    uint32_t *before = kt_arena_take(&worker->scratch, (size_t)have + more, sizeof *before);
+    if (!candidates || !before) return kt_fail_memory(error, ((size_t)have + more) * sizeof *candidates);
     for (uint32_t i = 0; i < have; i++) candidates[i].node = links[i];
     for (uint32_t i = 0; i < more; i++) candidates[have + i].node = edges[i].to;
-    return choose_again(x->graph, worker, node, candidates, have + more, room, links, error);
+    for (uint32_t i = 0; i < have + more; i++) before[i] = candidates[i].node;
+    status = choose_again(x->graph, worker, node, candidates, have + more, room, links, error);
+    return status || !x->levels || level ? status
+                                         : note_dropped(worker, before, have + more, links, room, error);
 }
 
 static kith_status back_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
@@ -284,6 +304,34 @@ static kith_status insert_batch(struct inserting *x, struct kt_work *work, kith_
     return status;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Nodes of a run, and those that lost a link to them, must still be found; in the order of their numbers,
+ * whoever noted them. (Those of a base are seen to when it is arranged.) */
+static kith_status mend(struct inserting *x, uint32_t threads, uint32_t first, uint32_t last,
+                        kith_error *error)
+{
+    struct kt_buffer all = { 0 };
+    bool fine = x->levels != NULL;
+    kith_status status = KITH_OK;
+    for (uint32_t i = 0; fine && i < threads; i++)
+        fine = kt_buffer_append(&all, x->workers[i].dropped.data, x->workers[i].dropped.size);
+    for (uint32_t node = first; fine && node < last; node++)
+        fine = kt_buffer_append(&all, &node, sizeof node);
+    if (x->levels && !fine) status = kt_fail_memory(error, all.size);
+    uint32_t *nodes = (uint32_t *)(void *)all.data;
+    size_t count = status ? 0 : all.size / sizeof *nodes;
+    if (count) qsort(nodes, count, sizeof *nodes, compare_numbers);
+    for (size_t i = 0; !status && i < count; i++)
+        if (!i || nodes[i] != nodes[i - 1]) status = kt_hnsw_mend(x->graph, nodes[i], error);
+    kt_buffer_release(&all);
+    return status;
+}
+
 kith_status kt_hnsw_insert(struct kt_index *graph, const uint8_t *levels, struct kt_work *work,
                            kith_error *error)
 {
@@ -305,9 +353,11 @@ kith_status kt_hnsw_insert(struct kt_index *graph, const uint8_t *levels, struct
         status = insert_batch(&x, work, error);
         if (!status) status = kt_work_tick(work, "link", x.end - part->first, part->count, error);
     }
+    if (!status) status = mend(&x, threads, part->first, last, error);
     for (uint32_t i = 0; i < threads; i++) {
         kt_arena_release(&x.workers[i].arena);
         kt_arena_release(&x.workers[i].scratch);
+        kt_buffer_release(&x.workers[i].dropped);
     }
     kt_free(x.workers);
     kt_free(x.edges);

@@ -126,6 +126,19 @@ static int compare_near(const void *a, const void *b)
     return (x->node > y->node) - (x->node < y->node);
 }
 
+/* The nearest of those that were not chosen, into what is left of a list: where nodes were taken out, ways
+ * are to be many rather than short. */
+static void fill_up(const struct candidates *c, uint32_t room, uint32_t *links)
+{
+    uint32_t count = 0;
+    while (count < room && links[count] != HNSW_NONE) count++;
+    for (uint32_t i = 0, chosen = count; i < c->count && count < room; i++) {
+        uint32_t at = 0;
+        while (at < chosen && links[at] != c->near[i].node) at++;
+        if (at == chosen) links[count++] = c->near[i].node;
+    }
+}
+
 static kith_status choose(const struct folding *f, uint32_t node, struct candidates *c, uint32_t room,
                           struct kt_arena *scratch, uint32_t *links, kith_error *error)
 {
@@ -142,7 +155,9 @@ static kith_status choose(const struct folding *f, uint32_t node, struct candida
     }
     if (status) return status;
     qsort(c->near, c->count, sizeof *c->near, compare_near);
-    return kt_hnsw_select(graph, c->near, c->count, room, other, links, error);
+    status = kt_hnsw_select(graph, c->near, c->count, room, other, links, error);
+    if (!status) fill_up(c, room, links);
+    return status;
 }
 
 /* The list of one node and level in the new graph. */

@@ -1,8 +1,6 @@
 /* Opening the files of a graph: a header says what may be where, and no more is read but the patches of runs.
  * Whatever else a file says (numbers of nodes, offsets of rows) is looked at when it is used.
  */
-#include <math.h>
-
 #include "index/hnsw/hnsw_private.h"
 
 enum { MOST_DIM = 1 << 20 };
@@ -67,7 +65,6 @@ static kith_status decode_header(struct kt_view_file *file, struct header *h, ki
                                     .base_row = kt_get_u64(p + 64),
                                     .seed = kt_get_u64(p + 72),
                                     .graph = kt_get_u64(p + 88) };
-    memcpy(&h->shape.longest, p + 80, sizeof h->shape.longest);
     h->extent = (struct hnsw_extent){ .is_run = v[6],
                                       .first = v[7],
                                       .count = v[8],
@@ -85,7 +82,7 @@ static kith_status check_header(const struct kt_view_file *file, const struct he
 {
     const struct hnsw_shape *s = &h->shape;
     const struct hnsw_extent *e = &h->extent;
-    if (s->space_dim != kt_space_dim(s->dim, s->metric, false))
+    if (s->space_dim != kt_hnsw_space_dim(s->dim, s->metric))
         return corrupt(file, "dimension of the space", s->space_dim, s->dim, error);
     if (!kt_kernels()->distance[s->metric][s->element])
         return corrupt(file, "metric", s->metric, KITH_DOT, error);
@@ -96,9 +93,6 @@ static kith_status check_header(const struct kt_view_file *file, const struct he
     uint64_t nodes = (uint64_t)e->first + e->count;
     if (nodes >= HNSW_MOST_NODES) return corrupt(file, "nodes", nodes, HNSW_MOST_NODES, error);
     if (e->entry >= nodes && nodes) return corrupt(file, "entry", e->entry, nodes, error);
-    if (!(s->longest >= 0) || !isfinite(s->longest))
-        return kt_fail(error, KITH_CORRUPT, "%s is not an index Kith can read: its longest row is %g",
-                       kt_view_name(file), s->longest);
     for (uint32_t l = 0; l <= HNSW_LEVELS; l++) {
         uint64_t most = e->is_run ? 0 : l ? h->above[l - 1] : e->count;
         if (h->above[l] > most || (!l && h->above[0] < most))
@@ -131,11 +125,7 @@ static kith_status open_base(struct kt_index *graph, const struct header *h, con
     kt_hnsw_layout(&graph->shape, &graph->layout);
     memcpy(graph->upper.above, h->above, sizeof graph->upper.above);
     memcpy(graph->upper.at, at->upper, sizeof graph->upper.at);
-    graph->space = (struct kt_space){ .metric = h->shape.metric,
-                                      .element = h->shape.element,
-                                      .dim = h->shape.dim,
-                                      .space_dim = h->shape.space_dim,
-                                      .longest = h->shape.longest };
+    graph->space = kt_hnsw_space(&graph->shape);
     kith_status status = kt_view(file, at->mean, graph->shape.space_dim * sizeof(float), &mean, error);
     graph->space.mean = (const float *)(const void *)mean;
     return status;

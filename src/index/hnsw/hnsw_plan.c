@@ -7,7 +7,7 @@ enum { DEFAULT_M = 16, DEFAULT_EF_CONSTRUCTION = 200 };
 static uint64_t bytes_needed(const struct kt_index_plan *plan, uint32_t dim, uint64_t rows)
 {
     struct hnsw_shape shape = {
-        .metric = plan->metric, .dim = dim, .space_dim = kt_space_dim(dim, plan->metric, false), .m = plan->m
+        .metric = plan->metric, .dim = dim, .space_dim = kt_hnsw_space_dim(dim, plan->metric), .m = plan->m
     };
     struct hnsw_layout layout;
     kt_hnsw_layout(&shape, &layout);

@@ -9,6 +9,7 @@
  *   hnsw_graph.c      the graph in memory: nodes of files and new ones, links and what replaces them
  *   hnsw_walk.c       from a node to the nearest ones
  *   hnsw_insert.c     new nodes, in batches
+ *   hnsw_mend.c       no node that nobody near it leads to
  *   hnsw_arrange.c    every node reachable; an order in which neighbours share pages
  *   hnsw_build.c      a new index, and a run of nodes more
  *   hnsw_merge.c      some files made one; links around nodes that are dead
@@ -49,7 +50,6 @@ struct hnsw_shape {
     uint32_t ef_construction;
     uint64_t base_row; /* rows are stored as u32 from here */
     uint64_t seed;
-    double longest; /* dot: the square that rows are made up to */
     uint64_t graph; /* which numbering of nodes this is: runs name it */
 };
 
@@ -62,6 +62,21 @@ struct hnsw_layout {
 };
 enum { HNSW_SPARE = 64 /* bytes behind the last code, for who reads on */ };
 void kt_hnsw_layout(const struct hnsw_shape *shape, struct hnsw_layout *out);
+/** Numbers of a code's vector. */
+static inline uint32_t kt_hnsw_space_dim(uint32_t dim, kith_metric metric)
+{
+    return metric == KITH_HAMMING ? 8 * dim : dim;
+}
+/** The space of a shape, but for its mean. For dot it is that of the numbers as they are: a graph of the
+ * products themselves finds the largest ones sooner than one of rows made equally long (Morozov, Babenko
+ * 2018). */
+static inline struct kt_space kt_hnsw_space(const struct hnsw_shape *shape)
+{
+    return (struct kt_space){ .metric = shape->metric == KITH_DOT ? KITH_L2 : shape->metric,
+                              .element = shape->element,
+                              .dim = shape->dim,
+                              .space_dim = shape->space_dim };
+}
 
 /* ---- codes (hnsw_code.c) ---- */
 
@@ -247,6 +262,11 @@ kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near 
  * level, highest first. `levels` is NULL for it; otherwise that of each new node. */
 kith_status kt_hnsw_insert(struct kt_index *graph, const uint8_t *levels, struct kt_work *work,
                            kith_error *error);
+
+/* ---- being found (hnsw_mend.c) ---- */
+
+/** Sees to it that one of the nodes that a node links to links back. */
+kith_status kt_hnsw_mend(struct kt_index *graph, uint32_t node, kith_error *error);
 
 /* ---- order (hnsw_arrange.c) ---- */
 

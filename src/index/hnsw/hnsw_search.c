@@ -96,6 +96,21 @@ static void choose_ef(struct hnsw_search *s)
     s->pool = (uint32_t)fmin(fmin(fmax(wider, s->ef), fmax(MOST_POOL, s->ef)), (double)nodes);
 }
 
+/* How far from a distance others are in doubt with it. */
+static kith_status doubt_at(const struct hnsw_search *s, const struct hnsw_near *near, float *out)
+{
+    const struct hnsw_point *q = &s->walk.point;
+    struct hnsw_look x;
+    kith_status status = kt_hnsw_look(s->graph, near->node, &x, s->error);
+    if (status) return status;
+    float unit = x.factors[0], square = x.factors[1];
+    float variance = s->graph->shape.metric == KITH_DOT
+                         ? q->square * unit * unit + square * q->unit * q->unit
+                         : fmaxf(near->distance, 0) * (unit * unit + q->unit * q->unit);
+    *out = doubts * 2 * rounding * sqrtf(variance);
+    return KITH_OK;
+}
+
 /* Reads the stored rows of those that may be among the k nearest. */
 static kith_status read_rows(struct hnsw_search *s, const struct hnsw_near *near, uint32_t count)
 {
@@ -103,13 +118,9 @@ static kith_status read_rows(struct hnsw_search *s, const struct hnsw_near *near
     uint32_t k = s->query->k, reread = 0;
     struct kt_hit *hits = kt_arena_take(s->scratch, (size_t)count + 1, sizeof *hits);
     if (!hits) return kt_fail_memory(s->error, count * sizeof *hits);
-    float last = count ? near[kt_min_u32(k, count) - 1].distance : 0, unit = s->walk.point.unit;
-    struct hnsw_look edge = { 0 };
-    kith_status status =
-        count ? kt_hnsw_look(graph, near[kt_min_u32(k, count) - 1].node, &edge, s->error) : KITH_OK;
+    float last = count ? near[kt_min_u32(k, count) - 1].distance : 0, slack = 0;
+    kith_status status = count ? doubt_at(s, &near[kt_min_u32(k, count) - 1], &slack) : KITH_OK;
     if (status) return status;
-    if (count) unit = sqrtf(unit * unit + edge.factors[0] * edge.factors[0]);
-    float slack = doubts * 2 * rounding * unit * sqrtf(fmaxf(last, 0));
     for (uint32_t i = 0; i < count; i++) {
         if (s->query->refine_factor ? i >= (uint64_t)k * s->query->refine_factor
                                     : i >= k + LEAST_REREAD && near[i].distance > last + slack)

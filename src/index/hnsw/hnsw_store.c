@@ -61,7 +61,6 @@ static void encode_header(const struct kt_index *graph, const struct hnsw_extent
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) kt_put_u32(p + 8 + 4 * i, fields[i]);
     kt_put_u64(p + 64, s->base_row);
     kt_put_u64(p + 72, s->seed);
-    memcpy(p + 80, &s->longest, sizeof s->longest);
     kt_put_u64(p + 88, s->graph);
     kt_put_u64(p + 96, e->row_span);
     for (uint32_t l = 0; l <= HNSW_LEVELS; l++)

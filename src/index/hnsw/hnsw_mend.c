@@ -1,0 +1,93 @@
+/* Every node is led to by one of those that it leads to.
+ *
+ * Choosing links anew may drop the last link to a node, and a search would never find it again (Xiao and
+ * others, 2024, counted 3 to 4 % of nodes after updates). That a node can be reached from somewhere is not
+ * enough: a walk for its own vector comes to the nodes near it, and one of these must know it. So where none
+ * of the nodes that it links to links back, the nearest of them is made to: in a free place of its list, or
+ * in place of a node that is led to otherwise.
+ */
+#include "index/hnsw/hnsw_private.h"
+
+enum {
+    CHAIN = 8 /* nodes that may lose their places one for another */,
+    TRIES = 8 /* links of a list that are thought of as free, from the last on */
+};
+
+static uint32_t count_of(const uint32_t *links, uint32_t room)
+{
+    uint32_t count = 0;
+    while (count < room && links[count] != HNSW_NONE) count++;
+    return count;
+}
+
+static bool has(const uint32_t *links, uint32_t room, uint32_t node)
+{
+    for (uint32_t i = 0; i < room && links[i] != HNSW_NONE; i++)
+        if (links[i] == node) return true;
+    return false;
+}
+
+/* Whether one of those that a node links to, but for `except`, links back. */
+static kith_status is_led_to(const struct kt_index *graph, uint32_t node, uint32_t except, bool *out,
+                             kith_error *error)
+{
+    const uint32_t *links = NULL, *others = NULL;
+    uint32_t room = kt_hnsw_room(graph, 0);
+    *out = false;
+    kith_status status = kt_hnsw_links(graph, node, 0, &links, error);
+    for (uint32_t i = 0; !status && !*out && i < room && links[i] != HNSW_NONE; i++) {
+        if (links[i] >= graph->nodes)
+            return kt_fail(error, KITH_CORRUPT, "%s: node %u links to node %u of %u", kt_hnsw_name(graph),
+                           node, links[i], graph->nodes);
+        if (links[i] == except) continue;
+        status = kt_hnsw_links(graph, links[i], 0, &others, error);
+        *out = !status && has(others, room, node);
+    }
+    return status;
+}
+
+/* The place of a list that a node more may have: a free one, or one whose node is led to otherwise; else the
+ * last.
+ */
+static kith_status place_in(const struct kt_index *graph, uint32_t from, const uint32_t *links, uint32_t *out,
+                            kith_error *error)
+{
+    uint32_t room = kt_hnsw_room(graph, 0), count = count_of(links, room);
+    kith_status status = KITH_OK;
+    *out = count < room ? count : room - 1;
+    for (uint32_t i = room; !status && count == room && i-- > room - kt_min_u32(TRIES, room);) {
+        bool led = false;
+        status = is_led_to(graph, links[i], from, &led, error);
+        *out = i;
+        if (led) break;
+        if (i == room - kt_min_u32(TRIES, room)) *out = room - 1;
+    }
+    return status;
+}
+
+/* The same, and which node lost its place for it. */
+static kith_status mend_one(struct kt_index *graph, uint32_t node, uint32_t *displaced, kith_error *error)
+{
+    const uint32_t *links = NULL;
+    uint32_t *list = NULL, place = 0;
+    bool led = false;
+    *displaced = HNSW_NONE;
+    kith_status status = is_led_to(graph, node, HNSW_NONE, &led, error);
+    if (!status) status = kt_hnsw_links(graph, node, 0, &links, error);
+    if (status || led || links[0] == HNSW_NONE) return status;
+    uint32_t from = links[0];
+    status = kt_hnsw_own_links(graph, from, 0, &list, error);
+    if (!status) status = place_in(graph, from, list, &place, error);
+    if (status) return status;
+    *displaced = list[place];
+    list[place] = node;
+    return KITH_OK;
+}
+
+kith_status kt_hnsw_mend(struct kt_index *graph, uint32_t node, kith_error *error)
+{
+    kith_status status = KITH_OK;
+    for (int i = 0; !status && i < CHAIN && node != HNSW_NONE; i++)
+        status = mend_one(graph, node, &node, error);
+    return status;
+}
