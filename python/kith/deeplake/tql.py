@@ -19,7 +19,7 @@ import re
 
 import numpy as np
 
-from ..expr import Expr, col, lit
+from ..expr import Expr, col
 from . import _dataset, _filters, _index, _search, _tensors
 from .util.exceptions import DeepLakeError, TensorDoesNotExistError
 
@@ -356,7 +356,9 @@ class _Subject:
 
     def equal(self, value: Any) -> Expr:
         if len(self.keys) == 1:  # found by the index over members
-            return _filters.member_is(self.info.name, self.keys[0], value) or lit(False)
+            found = _filters.member_is(self.info.name, self.keys[0], value)
+            assert found is not None  # literals are neither lists nor objects
+            return found
         return self.value.is_null() if value is None else self.value == value
 
     def unequal(self, value: Any) -> Expr:
