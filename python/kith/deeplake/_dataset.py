@@ -369,17 +369,18 @@ class Dataset(View):
         return self._widths.get(name)
 
     def _make_column(self, info: _tensors.Info, values: Any) -> None:
+        first: Any = values
         if isinstance(values, list) and info.is_embedding:
-            values = np.stack([one for one in values if one is not None])
+            first = np.stack([one for one in values if one is not None])
         try:
-            self._table.add_columns([info.field_for(values)])
+            self._table.add_columns([info.field_for(first)])
         except ExistsError:
             pass  # another writer's rows came first
         self._refresh()
         width = self._widths.get(info.name)
-        if width is not None and values.shape[1] != width:
+        if width is not None and first.shape[1] != width:
             raise IncorrectEmbeddingShapeError(
-                f"the embeddings of '{info.name}' have {values.shape[1]} numbers, those of the store have {width}"
+                f"the embeddings of '{info.name}' have {first.shape[1]} numbers, those of the store have {width}"
             )
 
     def pop(self, index: Any = None) -> None:

@@ -175,7 +175,8 @@ def _is(info: Info, value: Any) -> Expr:
         raise ValueError(f"tensor '{info.name}' holds embeddings, which a filter cannot ask for")
     column = col(info.name)
     many = isinstance(value, (list, tuple, set, frozenset)) or getattr(value, "ndim", 0) == 1
-    values = [one.item() if hasattr(one, "dtype") else one for one in (value if many else [value])]
+    given: Any = value if many else [value]
+    values = [one.item() if hasattr(one, "dtype") else one for one in given]
     if info.htype == "text":
         values = [str(one) for one in values if isinstance(one, str) or hasattr(one, "urn")]
     return column == values[0] if len(values) == 1 else column.isin(values) if values else lit(False)

@@ -99,7 +99,8 @@ def _graph(params: dict[str, Any]) -> tuple[int, int]:
     for key in folded:
         if key not in _additional:
             raise ValueError(f"Invalid key '{key}' in additional_params. Valid keys are: {', '.join(sorted(_additional))}")
-    return folded.get("m", standard["M"]), folded.get("efconstruction", standard["efConstruction"])
+    wanted = {"m": standard["M"], "efconstruction": standard["efConstruction"], **folded}
+    return wanted["m"], wanted["efconstruction"]
 
 
 def build(table: Table, column: str, wanted: Wanted, progress: Any = None) -> None:

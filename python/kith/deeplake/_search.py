@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..table import Table
 
 SIMILARITIES = ("COS", "DOT")  # greater is nearer
-_PAGE_BYTES = 64 << 20  # of float64, of an exact scan in numpy
+_PAGE_BYTES = 16 << 20  # of float32: what an exact scan in numpy reads at once
 
 
 class Found:
@@ -87,6 +87,21 @@ def nearest(
     ]
 
 
+def _rough(rows: np.ndarray, query: np.ndarray, metric: str) -> np.ndarray:
+    """L1 and MAX in float32, at a quarter of the time. A sum of positive numbers by halves errs by some 2^-20 of itself."""
+    with np.errstate(over="ignore"):  # what is infinite here is kept, and told apart in float64
+        apart = np.subtract(rows, query, dtype=np.float32)
+        np.abs(apart, out=apart)
+        return apart.max(axis=1) if metric == "MAX" else apart.sum(axis=1)
+
+
+def _likely(rows: np.ndarray, query: np.ndarray, metric: str, k: int) -> np.ndarray:
+    """The places of rows that may be among the k nearest by L1 or MAX: a thousandth more than the k-th is room enough."""
+    rough = _rough(rows, query, metric)
+    bound = np.partition(rough, k - 1)[k - 1]
+    return np.flatnonzero(rough <= bound * 1.001)
+
+
 def _cut(column: tuple[Any, ...], low: int, high: int) -> tuple[Any, ...]:
     name, format_, item, width, values, valid = column
     if isinstance(values, list):
@@ -123,7 +138,7 @@ def ranked(
     width = table._dimension(tensor)
     if query.shape != (width,):
         raise ValueError(f"the query vector has {query.shape[-1]} numbers, tensor '{tensor}' holds vectors of {width}")
-    page = max(_PAGE_BYTES // (8 * width), 1)
+    page = max(_PAGE_BYTES // (4 * width), 1)
     ids, scores = np.empty(0, "u8"), np.empty(0, "f8")
     at = 0
     while k != 0:
@@ -134,8 +149,14 @@ def ranked(
             break
         at += len(row_ids)
         there = np.frombuffer(vectors[5], "?") if vectors[5] is not None else np.ones(len(row_ids), "?")
-        ids = np.concatenate([ids, row_ids[there]])
-        scores = np.concatenate([scores, scores_of(_tensors.numbers_of(vectors)[there], query, metric)])
+        matrix = _tensors.numbers_of(vectors)
+        if not there.all():
+            matrix, row_ids = matrix[there], row_ids[there]
+        if metric in ("L1", "MAX") and not down and k is not None and k < len(matrix) and matrix.dtype != np.float64:
+            kept = _likely(matrix, query, metric, k)
+            matrix, row_ids = matrix[kept], row_ids[kept]
+        ids = np.concatenate([ids, row_ids])
+        scores = np.concatenate([scores, scores_of(matrix, query, metric)])
         order = np.argsort(-scores if down else scores, kind="stable")[:k]
         ids, scores = ids[order], scores[order]
     return Found(ids, scores, {})

@@ -38,7 +38,7 @@ class DeepLakeEmbedder:
 
     def embed_documents(self, documents: list[str], rate_limiter: dict[str, Any] | None = None) -> Any:
         """Embed texts, no faster than a rate limiter allows."""
-        function = getattr(self.embedding_function, "embed_documents", self.embedding_function)
+        function: Any = getattr(self.embedding_function, "embed_documents", self.embedding_function)
         limits = rate_limits(rate_limiter)
         if not limits["enabled"]:
             return function(documents)

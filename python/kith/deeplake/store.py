@@ -478,15 +478,15 @@ class VectorStore:
             When nothing is said.
         ReadOnlyModeError
         """
-        if row_ids is None and ids is None and filter is None and query is None and not delete_all:
+        if all(way is None for way in (row_ids, ids, filter, query)) and not delete_all:
             raise ValueError("Either ids, row_ids, filter, query, or delete_all must be specified.")
         _exec_option(exec_option)
         data = self.dataset
         with data._writing() as table:
             if delete_all:
                 table.delete("true")
-            elif row_ids:
-                table.delete(row_ids=data._ids_at(row_ids))
+            elif row_ids or (ids is None and filter is None and query is None):
+                table.delete(row_ids=data._ids_at(row_ids or ()))
             else:
                 where = self._selected(ids, filter, query)
                 table.delete("true" if where is None else where)
@@ -532,19 +532,18 @@ class VectorStore:
             When rows are told in two ways or in none, there is no function, or sources and tensors do not pair.
         ReadOnlyModeError
         """
-        if row_ids and ids:
-            raise ValueError("Only one of row_ids and ids can be specified.")
-        if row_ids and filter:
-            raise ValueError("Only one of row_ids and filter can be specified.")
-        if filter and query:
-            raise ValueError("Only one of filter and query can be specified.")
+        ways = {"row_ids": row_ids, "ids": ids, "filter": filter, "query": query}
+        said = [way for way, value in ways.items() if value is not None]
+        if len(said) > 1:
+            raise ValueError(f"Only one of {' and '.join(said)} can be specified.")
         pairs = self._update_pairs(embedding_function, embedding_source_tensor, embedding_tensor)
-        if not row_ids and ids is None and filter is None and query is None:
+        if not said:
             raise ValueError("Either ids, row_ids, filter, or query must be specified.")
         _exec_option(exec_option)
         data = self.dataset
         with data._writing():
-            where = _filters.rows_are(data._ids_at(row_ids)) if row_ids else self._selected(ids, filter, query)
+            chosen = row_ids is not None
+            where = _filters.rows_are(data._ids_at(row_ids)) if chosen else self._selected(ids, filter, query)  # type: ignore[arg-type]
             self._embed_again(where, pairs)
 
     def _update_pairs(self, function: Any, sources: Any, names: Any) -> list[tuple[str, str, DeepLakeEmbedder]]:
