@@ -48,12 +48,20 @@ def scores_of(rows: np.ndarray, query: np.ndarray, metric: str) -> np.ndarray:
     if metric == "MAX":
         return np.abs(vectors - one).max(axis=1)
     products = vectors @ one
-    if metric == "DOT":
-        return products
-    lengths = np.sqrt(np.square(vectors).sum(axis=1) * np.square(one).sum())
-    cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)  # a zero vector is like none
-    cosines[(vectors == one).all(axis=1) & (lengths > 0)] = 1.0
-    return np.clip(cosines, -1.0, 1.0)
+    return products if metric == "DOT" else _cosines(vectors, one, products)
+
+
+def _cosines(vectors: np.ndarray, one: np.ndarray, products: np.ndarray) -> np.ndarray:
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors) * (one @ one))
+    if not lengths.all():
+        products = np.where(lengths > 0, products, 0.0)  # a zero vector is like none
+        lengths[lengths == 0] = 1.0
+    cosines = products / lengths
+    close = np.flatnonzero(np.abs(cosines) > 1 - 1e-12)
+    if len(close):  # the last bits of a sum depend on its order, and a vector is like itself by definition
+        same = (vectors[close] == one).all(axis=1)
+        cosines[close] = np.where(same, 1.0, np.maximum(np.minimum(cosines[close], 1.0), -1.0))
+    return cosines
 
 
 def nearest(
@@ -121,8 +129,8 @@ def _picked(column: tuple[Any, ...], order: np.ndarray) -> tuple[Any, ...]:
 def _rescored(columns: dict[str, tuple[Any, ...]], tensor: str, query: np.ndarray, metric: str) -> Found:
     scores = scores_of(_tensors.numbers_of(columns[tensor]), query, metric)
     ids = _tensors.numbers_of(columns["_rowid"])
-    steps = np.diff(scores)
-    if (steps > 0).any() if metric in SIMILARITIES else (steps < 0).any():  # float32 saw a tie otherwise
+    before, after = (scores[1:], scores[:-1]) if metric in SIMILARITIES else (scores[:-1], scores[1:])
+    if (before > after).any():  # float32 saw a tie otherwise
         order = np.argsort(-scores if metric in SIMILARITIES else scores, kind="stable")
         scores, ids = scores[order], ids[order]
         columns = {name: _picked(column, order) for name, column in columns.items()}

@@ -272,7 +272,7 @@ def columns_of(info: Info, values: Any, width: int | None) -> dict[str, Any]:
     if info.htype == "json":
         try:
             texts = json_texts([{} if one is None else one for one in values])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise SampleExtendError(f"Failed to append a sample to the tensor '{info.name}': {error}") from None
         return {info.name: texts, HIDDEN + info.name: [_hashes(text) for text in texts]}
     if info.htype == "text":
@@ -295,7 +295,9 @@ def decoded(info: Info, column: tuple[Any, ...] | None, count: int) -> Any:
         return [np.empty(0, np.float32) for _ in range(count)] if info.is_embedding else [None] * count
     _, format_, item, width, values, valid = column
     if info.htype == "json":
-        return [json.loads(text) if text is not None else {} for text in values]
+        if None in values:
+            values = ["{}" if text is None else text for text in values]
+        return json.loads(f"[{','.join(values)}]")
     if info.is_embedding:
         rows = np.frombuffer(values, dtype=_array_types[item]).reshape(-1, width)
         if valid is None or 0 not in valid:

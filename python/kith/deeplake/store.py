@@ -145,12 +145,11 @@ class VectorStore:
     --------
     >>> import kith
     >>> store = kith.VectorStore("mem://example", overwrite=True)
-    >>> store.add(text=["one", "two"], metadata=[{"n": 1}, {"n": 2}], embedding=[[1.0, 0.0], [0.6, 0.8]])
-    >>> found = store.search(embedding=[1.0, 0.0], k=2, return_tensors=["text"])
-    >>> found["text"], [round(score, 6) for score in found["score"]]
-    (['one', 'two'], [1.0, 0.6])
+    >>> store.add(text=["one", "two"], metadata=[{"n": 1}, {"n": 2}], embedding=[[1.0, 0.0], [0.0, 2.0]])
+    >>> store.search(embedding=[1.0, 0.0], k=2, return_tensors=["text"])
+    {'score': [1.0, 0.0], 'text': ['one', 'two']}
     >>> store.search(embedding=[1.0, 0.0], filter={"metadata": {"n": 2}}, distance_metric="L1")["score"]
-    [1.2000000178813934]
+    [3.0]
     """
 
     def __init__(
