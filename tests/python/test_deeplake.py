@@ -824,3 +824,63 @@ for turn in range(20):
 def test_a_store_without_numpy_says_what_it_needs():
     code = "import sys; sys.modules['numpy'] = None\nimport kith\ntry: kith.VectorStore\nexcept ImportError as error: print(error)"
     assert "numpy" in python(code)
+
+
+def test_filters_may_name_more_rows_than_a_list_holds(path):
+    rows = 120_000
+    store = kith.VectorStore(path, tensor_params=[{"name": "e", "htype": "embedding"}, {"name": "n", "dtype": "int64"}], index_params={"threshold": -1})
+    store.add(e=np.ones((rows, 1), "f4"), n=np.arange(rows), id=[str(n) for n in range(rows)])
+    assert len(store.search(filter=lambda sample: sample.value("n") != 5, embedding=[1.0], k=rows)["n"]) == rows - 1
+    assert store.delete(ids=[str(n) for n in range(1, rows)]) and store.search(filter={})["n"] == [0]
+
+
+def test_a_store_goes_to_other_processes(tmp_path, data):
+    import pickle
+
+    store = kith.VectorStore(tmp_path / "s", embedding_function=letters_of_one)
+    data.into(store)
+    store.checkout("work", create=True)
+    again = pickle.loads(pickle.dumps(store))
+    assert len(again) == 200 and again.dataset.branch == "work" and again.search(embedding=data.vectors[3], k=1)["id"] == ["id-3"]
+    with pytest.raises(ValueError):
+        pickle.dumps(kith.VectorStore("mem://here"))
+
+
+def test_other_tables_of_the_folder_are_left_alone(tmp_path, data):
+    path = tmp_path / "db"
+    kith.connect(path).create_table("mine", [{"x": 1}])
+    store = kith.VectorStore(path)
+    data.into(store)
+    assert store.dataset.branches == ["main"]
+    kith.VectorStore(path, overwrite=True)
+    kith.VectorStore.delete_by_path(path)
+    assert kith.connect(path).table_names() == ["mine"]
+    kith.connect(path).create_table("main", [{"x": 1}])
+    for wrong in ({}, {"overwrite": True}):
+        with pytest.raises(errors.DatasetHandlerError):
+            kith.VectorStore(path, **wrong)
+    assert kith.connect(path)["main"].to_list() == [{"x": 1}]
+
+
+def test_branches_are_deleted(store):
+    store.checkout("work", create=True)
+    for wrong in ("work", "main", "nothing"):
+        with pytest.raises(errors.VersionControlError):
+            store.dataset.delete_branch(wrong)
+    store.checkout()
+    store.dataset.delete_branch("work")
+    assert store.dataset.branches == ["main"]
+
+
+def test_series_arrays_and_numbers_too_great(path):
+    import pandas
+
+    frame = pandas.DataFrame({"text": ["a", "b"], "vector": list(np.eye(2, dtype="f4")), "n": [1, 2]}, index=[7, 8])
+    store = kith.VectorStore(path, embedding_function=letters_of_one)
+    store.add(text=frame["text"], metadata=[{"n": n} for n in frame["n"]], embedding=frame["vector"])
+    assert store.search(embedding=[0, 1], k=1)["metadata"] == [{"n": 2}] and store.search(filter={"metadata": {"n": np.int64(1)}})["text"] == ["a"]
+    with pytest.raises(ValueError):
+        store.add(text=["x"], metadata=[{}], embedding=[[1e300, 1.0]])
+    own = kith.VectorStore(path, overwrite=True)
+    own.add(text=frame["text"], metadata=[{}, {}], embedding_data=frame["text"], embedding_function=letters)
+    assert len(own) == 2

@@ -30,6 +30,7 @@ from .util.exceptions import (
     InvalidPathException,
     ReadOnlyModeError,
     TensorDoesNotExistError,
+    VersionControlError,
 )
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
@@ -56,14 +57,23 @@ def uri_of(path: Any) -> str:
     return os.path.expanduser(text)
 
 
-def exists(uri: str) -> bool:
-    """Tell whether there is a store, without making a folder."""
+def exists(uri: str, any_format: bool = False) -> bool:
+    """Tell whether there is a store, without making a folder.
+
+    Raises
+    ------
+    DatasetCorruptError
+        When there is one that this version cannot read, unless that is all the same.
+    """
     if not uri.startswith("memory://") and not os.path.isdir(uri):
         return False
     try:
-        _tensors.read_schema(connect(uri).open_table(MAIN)._light_schema(), uri)
+        schema = connect(uri).open_table(MAIN)._light_schema()
     except NotFoundError:
         return False
+    if any_format and _tensors.is_store(schema):
+        return True
+    _tensors.read_schema(schema, uri)
     return True
 
 
@@ -407,7 +417,7 @@ class Dataset(View):
     @property
     def branches(self) -> list[str]:
         """The branches' names."""
-        return [_branch_name(name) for name in self._database]
+        return [_branch_name(name) for name in _tables(self._database)]
 
     @property
     def commits(self) -> list[dict[str, Any]]:
@@ -469,6 +479,18 @@ class Dataset(View):
         except ExistsError:
             raise CheckoutError(f"the store at {self.path} has a branch '{branch}' already") from None
 
+    def delete_branch(self, name: str) -> None:
+        """Delete another branch than main and the one that is checked out.
+
+        Raises
+        ------
+        VersionControlError
+        """
+        if name in (MAIN, self.branch) or name not in self.branches:
+            raise VersionControlError(f"branch '{name}' cannot be deleted: it is main, checked out, or not there")
+        with self._writing():
+            self._database.drop_table(_table_name(name))
+
     def _to_commit(self, commit: str) -> None:
         for branch in self.branches:
             table = self._open(branch)
@@ -499,6 +521,10 @@ class Dataset(View):
         with self._writing():
             remove(self._database)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._database._portable_uri()
+        return _again, (os.path.abspath(uri_of(self.path)), self._asked_read_only, self.commit_id if self._pinned else self.branch)
+
     def flush(self) -> None:
         """Nothing: what was added is on disk."""
 
@@ -509,12 +535,20 @@ class Dataset(View):
         return None
 
 
+def _tables(database: Database) -> list[str]:
+    """The tables that are branches of a store; others may lie in the same database, and are none of ours."""
+    return [name for name in database if _tensors.is_store(database.open_table(name)._light_schema())]
+
+
 def remove(database: Database) -> None:
-    """Remove the tables of a store, main last, and the folder when nothing else is in it."""
-    for name in list(database):
-        if name != MAIN:
-            database.drop_table(name, ignore_missing=True)
-    database.drop_database()
+    """Remove the branches of a store, main last, and the folder when nothing else is in it."""
+    for name in sorted(_tables(database), key=lambda name: name == MAIN):
+        database.drop_table(name, ignore_missing=True)
+    if not database.uri.startswith("memory://"):
+        try:
+            os.rmdir(database.uri)
+        except OSError:
+            pass  # other files are in it: they are not ours to remove
 
 
 def create(
@@ -531,7 +565,7 @@ def create(
     infos = _tensors.from_params(tensor_params)
     database = connect(uri)
     if overwrite:
-        for name in list(database):
+        for name in _tables(database):
             database.drop_table(name, ignore_missing=True)
     try:
         database.create_table(MAIN, schema=_tensors.schema_of(infos, settings), auto_index=False)
@@ -540,6 +574,13 @@ def create(
             f"A dataset already exists at the given path ({path}): load() opens it, overwrite=True replaces it"
         ) from None
     return Dataset(path, database)
+
+
+def _again(path: str, read_only: bool, address: str) -> Dataset:
+    """What a pickled dataset becomes: the store opened in another process."""
+    made = load(path, read_only)
+    made.checkout(address)
+    return made
 
 
 def load(path: Any, read_only: bool = False, branch: str = MAIN) -> Dataset:
@@ -567,7 +608,7 @@ def delete(path: Any, force: bool = False) -> None:
         When there is none; with `force` not where there is another folder, which is left alone.
     """
     uri = uri_of(path)
-    if exists(uri):
+    if exists(uri, any_format=force):
         remove(connect(uri))
     elif not (force and (uri.startswith("memory://") or Path(uri).exists())):
         raise DatasetHandlerError(f"A Deep Lake dataset wasn't found at the specified path ({path}).")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Check = Callable[["Sample"], Any]
 
-IDS_AT_ONCE = 50_000  # row ids in one list of an expression, which may hold 100,000
+VALUES_AT_ONCE = 50_000  # in one list of an expression, which may hold 100,000
 
 
 class FilterTypeError(DeepLakeError, ValueError, TypeError):
@@ -169,6 +169,16 @@ def member_is(tensor: str, key: str, value: Any) -> Expr | None:
     return hashed & found
 
 
+def _one_of(column: Expr, values: list[Any]) -> Expr:
+    if not values:
+        return lit(False)
+    parts = [column.isin(values[at : at + VALUES_AT_ONCE]) for at in range(0, len(values), VALUES_AT_ONCE)]
+    meant = parts[0]
+    for part in parts[1:]:
+        meant = meant | part
+    return meant
+
+
 def _is(info: Info, value: Any) -> Expr:
     """The expression for: a tensor that is no JSON is a value, or one of a list."""
     if info.is_embedding:
@@ -179,7 +189,7 @@ def _is(info: Info, value: Any) -> Expr:
     values = [one.item() if hasattr(one, "dtype") else one for one in given]
     if info.htype == "text":
         values = [str(one) for one in values if isinstance(one, str) or hasattr(one, "urn")]
-    return column == values[0] if len(values) == 1 else column.isin(values) if values else lit(False)
+    return column == values[0] if len(values) == 1 else _one_of(column, values)
 
 
 def _both(one: Any, other: Any) -> Any:
@@ -279,13 +289,7 @@ def _from_llama(filters: Any, infos: dict[str, Info]) -> tuple[Expr | None, Chec
 
 def rows_are(row_ids: list[int]) -> Expr:
     """The expression for: the row is one of these."""
-    if not row_ids:
-        return lit(False)
-    parts = [col("_rowid").isin(row_ids[at : at + IDS_AT_ONCE]) for at in range(0, len(row_ids), IDS_AT_ONCE)]
-    meant = parts[0]
-    for part in parts[1:]:
-        meant = meant | part
-    return meant
+    return _one_of(col("_rowid"), row_ids)
 
 
 def meant_by(filter: Any, table: Table, infos: dict[str, Info]) -> Expr | None:

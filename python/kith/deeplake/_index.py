@@ -58,9 +58,11 @@ class Wanted:
         M and efConstruction of an HNSW; None for Kith's own choice.
     told : bool
         Whether there were any index_params.
+    params : dict
+        What was given, in plain values.
     """
 
-    __slots__ = ("threshold", "metric", "graph", "told")
+    __slots__ = ("threshold", "metric", "graph", "told", "params")
 
     def __init__(self, params: dict[str, Any] | None) -> None:
         given = params or {}
@@ -74,8 +76,12 @@ class Wanted:
         if self.metric == "MAX":
             raise ValueError("Invalid distance metric: MAX for index. Valid options are: L2, L1, COS, DOT")
         self.graph = None
+        self.params: dict[str, Any] = {"distance_metric": self.metric}
         if "threshold" in given or given.get("additional_params"):
             self.graph = _graph(given.get("additional_params") or {})
+            self.params["additional_params"] = {"M": self.graph[0], "efConstruction": self.graph[1]}
+        if "threshold" in given:
+            self.params["threshold"] = self.threshold
 
     @property
     def indexable(self) -> bool:
@@ -152,6 +158,8 @@ def _ensure_one(table: Table, column: str, wanted: Wanted, progress: Any) -> Non
             table.drop_index(index["name"])
         build(table, column, wanted, progress)
     except (KithError, MemoryError, OSError) as error:
+        if any(index["name"] == wanted.name(column) for index in _of(table, column)):
+            return  # another process was quicker
         warnings.warn(
             f"the rows are stored, but their index over '{column}' could not be built, and searches will scan: {error}",
             RuntimeWarning,

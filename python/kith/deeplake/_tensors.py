@@ -178,6 +178,11 @@ def schema_of(infos: dict[str, Info], settings: dict[str, Any]) -> Schema:
     return Schema(fields, {_KEY: json.dumps(told).encode()})
 
 
+def is_store(schema: Schema) -> bool:
+    """Tell whether a table was made by `VectorStore`, of whatever format."""
+    return _KEY in (schema.metadata or {})
+
+
 def read_schema(schema: Schema, where: str) -> tuple[dict[str, Info], dict[str, Any]]:
     """Give the tensors that a table's schema tells of, and its settings."""
     told = (schema.metadata or {}).get(_KEY)
@@ -250,8 +255,11 @@ def matrix(info: Info, values: Any, width: int | None) -> np.ndarray:
         When they are of different lengths, or not of `width`; both lengths are told.
     """
     dtype = np.dtype(info.dtype or "float32")
+    if getattr(values, "dtype", None) == object:  # a series of arrays
+        values = list(values)
     try:
-        made = np.asarray(values, dtype=dtype)
+        with np.errstate(over="ignore"):  # what is too great is infinite, and refused with its place where it is stored
+            made = np.asarray(values, dtype=dtype)
     except (ValueError, TypeError) as error:
         raise IncorrectEmbeddingShapeError(f"the embeddings of '{info.name}' are no matrix of numbers: {error}") from None
     if made.ndim == 3 and made.shape[1] == 1:  # one row each, as some functions give them

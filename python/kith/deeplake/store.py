@@ -188,7 +188,7 @@ class VectorStore:
         }  # fmt: skip
         wanted = _index.Wanted(index_params)
         if dataset is None:
-            dataset = _opened(path, tensor_params, bool(read_only), overwrite, index_params, branch)
+            dataset = _opened(path, tensor_params, bool(read_only), overwrite, wanted, branch)
         if index_params is None:  # as it was asked for when the store was made
             wanted = _index.Wanted(dataset._settings.get("index_params"))
         self.dataset_handler = DatasetHandler(dataset, options, wanted)
@@ -268,6 +268,7 @@ class VectorStore:
             if names and not own:
                 raise ValueError("`embedding_tensor` is specified while `embedding_function` is not specified.")
             return []
+        given = given if isinstance(given, (list, tuple)) else list(given)
         function = function or own
         if not function:
             raise ValueError("`embedding_data` is specified while `embedding_function` is not specified.")
@@ -648,16 +649,18 @@ class VectorStore:
         return f"VectorStore(path={self.dataset.path!r}, branch={self.dataset.branch!r})"
 
 
-def _opened(path: Any, tensor_params: Any, read_only: bool, overwrite: bool, index_params: Any, branch: str) -> datasets.Dataset:
+def _opened(
+    path: Any, tensor_params: Any, read_only: bool, overwrite: bool, wanted: _index.Wanted, branch: str
+) -> datasets.Dataset:
     uri = datasets.uri_of(path)
-    there = datasets.exists(uri)
+    there = datasets.exists(uri, any_format=overwrite)
     if there and not overwrite:
         if tensor_params is not None and tensor_params is not DEFAULT_VECTORSTORE_TENSORS and tensor_params != DEFAULT_VECTORSTORE_TENSORS:
             raise ValueError("Vector Store is not empty. You shouldn't specify tensor_params if you're loading from existing dataset.")
         return datasets.Dataset(path, connect(uri), read_only, branch)
     if read_only:
         raise DatasetHandlerError(f"there is no store at {path}, and none is made where it is to be read only")
-    settings = {"index_params": index_params} if index_params else {}
+    settings = {"index_params": wanted.params} if wanted.told else {}
     made = datasets.create(path, tensor_params or DEFAULT_VECTORSTORE_TENSORS, settings, overwrite)
     if branch != datasets.MAIN:
         made.checkout(branch, create=True)
