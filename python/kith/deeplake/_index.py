@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 
-from ..errors import KithError, UnsupportedError
+from ..errors import KithError
 from . import _tensors
 from .constants import DEFAULT_VECTORSTORE_INDEX_PARAMS
 from .util.exceptions import DeepLakeError
@@ -112,15 +112,9 @@ def _graph(params: dict[str, Any]) -> tuple[int, int]:
 def build(table: Table, column: str, wanted: Wanted, progress: Any = None) -> None:
     """Build an index of a column: the one place that says of which type it is."""
     given: dict[str, Any] = {"vector_column_name": column, "name": wanted.name(column), "progress": progress}
-    metric = KITH_METRICS[wanted.metric]
     if wanted.graph is not None:
-        m, ef_construction = wanted.graph
-        try:
-            table.create_index(metric, index_type="HNSW", m=m, ef_construction=ef_construction, **given)
-            return
-        except UnsupportedError:
-            pass  # this version of the library has no such index; goes when it has
-    table.create_index(metric, **given)
+        given.update(index_type="HNSW", m=wanted.graph[0], ef_construction=wanted.graph[1])
+    table.create_index(KITH_METRICS[wanted.metric], **given)
 
 
 def _of(table: Table, column: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..table import Table
 
 SIMILARITIES = ("COS", "DOT")  # greater is nearer
+_MOST = 1 << 20  # rows that one search of the library gives
 _PAGE_BYTES = 16 << 20  # of float32: what an exact scan in numpy reads at once
 
 
@@ -75,7 +76,7 @@ def nearest(
     names : sequence of str
         Columns of the table that are wanted of each row; others than the embeddings themselves, which always come.
     """
-    if metric not in KITH_METRICS or k == 0:
+    if metric not in KITH_METRICS or k == 0 or min(k, len(table)) > _MOST:
         return [ranked(table, tensor, query, k, metric, where) for query in queries]
     made = VectorQuery()
     made.set_vectors(table._table, queries if len(queries) > 1 else queries[0])
