@@ -581,7 +581,7 @@ def test_embeddings_are_made_anew(path):
 
 
 @pytest.mark.parametrize("metric", ["COS", "L2", "DOT"])
-def test_an_index_is_made_from_the_threshold_on(path, metric):
+def test_an_index_is_made_from_the_threshold_on(path, metric, caplog):
     data = Data(1500, 24)
     params = {"threshold": 1000, "distance_metric": metric, "additional_params": {"efConstruction": 100, "M": 8}}
     store = kith.VectorStore(path, index_params=params)
@@ -591,6 +591,8 @@ def test_an_index_is_made_from_the_threshold_on(path, metric):
     assert store.dataset_handler.distance_metric_index == {"COS": "cosine_similarity", "L2": "l2_norm", "DOT": "dot_product"}[metric]
     index = next(index for index in store.dataset._table.list_indices() if index.columns == ["embedding"])
     assert (index.index_type, index.m, index.ef_construction) == ("Hnsw", 8, 100)
+    told = {"id": "hnsw_1", "type": "hnsw", "distance": store.dataset_handler.distance_metric_index}
+    assert store.dataset.embedding.get_vdb_indexes() == [{**told, "additional_params": {"M": 8, "efConstruction": 100}}]
     admitted = [row % 5 == 2 for row in range(1500)]
     shares = []
     for row in range(0, 1500, 50):
@@ -604,11 +606,15 @@ def test_an_index_is_made_from_the_threshold_on(path, metric):
         filtered = rows_of(store.search(embedding=data.vectors[row], k=10, filter={"metadata": {"group": 2}}))
         assert len(filtered) == 10 and all(admitted[one] for one in filtered)
     assert np.mean(shares) >= 0.9
+    caplog.clear()
+    other = "L2" if metric != "L2" else "COS"
+    rows, _ = nearest(data.vectors, data.vectors[3], other, 10)
+    assert rows_of(store.search(embedding=data.vectors[3], k=10, distance_metric=other)) == rows  # by a scan, and that is told
+    assert "does not match the distance metric in the index" in caplog.text
     store.delete(row_ids=[3, 700, 1400])
     assert len(store) == 1497 and 3 not in rows_of(store.search(embedding=data.vectors[3], k=10))
     again = kith.VectorStore(path)
     assert again.dataset_handler.distance_metric_index is not None
-    other = "L2" if metric != "L2" else "COS"
     changed = kith.VectorStore(path, index_params={**params, "distance_metric": other})
     assert changed.dataset_handler.distance_metric_index == {"L2": "l2_norm", "COS": "cosine_similarity"}[other]
     assert len([index for index in changed.dataset._table.list_indices() if index.columns == ["embedding"]]) == 1
@@ -747,9 +753,17 @@ def test_the_functions_of_the_package(path, data):
     dataset = kith.deeplake.empty(path)
     with pytest.raises(errors.DatasetHandlerError):
         kith.deeplake.empty(path)
+    with pytest.raises(ValueError, match="embedding tensor"):
+        kith.VectorStore(path)
+    for name, htype in (("text", "text"), ("metadata", "json"), ("embedding", "embedding"), ("id", "text")):
+        assert dataset.create_tensor(name, htype=htype).htype == htype
+    with pytest.raises(errors.TensorAlreadyExistsError):
+        dataset.create_tensor("id", htype="text")
     store = kith.VectorStore(dataset=dataset)
     data.into(store)
     assert len(kith.deeplake.dataset(path)) == 200
+    with pytest.raises(kith.errors.UnsupportedError):
+        dataset.create_tensor("more", htype="text")
     assert list(kith.deeplake.like(path + "-2", path).tensors) == list(dataset.tensors)
     if not path.startswith("mem"):
         assert len(kith.deeplake.query(f'select * from "{path}" where metadata[\'n\'] < 3')) == 3

@@ -92,6 +92,16 @@ def test_orders_by_tensors_and_limits(store):
     assert list(store.search(query="select * limit 1")) == ["text", "metadata", "embedding", "n", "id"]
 
 
+def test_a_query_within_a_query_is_deep_lakes_own_form(store, vectors):
+    call = f"COSINE_SIMILARITY(embedding, {array(vectors[4])})"
+    inner = f"(select *, {call} as score where n > 2 order by {call} DESC limit 3)"
+    some = store.search(query=f"select n, score from {inner}")
+    assert list(some) == ["score", "n"] and some["n"][0] == 4 and some["score"][0] == 1.0
+    assert list(store.search(query=f"select n from {inner}")) == ["n"]
+    assert list(store.search(query=f"select * from {inner}")) == ["score", "text", "metadata", "embedding", "n", "id"]
+    assert found(store, "select n from (select * where n < 3)") == [0, 1, 2]
+
+
 def test_views_rows_and_the_query_itself(store, vectors):
     query = f"select * order by l2_norm(embedding - {array(vectors[5])}) limit 2"
     view = store.search(query=query, return_view=True)
@@ -118,6 +128,7 @@ def test_a_search_is_told_as_the_query_that_finds_the_same(store, vectors):
         "select * order by metadata", "select * order by l2_norm(embedding, ARRAY[1])", "select * order by cosine_similarity(text, ARRAY[1])",
         "select * order by l2_norm(embedding - ARRAY[])", "select * order by l2_norm(embedding - ARRAY[1, 'a'])", "select * order by l2_norm(embedding - ARRAY[1, 2])",
         "select cosine_similarity(embedding, ARRAY[1,2,3,4,5,6])", "select * where " + "(" * 60 + "n == 1" + ")" * 60, "select * where not", "select 1",
+        "select n from (select *", "select n from (select id)", "select n, l2_norm(embedding - ARRAY[1]) as score from (select *)", "select n from (select n from (select *))",
         "select * where metadata['a\"b'] > 1", "select * where n like 3", "select * where '1' == '1'", "select * where n in ()", 3,
     ],
 )  # fmt: skip

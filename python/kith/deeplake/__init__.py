@@ -53,18 +53,18 @@ def load(path: Any, read_only: bool | None = None, **accepted: Any) -> Dataset:
 
 
 def empty(path: Any, runtime: Any = None, overwrite: bool = False, **accepted: Any) -> Dataset:
-    """Make an empty store of the default tensors.
+    """Make a dataset without tensors, which ``create_tensor()`` makes.
 
     Raises
     ------
     DatasetHandlerError
         When there is one, and it is not to be overwritten.
     """
-    return _datasets.create(path, constants.DEFAULT_VECTORSTORE_TENSORS, {}, overwrite)
+    return _datasets.create(path, None, {}, overwrite)
 
 
 def dataset(path: Any, runtime: Any = None, read_only: bool | None = None, overwrite: bool = False, **accepted: Any) -> Dataset:
-    """Open the store at a path, or make an empty one."""
+    """Open the store at a path, or make one without tensors."""
     return load(path, read_only) if not overwrite and exists(path) else empty(path, overwrite=overwrite)
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import _core
+from .._progress import Progress
 from ..db import connect
-from ..errors import ExistsError, NotFoundError, StorageError
+from ..errors import ExistsError, NotFoundError, StorageError, UnsupportedError
 from . import _filters, _index, _tensors
 from .util.exceptions import (
     CheckoutError,
@@ -29,6 +30,7 @@ from .util.exceptions import (
     IncorrectEmbeddingShapeError,
     InvalidPathException,
     ReadOnlyModeError,
+    TensorAlreadyExistsError,
     TensorDoesNotExistError,
     VersionControlError,
 )
@@ -163,9 +165,15 @@ class Tensor:
     dict = list = text
 
     def get_vdb_indexes(self) -> Any:
-        """List the indexes over the tensor."""
+        """List the indexes over the tensor, of which there is at most one, as Deep Lake tells them."""
+        names = {_index.KITH_METRICS[one]: _index.LONG_NAMES[one] for one in _index.KITH_METRICS}
         return [
-            {"id": index["name"], "type": index["type"].lower(), "distance": index["metric"], "rows": index["rows_indexed"]}
+            {
+                "id": "hnsw_1",
+                "type": index["type"].lower(),
+                "distance": names.get(index["metric"], index["metric"]),
+                "additional_params": {"M": index.get("m", 0), "efConstruction": index.get("ef_construction", 0)},
+            }
             for index in _index._of(self._view._dataset._table, self._info.name)
         ]
 
@@ -240,6 +248,10 @@ class Dataset(View):
     read_only : bool
     """
 
+    token = None
+    org_id = None
+    username = "public"
+
     def __init__(self, path: Any, database: Database, read_only: bool = False, branch: str = MAIN) -> None:
         self._dataset = self
         self._row_ids = None
@@ -250,6 +262,8 @@ class Dataset(View):
         self._pinned = False
         self.branch = branch
         self._use(self._open(branch))
+        self._wanted = _index.Wanted(self._settings.get("index_params"))
+        self._verbose = False
 
     # ---- tables
 
@@ -262,7 +276,6 @@ class Dataset(View):
     def _use(self, table: Table) -> None:
         self._table = table
         self._infos, self._settings = _tensors.read_schema(table._light_schema(), self.path)
-        _tensors.check(self._infos)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -373,6 +386,32 @@ class Dataset(View):
                 if not self._there(name):
                     self._make_column(info, columns[name])
             table.add(columns)
+        self._ensure_index()
+
+    def create_tensor(self, name: str, htype: str | None = None, dtype: Any = None, **ignored: Any) -> Tensor:
+        """Add a tensor to a dataset that has no rows yet.
+
+        Raises
+        ------
+        TensorAlreadyExistsError
+        UnsupportedError
+            When there are rows.
+        """
+        if name in self._infos:
+            raise TensorAlreadyExistsError(f"Tensor '{name}' already exists.")
+        if len(self):
+            raise UnsupportedError(f"the store has {len(self)} rows; tensors are made before the first of them")
+        info = _tensors.described({"name": name, "htype": htype, "dtype": dtype, **ignored})
+        settings = {key: value for key, value in self._settings.items() if key not in ("format", "tensors")}
+        schema = _tensors.schema_of({**self._infos, name: info}, settings)
+        with self._writing() as table:
+            self._use(self._database.create_table(table.name, schema=schema, mode="overwrite", auto_index=False))
+        return self[name]
+
+    def _ensure_index(self) -> None:
+        """Build the indexes that are wanted and missing; what fails is a warning."""
+        with Progress(self._verbose and len(self) >= 100_000) as told:
+            _index.ensure(self._table, self._infos, self._wanted, told)
 
     def _width(self, name: str) -> int | None:
         self._there(name)
@@ -551,10 +590,8 @@ def remove(database: Database) -> None:
             pass  # other files are in it: they are not ours to remove
 
 
-def create(
-    path: Any, tensor_params: Any, settings: dict[str, Any], overwrite: bool = False
-) -> Dataset:
-    """Make an empty store.
+def create(path: Any, tensor_params: Any, settings: dict[str, Any], overwrite: bool = False) -> Dataset:
+    """Make an empty store; without tensor_params it has no tensors yet, which `Dataset.create_tensor` makes.
 
     Raises
     ------
@@ -562,7 +599,7 @@ def create(
         When there is one, and it is not to be overwritten.
     """
     uri = uri_of(path)
-    infos = _tensors.from_params(tensor_params)
+    infos = {} if tensor_params is None else _tensors.from_params(tensor_params)
     database = connect(uri)
     if overwrite:
         for name in _tables(database):

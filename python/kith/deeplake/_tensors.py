@@ -119,7 +119,8 @@ def _dtype_name(dtype: Any, tensor: str) -> str:
     return _numbers[kind]
 
 
-def _described(params: dict[str, Any]) -> Info:
+def described(params: dict[str, Any]) -> Info:
+    """Read the description of one tensor."""
     if not hasattr(params, "get") or not isinstance(params.get("name"), str):
         raise InvalidTensorNameError(f"a tensor is a dict with a 'name', not {params!r}")
     name = params["name"]
@@ -144,7 +145,7 @@ def from_params(tensor_params: Iterable[dict[str, Any]]) -> dict[str, Info]:
     """Read ``tensor_params``; a store without a tensor for ids gets one."""
     infos: dict[str, Info] = {}
     for params in tensor_params:
-        info = _described(params)
+        info = described(params)
         if info.name in infos:
             raise TensorAlreadyExistsError(f"Tensor '{info.name}' is named twice")
         infos[info.name] = info
@@ -175,6 +176,8 @@ def schema_of(infos: dict[str, Info], settings: dict[str, Any]) -> Schema:
     """The schema of a table without rows; `settings` are kept with it."""
     told = {**settings, "format": FORMAT, "tensors": [[one.name, one.htype, one.dtype] for one in infos.values()]}
     fields = [field for info in infos.values() for field in info.fields()]
+    if not fields:  # a table has a column
+        fields = [Field(HIDDEN, DataType("b"))]
     return Schema(fields, {_KEY: json.dumps(told).encode()})
 
 

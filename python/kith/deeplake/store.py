@@ -15,13 +15,12 @@ from time import time_ns
 
 import numpy as np
 
-from .._progress import Progress
 from ..db import connect
 from ..query import natural
 from . import _dataset as datasets, _filters, _index, _search, _tensors
 from .constants import DEFAULT_VECTORSTORE_TENSORS
 from .embedding import DeepLakeEmbedder, embed, embedder, rate_limits
-from .util.exceptions import DatasetHandlerError, DeepMemoryAccessError, TensorDoesNotExistError
+from .util.exceptions import DatasetHandlerError, DeepMemoryAccessError, IncorrectEmbeddingShapeError, TensorDoesNotExistError
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class DatasetHandler:
     token = None
     org_id = None
 
-    def __init__(self, dataset: datasets.Dataset, options: dict[str, Any], wanted: _index.Wanted) -> None:
+    def __init__(self, dataset: datasets.Dataset, options: dict[str, Any]) -> None:
         self.dataset = dataset
         self.path = dataset.path
         self.exec_option = options["exec_option"]
@@ -84,7 +83,6 @@ class DatasetHandler:
         self.logger = options["logger"]
         self.ingestion_batch_size = options["ingestion_batch_size"]
         self.index_params = options["index_params"]
-        self.wanted = wanted
 
     @property
     def distance_metric_index(self) -> str | None:
@@ -93,12 +91,6 @@ class DatasetHandler:
             if metric is not None:
                 return _index.LONG_NAMES[metric]
         return None
-
-    def ensure_index(self) -> None:
-        """Build the indexes that are wanted and missing; what fails is a warning."""
-        data = self.dataset
-        with Progress(self.verbose and len(data) >= 100_000) as told:
-            _index.ensure(data._table, data._infos, self.wanted, told)
 
 
 class VectorStore:
@@ -189,13 +181,15 @@ class VectorStore:
         wanted = _index.Wanted(index_params)
         if dataset is None:
             dataset = _opened(path, tensor_params, bool(read_only), overwrite, wanted, branch)
-        if index_params is None:  # as it was asked for when the store was made
-            wanted = _index.Wanted(dataset._settings.get("index_params"))
-        self.dataset_handler = DatasetHandler(dataset, options, wanted)
+        _tensors.check(dataset._infos)
+        if index_params is not None:  # else as it was asked for when the store was made
+            dataset._wanted = wanted
+        dataset._verbose = bool(verbose)
+        self.dataset_handler = DatasetHandler(dataset, options)
         self.deep_memory = None
-        self._metrics: dict[str, str] = {}
-        if wanted.told and index_params is not None and not dataset.read_only:
-            self.dataset_handler.ensure_index()
+        self._metrics: dict[str, str | None] = {}  # of the index of each tensor
+        if wanted.told and not dataset.read_only:
+            dataset._ensure_index()
 
     # ---- rows in
 
@@ -255,7 +249,6 @@ class VectorStore:
         ids = [one if type(one) is str else str(one) for one in values[id_name]]
         values[id_name] = ids
         data._append(values, count)
-        self.dataset_handler.ensure_index()
         self._metrics.clear()
         return ids if return_ids else None
 
@@ -385,12 +378,18 @@ class VectorStore:
         return found if many else found[0]
 
     def _metric(self, given: str | None, tensor: str) -> str:
-        if given is not None:
-            return _index.metric_name(given)
         if tensor not in self._metrics:
-            default = self.dataset_handler.wanted.metric
-            self._metrics[tensor] = _index.metric_of(self.dataset._table, tensor) or default
-        return self._metrics[tensor]
+            self._metrics[tensor] = _index.metric_of(self.dataset._table, tensor)
+        indexed = self._metrics[tensor]
+        if given is None:
+            return indexed or self.dataset._wanted.metric
+        asked = _index.metric_name(given)
+        if indexed is not None and asked != indexed:
+            self.dataset_handler.logger.warning(
+                f"The specified `distance_metric': `{given}` does not match the distance metric in the index: "
+                f"`{_index.LONG_NAMES[indexed]}`. Every row is read."
+            )
+        return asked
 
     def _searched_tensor(self, name: str | None) -> str:
         infos = self.dataset._infos
@@ -620,7 +619,7 @@ class VectorStore:
         self.dataset.checkout(branch, create=create)
         self._metrics.clear()
         if create:
-            self.dataset_handler.ensure_index()
+            self.dataset._ensure_index()
 
     # ---- what it is
 
@@ -715,6 +714,15 @@ def _check_search(
         raise ValueError("`return_tensors` and `query` cannot be specified simultaneously: the query says what it returns.")
 
 
+def _one_vector(made: Any) -> np.ndarray:
+    vector = np.asarray(made, dtype=np.float32)
+    if vector.ndim == 2 and len(vector) == 1:
+        return vector[0]
+    if vector.ndim != 1:
+        raise IncorrectEmbeddingShapeError(f"the embedding function gave the shape {vector.shape} for the text of one query")
+    return vector
+
+
 def _query_vectors(embedding: Any, data: Any, function: DeepLakeEmbedder | None) -> tuple[np.ndarray | None, bool]:
     """Give the query's vectors as a matrix, and whether there are several."""
     if embedding is None and data is not None and function is not None:
@@ -723,7 +731,7 @@ def _query_vectors(embedding: Any, data: Any, function: DeepLakeEmbedder | None)
             raise ValueError("embedding_data must not be empty.")
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("embedding_data must be a string.")
-        made = [np.asarray(function.embed_query(text), dtype=np.float32).reshape(-1) for text in texts]
+        made = [_one_vector(function.embed_query(text)) for text in texts]
         return np.stack(made), len(made) > 1
     if embedding is None:
         return None, False

@@ -3,6 +3,8 @@
     select [* | names | metric(...) [as name]], ... [from "path"] [where condition]
         [order by metric(...) | name [asc | desc]] [limit n [offset n]]
 
+or ``select names from (query)``, in which Deep Lake itself writes searches.
+
 The metrics are ``cosine_similarity(e, ARRAY[...])``, ``dot_product(e, ARRAY[...])``, ``l2_norm(e - ARRAY[...])``,
 ``l1_norm(e - ARRAY[...])`` and ``linf_norm(e - ARRAY[...])``. A condition compares tensors and members of JSON
 (``metadata['source'] == 'a.txt'``), by ``= == != <> < <= > >= in like between is null contains(x, 'part')``, with ``and``,
@@ -75,6 +77,7 @@ class Query:
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.has_star = False
         self.scores: dict[str, _Metric] = {}  # what is selected by a name: its metric
         self.path: str | None = None
         self.where: Expr | None = None
@@ -163,12 +166,39 @@ class _Reader:
     # ---- the query
 
     def query(self) -> Query:
+        made = self.body()
+        self.take(";")
+        if self.kind != "end" and self.infos is not None:
+            self.fail("the end of the query is expected")
+        return made
+
+    def outer(self, outer: Query) -> Query:
+        """``select names, score from (query)``: the query, with other things selected."""
+        self.depth += 1
+        if self.depth > 1:
+            self.fail("queries in queries are read one deep")
+        inner = self.body()
+        self.want(")")
+        self.depth -= 1
+        if outer.scores:
+            self.fail("a score is worked out where the order is, in the inner query")
+        if not outer.has_star and "score" not in outer.names:
+            inner.scores = {}
+        for name in outer.names:
+            if name != "score" and name not in inner.names:
+                self.fail(f"the inner query does not select '{name}'")
+        inner.names = [name for name in outer.names if name != "score" or not inner.scores]
+        return inner
+
+    def body(self) -> Query:
         made = Query()
         self.want("select")
         self.selected(made)
         while self.take(","):
             self.selected(made)
         if self.take("from"):
+            if self.take("("):
+                return self.outer(made)
             made.path = self.string() if self.kind == "text" else self.name()
         if self.infos is None:  # only the path was asked for
             return made
@@ -179,9 +209,6 @@ class _Reader:
             made.limit = self.natural()
         if self.take("offset"):
             made.offset = self.natural()
-        self.take(";")
-        if self.kind != "end":
-            self.fail("the end of the query is expected")
         return made
 
     def natural(self) -> int:
@@ -192,6 +219,7 @@ class _Reader:
 
     def selected(self, made: Query) -> None:
         if self.take("*"):
+            made.has_star = True
             made.names.extend(name for name in self.infos or () if name not in made.names)
             return
         if self.is_word(*_functions):
@@ -470,17 +498,17 @@ def _condition(filter: Any) -> str:
 
 
 def told(names: Sequence[str], tensor: str | None, metric: str | None, vector: Any, filter: Any, limit: int | None) -> str:
-    """Write a search as the TQL that asks for the same."""
+    """Write a search as the TQL that asks for the same, in Deep Lake's own form."""
+    inner = "select *"
+    ending = "" if filter is None or filter == {} else f" where {_condition(filter)}"
     selected = list(names) or ["*"]
-    words: list[str] = []
-    if filter is not None and filter != {}:
-        words.append(f"where {_condition(filter)}")
     if metric is not None:
         function, between = next((name, sign) for name, (one, sign) in _functions.items() if one == metric)
         array = ", ".join(map(repr, vector.tolist()))
-        call = f"{function}({tensor}{', ' if between == ',' else ' - '}ARRAY[{array}])"
-        selected.append(f"{call} as score")
-        words.append(f"order by {call} {'desc' if metric in _search.SIMILARITIES else 'asc'}")
+        call = f"{function.upper()}({tensor}{between if between == '-' else ', '}ARRAY[{array}])"
+        inner += f", {call} as score"
+        ending += f" order by {call} {'DESC' if metric in _search.SIMILARITIES else 'ASC'}"
+        selected.append("score")
     if limit is not None:
-        words.append(f"limit {limit}")
-    return " ".join([f"select {', '.join(selected)}", *words])
+        ending += f" limit {limit}"
+    return f"select {', '.join(selected)} from ({inner}{ending})"
