@@ -71,10 +71,10 @@ static uint32_t place_in(const struct arranging *a, const uint32_t *links, uint3
 static kith_status lead_to(struct arranging *a, struct hnsw_walk *walk, uint32_t node, kith_error *error)
 {
     uint32_t room = kt_hnsw_room(a->graph, 0);
-    const uint8_t *record = NULL;
-    kith_status status = kt_hnsw_record(a->graph, node, &record, error);
+    struct hnsw_look look;
+    kith_status status = kt_hnsw_look(a->graph, node, &look, error);
     if (status) return status;
-    kt_hnsw_point(a->graph, record, &walk->point);
+    kt_hnsw_point(a->graph, &look, &walk->point);
     status = kt_hnsw_descend(walk, 0);
     if (!status) status = kt_hnsw_walk_level(walk, 0, LOOK);
     for (uint32_t i = 0; !status && i < walk->count; i++) {

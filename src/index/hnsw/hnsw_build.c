@@ -1,7 +1,7 @@
 /* A new graph over all rows, and a run of nodes more for one that is there.
  *
  * What is learned of the rows is their mean (and for dot the longest), from a sample; then every row becomes
- * a record. In a base nodes are numbered by level, highest first, and within a level by a hash of their rows,
+ * a code. In a base nodes are numbered by level, highest first, and within a level by a hash of their rows,
  * for rows that were inserted in the order of clusters make a poorer graph; once all are linked they are
  * numbered anew, so that neighbours share pages. Nodes of a run keep the order of their rows.
  */
@@ -92,7 +92,7 @@ static kith_status learn(struct building *b, kith_error *error)
     return status;
 }
 
-/* ---- rows to records ---- */
+/* ---- rows to codes ---- */
 
 /* dot: a row longer than the longest has no number that would make it as long: none is added to it. */
 static void settle_length(const struct kt_index *graph, float *vector)
@@ -101,8 +101,8 @@ static void settle_length(const struct kt_index *graph, float *vector)
     if (graph->shape.metric == KITH_DOT && isnan(vector[last])) vector[last] = -graph->space.mean[last];
 }
 
-static kith_status encode(const struct building *b, uint64_t position, float *vector, uint8_t *record,
-                          uint8_t *fine, kith_error *error)
+static kith_status encode(const struct building *b, uint64_t position, float *vector, uint8_t *code,
+                          float factors[2], uint8_t *fine, kith_error *error)
 {
     const struct kt_index *graph = b->graph;
     uint8_t there = 0;
@@ -111,13 +111,13 @@ static kith_status encode(const struct building *b, uint64_t position, float *ve
         kith_status status = kt_source_lend(&b->source, position, &numbers, error);
         if (status) return status;
         *fine = numbers != NULL;
-        if (numbers) kt_hnsw_encode_bits(graph, numbers, record);
+        if (numbers) kt_hnsw_encode_bits(graph, numbers, code, factors);
         return KITH_OK;
     }
     kith_status status = kt_source_load(&b->source, position, 1, vector, &there, error);
     if (status) return status;
     if (there) settle_length(graph, vector);
-    *fine = !there ? 0 : kt_hnsw_encode(graph, vector, record) ? 1 : 2;
+    *fine = !there ? 0 : kt_hnsw_encode(graph, vector, code, factors) ? 1 : 2;
     return KITH_OK;
 }
 
@@ -125,11 +125,12 @@ static kith_status look_chunk(void *context, uint64_t begin, uint64_t end, uint3
 {
     struct building *b = context;
     uint32_t dim = b->graph->shape.space_dim;
-    uint8_t *record = kt_alloc(b->graph->layout.record_bytes);
-    kith_status status = record ? KITH_OK : kt_fail_memory(error, b->graph->layout.record_bytes);
+    uint8_t *code = kt_alloc(b->graph->layout.code_bytes);
+    float factors[2];
+    kith_status status = code ? KITH_OK : kt_fail_memory(error, b->graph->layout.code_bytes);
     for (uint64_t i = begin; !status && i < end; i++)
-        status = encode(b, i, b->rows + (size_t)worker * dim, record, &b->fine[i], error);
-    kt_free(record);
+        status = encode(b, i, b->rows + (size_t)worker * dim, code, factors, &b->fine[i], error);
+    kt_free(code);
     return status;
 }
 
@@ -142,11 +143,11 @@ static kith_status encode_chunk(void *context, uint64_t begin, uint64_t end, uin
     kith_status status = KITH_OK;
     uint8_t fine;
     for (uint64_t i = begin; !status && i < end; i++) {
-        uint8_t *record = part->memory + i * graph->layout.record_bytes;
         uint64_t row = kt_source_row(&b->source, b->nodes[i].position);
-        status = encode(b, b->nodes[i].position, b->rows + (size_t)worker * graph->shape.space_dim, record,
-                        &fine, error);
-        kt_put_u32(record + graph->layout.row, (uint32_t)(row - graph->shape.base_row));
+        status = encode(b, b->nodes[i].position, b->rows + (size_t)worker * graph->shape.space_dim,
+                        part->code_memory + i * graph->layout.code_bytes, part->factor_memory + 2 * i, &fine,
+                        error);
+        part->row_memory[i] = (uint32_t)(row - graph->shape.base_row);
     }
     return status;
 }
@@ -292,7 +293,8 @@ kith_status kt_hnsw_build(const struct kt_index_plan *plan, const struct kt_vect
     if (!status) status = kt_hnsw_insert(&graph, NULL, work, error);
     graph.shape.graph = kt_mix(plan->seed ^ kt_mix(graph.nodes) ^ graph.shape.base_row);
     if (!status && graph.nodes)
-        graph.shape.graph ^= kt_hash(graph.parts[0].memory, (size_t)graph.nodes * graph.layout.record_bytes);
+        graph.shape.graph ^=
+            kt_hash(graph.parts[0].link_memory, (size_t)graph.nodes * graph.layout.link_bytes);
     if (!status) status = write_base(&b, work, sink, meta, error);
     release(&b);
     kt_hnsw_release(&graph);

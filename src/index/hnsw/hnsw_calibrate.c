@@ -31,10 +31,10 @@ static kith_status aim(const struct calibrating *c, uint64_t pick, struct hnsw_w
                        struct kt_arena *scratch, kith_error *error)
 {
     const struct kt_index *graph = c->graph;
-    const uint8_t *record = NULL;
+    struct hnsw_look look;
     if (!c->queries) {
-        kith_status status = kt_hnsw_record(graph, (uint32_t)pick, &record, error);
-        if (!status) kt_hnsw_point(graph, record, &walk->point);
+        kith_status status = kt_hnsw_look(graph, (uint32_t)pick, &look, error);
+        if (!status) kt_hnsw_point(graph, &look, &walk->point);
         return status;
     }
     const float *vector = c->queries->vectors + pick * graph->shape.dim;

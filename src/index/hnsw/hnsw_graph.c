@@ -96,12 +96,18 @@ static kith_status upper_links(const struct kt_index *graph, uint32_t node, uint
 kith_status kt_hnsw_links(const struct kt_index *graph, uint32_t node, uint32_t level, const uint32_t **out,
                           kith_error *error)
 {
-    const uint8_t *record = NULL;
+    const uint8_t *bytes = NULL;
     *out = find_patch(graph, node, level);
     if (*out) return KITH_OK;
     if (level) return upper_links(graph, node, level, out, error);
-    kith_status status = kt_hnsw_record(graph, node, &record, error);
-    if (!status) *out = (const uint32_t *)(const void *)(record + graph->layout.links);
+    const struct hnsw_part *part = kt_hnsw_part(graph, node);
+    uint64_t at = node - part->first, size = graph->layout.link_bytes;
+    if (part->link_memory) {
+        *out = part->link_memory + at * 2 * graph->shape.m;
+        return KITH_OK;
+    }
+    kith_status status = kt_hnsw_lend_short(part, part->links + at * size, size, &bytes, error);
+    *out = (const uint32_t *)(const void *)bytes;
     return status;
 }
 
@@ -143,13 +149,11 @@ kith_status kt_hnsw_own_links(struct kt_index *graph, uint32_t node, uint32_t le
     const struct hnsw_part *part = kt_hnsw_part(graph, node);
     *out = find_patch(graph, node, level);
     if (*out && is_ours(graph, *out)) return KITH_OK;
-    if (!*out && part->memory && !level) {
-        *out =
-            (uint32_t *)(void *)(part->memory + (uint64_t)(node - part->first) * graph->layout.record_bytes +
-                                 graph->layout.links);
+    if (!*out && part->link_memory && !level) {
+        *out = part->link_memory + (uint64_t)(node - part->first) * 2 * graph->shape.m;
         return KITH_OK;
     }
-    if (!*out && part->memory && node < graph->upper.above[level]) {
+    if (!*out && part->link_memory && node < graph->upper.above[level]) {
         *out = graph->upper.memory[level] + (uint64_t)node * graph->shape.m;
         return KITH_OK;
     }
@@ -158,33 +162,54 @@ kith_status kt_hnsw_own_links(struct kt_index *graph, uint32_t node, uint32_t le
 
 /* ---- nodes ---- */
 
+static void release_part(struct hnsw_part *part)
+{
+    if (part->file) kt_view_close(part->file);
+    kt_free(part->code_memory);
+    kt_free(part->factor_memory);
+    kt_free(part->row_memory);
+    kt_free(part->link_memory);
+}
+
 kith_status kt_hnsw_add_memory(struct kt_index *graph, uint32_t count, kith_error *error)
 {
     struct hnsw_part *parts = kt_realloc_array(graph->parts, (size_t)graph->part_count + 1, sizeof *parts);
     if (!parts) return kt_fail_memory(error, sizeof *parts);
     graph->parts = parts;
-    size_t bytes = (size_t)count * graph->layout.record_bytes,
+    size_t code_bytes = (size_t)count * graph->layout.code_bytes + HNSW_SPARE,
            words = ((size_t)graph->nodes + count) / 64 + 1;
+    size_t link_bytes = (size_t)count * graph->layout.link_bytes;
+    struct hnsw_part part = { .first = graph->nodes,
+                              .count = count,
+                              .code_memory = kt_alloc_large(code_bytes),
+                              .factor_memory = kt_alloc_array(2 * (size_t)count, sizeof(float)),
+                              .row_memory = kt_alloc_array(count, sizeof(uint32_t)),
+                              .link_memory = kt_alloc_large(link_bytes) };
     uint64_t *marks = kt_alloc_zero(words, sizeof *marks);
-    uint8_t *memory = kt_alloc_large(bytes);
-    if (!memory || !marks) {
-        kt_free(memory);
+    if (!part.code_memory || !part.factor_memory || !part.row_memory || !part.link_memory || !marks) {
+        release_part(&part);
         kt_free(marks);
-        return kt_fail_memory(error, bytes);
+        return kt_fail_memory(error, code_bytes + link_bytes);
     }
     if (graph->patches.marks)
         memcpy(marks, graph->patches.marks, ((size_t)graph->nodes / 64 + 1) * sizeof *marks);
     kt_free(graph->patches.marks);
     graph->patches.marks = marks;
-    memset(memory, 0xff, bytes); /* every list is empty */
-    parts[graph->part_count++] =
-        (struct hnsw_part){ .memory = memory, .first = graph->nodes, .count = count };
+    memset(part.code_memory + code_bytes - HNSW_SPARE, 0, HNSW_SPARE);
+    memset(part.link_memory, 0xff, link_bytes); /* every list is empty */
+    parts[graph->part_count++] = part;
     return KITH_OK;
 }
 
-kith_status kt_hnsw_row(const struct kt_index *graph, const uint8_t *record, uint64_t *out, kith_error *error)
+kith_status kt_hnsw_row(const struct kt_index *graph, uint32_t node, uint64_t *out, kith_error *error)
 {
-    uint32_t offset = kt_get_u32(record + graph->layout.row);
+    const struct hnsw_part *part = kt_hnsw_part(graph, node);
+    uint64_t at = node - part->first;
+    const uint8_t *bytes = (const uint8_t *)(part->row_memory + (part->row_memory ? at : 0));
+    kith_status status =
+        part->row_memory ? KITH_OK : kt_hnsw_lend_short(part, part->rows + 4 * at, 4, &bytes, error);
+    if (status) return status;
+    uint32_t offset = kt_get_u32(bytes);
     if (offset >= graph->row_span)
         return kt_fail(error, KITH_CORRUPT, "%s holds row offset %u; its rows end before %llu",
                        kt_hnsw_name(graph), offset, (unsigned long long)graph->row_span);
@@ -201,10 +226,7 @@ uint32_t kt_hnsw_level(const struct hnsw_shape *shape, uint64_t row)
 
 void kt_hnsw_release(struct kt_index *graph)
 {
-    for (uint32_t i = 0; i < graph->part_count; i++) {
-        if (graph->parts[i].file) kt_view_close(graph->parts[i].file);
-        kt_free(graph->parts[i].memory);
-    }
+    for (uint32_t i = 0; i < graph->part_count; i++) release_part(&graph->parts[i]);
     for (uint32_t l = 0; l <= HNSW_LEVELS; l++) kt_free(graph->upper.memory[l]);
     kt_rotation_release(&graph->space.rotation);
     kt_arena_release(&graph->lists);

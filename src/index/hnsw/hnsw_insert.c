@@ -48,15 +48,15 @@ struct inserting {
 kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near *candidates, uint32_t count,
                            uint32_t most, uint8_t *scratch_code, uint32_t *links, kith_error *error)
 {
-    const uint8_t *taken[MOST_ROOM];
+    struct hnsw_look taken[MOST_ROOM];
     float distances[MOST_ROOM];
     struct hnsw_point point = { .code = scratch_code };
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count && kept < most; i++) {
-        const uint8_t *record = NULL;
-        kith_status status = kt_hnsw_record(graph, candidates[i].node, &record, error);
+        struct hnsw_look look;
+        kith_status status = kt_hnsw_look(graph, candidates[i].node, &look, error);
         if (status) return status;
-        kt_hnsw_point(graph, record, &point);
+        kt_hnsw_point(graph, &look, &point);
         bool nearer = false;
         for (uint32_t at = 0; at < kept && !nearer; at += 4) { /* most are refused by the first few */
             uint32_t some = kt_min_u32(4, kept - at);
@@ -64,7 +64,7 @@ kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near 
             for (uint32_t j = 0; j < some; j++) nearer |= distances[j] < candidates[i].distance;
         }
         if (nearer) continue;
-        taken[kept] = record;
+        taken[kept] = look;
         links[kept++] = candidates[i].node;
     }
     for (uint32_t i = kept; i < most; i++) links[i] = HNSW_NONE;
@@ -84,12 +84,12 @@ static kith_status link_node(struct inserting *x, struct inserter *worker, uint3
 {
     struct kt_index *graph = x->graph;
     struct hnsw_walk *walk = &worker->walk;
-    const uint8_t *record = NULL;
+    struct hnsw_look look;
     uint32_t level = level_of(x, node), *links = NULL;
     walk->error = error;
-    kith_status status = kt_hnsw_record(graph, node, &record, error);
+    kith_status status = kt_hnsw_look(graph, node, &look, error);
     if (status) return status;
-    kt_hnsw_point(graph, record, &walk->point);
+    kt_hnsw_point(graph, &look, &walk->point);
     status = kt_hnsw_descend(walk, kt_min_u32(level, graph->top));
     for (uint32_t l = kt_min_u32(level, graph->top) + 1; !status && l-- > 0;) {
         status = kt_hnsw_walk_level(walk, l, graph->shape.ef_construction);
@@ -176,15 +176,15 @@ static kith_status choose_again(const struct kt_index *graph, struct inserter *w
                                 kith_error *error)
 {
     struct hnsw_point point = { .code = worker->code };
-    const uint8_t **records = kt_arena_take(&worker->scratch, count, sizeof *records), *own = NULL;
+    struct hnsw_look *looks = kt_arena_take(&worker->scratch, count, sizeof *looks), own;
     float *distances = kt_arena_take(&worker->scratch, count, sizeof *distances);
-    if (!records || !distances) return kt_fail_memory(error, count * sizeof *records);
-    kith_status status = kt_hnsw_record(graph, node, &own, error);
+    if (!looks || !distances) return kt_fail_memory(error, count * sizeof *looks);
+    kith_status status = kt_hnsw_look(graph, node, &own, error);
     for (uint32_t i = 0; !status && i < count; i++)
-        status = kt_hnsw_record(graph, candidates[i].node, &records[i], error);
+        status = kt_hnsw_look(graph, candidates[i].node, &looks[i], error);
     if (status) return status;
-    kt_hnsw_point(graph, own, &point);
-    kt_hnsw_distances(graph, &point, records, count, distances);
+    kt_hnsw_point(graph, &own, &point);
+    kt_hnsw_distances(graph, &point, looks, count, distances);
     for (uint32_t i = 0; i < count; i++) candidates[i].distance = distances[i];
     qsort(candidates, count, sizeof *candidates, compare_near);
     return kt_hnsw_select(graph, candidates, count, room, worker->code, links, error);

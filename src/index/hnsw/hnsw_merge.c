@@ -28,20 +28,16 @@ struct folding {
 
 static kith_status level_of(const struct kt_index *graph, uint32_t node, uint32_t *out, kith_error *error)
 {
-    const uint8_t *record = NULL;
     uint64_t row;
-    kith_status status = kt_hnsw_record(graph, node, &record, error);
-    if (!status) status = kt_hnsw_row(graph, record, &row, error);
+    kith_status status = kt_hnsw_row(graph, node, &row, error);
     if (!status) *out = kt_hnsw_level(&graph->shape, row);
     return status;
 }
 
 static kith_status is_live(const struct folding *f, uint32_t node, bool *out, kith_error *error)
 {
-    const uint8_t *record = NULL;
     uint64_t row;
-    kith_status status = kt_hnsw_record(f->from, node, &record, error);
-    if (!status) status = kt_hnsw_row(f->from, record, &row, error);
+    kith_status status = kt_hnsw_row(f->from, node, &row, error);
     if (!status) *out = !f->live || kt_selected(f->live, row);
     return status;
 }
@@ -136,13 +132,13 @@ static kith_status choose(const struct folding *f, uint32_t node, struct candida
     const struct kt_index *graph = f->from;
     struct hnsw_point point = { .code = kt_arena_take(scratch, graph->layout.wide, 1) };
     uint8_t *other = kt_arena_take(scratch, graph->layout.wide, 1);
-    const uint8_t *record = NULL;
+    struct hnsw_look look;
     if (!point.code || !other) return kt_fail_memory(error, graph->layout.wide);
-    kith_status status = kt_hnsw_record(graph, node, &record, error);
-    if (!status) kt_hnsw_point(graph, record, &point);
+    kith_status status = kt_hnsw_look(graph, node, &look, error);
+    if (!status) kt_hnsw_point(graph, &look, &point);
     for (uint32_t i = 0; !status && i < c->count; i++) {
-        status = kt_hnsw_record(graph, c->near[i].node, &record, error);
-        if (!status) kt_hnsw_distances(graph, &point, &record, 1, &c->near[i].distance);
+        status = kt_hnsw_look(graph, c->near[i].node, &look, error);
+        if (!status) kt_hnsw_distances(graph, &point, &look, 1, &c->near[i].distance);
     }
     if (status) return status;
     qsort(c->near, c->count, sizeof *c->near, compare_near);
@@ -178,14 +174,18 @@ static kith_status fold_chunk(void *context, uint64_t begin, uint64_t end, uint3
     kith_status status = KITH_OK;
     for (uint64_t i = begin; !status && i < end; i++) {
         uint32_t place = (uint32_t)i;
-        uint8_t *record = to->parts[0].memory + i * to->layout.record_bytes;
-        const uint8_t *old = NULL;
-        status = kt_hnsw_record(f->from, f->nodes[place], &old, error);
+        const struct hnsw_part *part = &to->parts[0];
+        struct hnsw_look old;
+        uint64_t row;
+        status = kt_hnsw_look(f->from, f->nodes[place], &old, error);
+        if (!status) status = kt_hnsw_row(f->from, f->nodes[place], &row, error);
         if (status) break;
-        memcpy(record, old, to->layout.links);
+        memcpy(part->code_memory + i * to->layout.code_bytes, old.code, to->layout.code_bytes);
+        memcpy(part->factor_memory + 2 * i, old.factors, 2 * sizeof(float));
+        part->row_memory[i] = (uint32_t)(row - to->shape.base_row);
         for (uint32_t l = 0; !status && l <= HNSW_LEVELS && place < to->upper.above[l]; l++) {
             uint32_t *list = l ? to->upper.memory[l] + (size_t)place * to->shape.m
-                               : (uint32_t *)(void *)(record + to->layout.links);
+                               : part->link_memory + i * 2 * to->shape.m;
             status = fold_list(f, place, l, &f->arenas[worker], list, error);
         }
     }
@@ -248,8 +248,8 @@ static kith_status write_folded(struct folding *f, struct kt_work *work, struct 
     if (!numbers) return kt_fail_memory(error, f->count * sizeof *numbers);
     kith_status status = kt_hnsw_arrange(graph, numbers, error);
     if (!status)
-        graph->shape.graph = f->from->shape.graph ^
-                             kt_hash(graph->parts[0].memory, (size_t)f->count * graph->layout.record_bytes);
+        graph->shape.graph = f->from->shape.graph ^ kt_hash(graph->parts[0].link_memory,
+                                                            (size_t)f->count * graph->layout.link_bytes);
     struct hnsw_writing writing = { .graph = graph,
                                     .extent = { .count = f->count,
                                                 .aside = f->aside_count,

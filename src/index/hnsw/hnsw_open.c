@@ -179,13 +179,16 @@ static kith_status open_part(struct kt_index *graph, uint32_t number, struct hea
     if (number && !belongs(h, graph))
         return kt_fail(error, KITH_CORRUPT, "%s does not belong to %s", kt_view_name(part->file),
                        kt_view_name(graph->parts[0].file));
-    part->records = at.records;
+    part->codes = at.codes;
+    part->factors = at.factors;
+    part->rows = at.rows;
+    part->links = at.links;
     part->first = h->extent.first;
     part->count = h->extent.count;
     part->aside = at.aside;
     part->aside_count = h->extent.aside;
     kt_view_window(part->file, &part->window);
-    if (graph->layout.record_bytes > KT_BLOCK_VECTORS) part->window.table = 0; /* longer than it can tell */
+    if (graph->layout.wide > KT_BLOCK_VECTORS) part->window.table = 0; /* longer than it can tell */
     graph->nodes += part->count;
     graph->aside += part->aside_count;
     graph->part_rows[number] = (uint64_t)part->count + part->aside_count;

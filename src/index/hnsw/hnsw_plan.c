@@ -11,7 +11,8 @@ static uint64_t bytes_needed(const struct kt_index_plan *plan, uint32_t dim, uin
     };
     struct hnsw_layout layout;
     kt_hnsw_layout(&shape, &layout);
-    return rows * (layout.record_bytes + 16 + 8) + (UINT64_C(4) << 20); /* levels, positions, batches */
+    return rows * (layout.code_bytes + layout.link_bytes + 12 + 4 * (uint64_t)plan->m / 2 + 24) +
+           (UINT64_C(4) << 20); /* levels, positions, batches */
 }
 
 kith_status kt_hnsw_plan(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,

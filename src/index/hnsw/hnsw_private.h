@@ -53,13 +53,14 @@ struct hnsw_shape {
     uint64_t graph; /* which numbering of nodes this is: runs name it */
 };
 
-/* Bytes of a record: code, unit, square of the length, row, links of the lowest level. */
+/* What a node has, each in an array of its own: a walk compares many more codes than it follows links, and
+ * codes alone lie on fewer lines. */
 struct hnsw_layout {
-    uint32_t wide; /* bytes that the kernels read of a code: of its record, if it is shorter */
-    uint32_t code_bytes;
-    uint32_t unit, square, row, links; /* where they stand */
-    uint32_t record_bytes;
+    uint32_t code_bytes; /* from one code to the next */
+    uint32_t wide;       /* that the kernels read of a code and what follows it */
+    uint32_t link_bytes; /* of a list of the lowest level */
 };
+enum { HNSW_SPARE = 64 /* bytes behind the last code, for who reads on */ };
 void kt_hnsw_layout(const struct hnsw_shape *shape, struct hnsw_layout *out);
 
 /* ---- codes (hnsw_code.c) ---- */
@@ -71,15 +72,20 @@ struct hnsw_point {
 };
 
 struct kt_index;
-/** Writes code, unit and square of a vector of the space into a record; for hamming of the bytes. False when
- * floats cannot hold its distances. */
-bool kt_hnsw_encode(const struct kt_index *graph, const float *vector, uint8_t *record);
-void kt_hnsw_encode_bits(const struct kt_index *graph, const uint8_t *bits, uint8_t *record);
-/** Fills a point, whose `code` has room, from a record. */
-void kt_hnsw_point(const struct kt_index *graph, const uint8_t *record, struct hnsw_point *out);
-/** The squares of the distances of some records to a point (hamming: bits that differ). */
+/* The code of a node, where it lies. */
+struct hnsw_look {
+    const uint8_t *code;
+    const float *factors; /* unit, square of the length */
+};
+/** Writes the code and factors of a vector of the space; for hamming of the bytes. False when floats cannot
+ * hold its distances. */
+bool kt_hnsw_encode(const struct kt_index *graph, const float *vector, uint8_t *code, float factors[2]);
+void kt_hnsw_encode_bits(const struct kt_index *graph, const uint8_t *bits, uint8_t *code, float factors[2]);
+/** Fills a point, whose `code` has room. */
+void kt_hnsw_point(const struct kt_index *graph, const struct hnsw_look *look, struct hnsw_point *out);
+/** The squares of the distances of some nodes to a point (hamming: bits that differ). */
 void kt_hnsw_distances(const struct kt_index *graph, const struct hnsw_point *point,
-                       const uint8_t *const *records, uint32_t count, float *out);
+                       const struct hnsw_look *looks, uint32_t count, float *out);
 
 /* ---- the graph (hnsw_graph.c) ---- */
 
@@ -87,14 +93,16 @@ void kt_hnsw_distances(const struct kt_index *graph, const struct hnsw_point *po
 struct hnsw_part {
     struct kt_view_file *file;
     struct kt_window window;
-    uint64_t records; /* where they begin */
-    uint8_t *memory;
+    uint64_t codes, factors, rows, links; /* where they begin */
+    uint8_t *code_memory;
+    float *factor_memory;
+    uint32_t *row_memory, *link_memory;
     uint32_t first, count;
     uint64_t aside; /* where the offsets of rows that have no node stand: every search reads them */
     uint32_t aside_count;
 };
 
-/* A list that stands in place of the one of a record, or of a level of a node that is not of the base. */
+/* A list that stands in place of the one of a file, or of a level of a node that is not of the base. */
 struct hnsw_patch {
     uint32_t node, level;
     uint32_t *links; /* of a file: not to be written */
@@ -147,20 +155,29 @@ static inline const struct hnsw_part *kt_hnsw_part(const struct kt_index *graph,
 }
 kith_status kt_hnsw_lend(const struct hnsw_part *part, uint64_t offset, uint64_t count, const uint8_t **out,
                          kith_error *error);
-/** Lends the record of a node below graph->nodes. */
-static inline kith_status kt_hnsw_record(const struct kt_index *graph, uint32_t node, const uint8_t **out,
-                                         kith_error *error)
+/** The same for what is shorter than a block, without a call where it was lent before. */
+static inline kith_status kt_hnsw_lend_short(const struct hnsw_part *part, uint64_t offset, uint64_t count,
+                                             const uint8_t **out, kith_error *error)
+{
+    *out = kt_window_at(&part->window, offset, count);
+    return __builtin_expect(*out != NULL, 1) ? KITH_OK : kt_hnsw_lend(part, offset, count, out, error);
+}
+/** Lends the code of a node below graph->nodes. */
+static inline kith_status kt_hnsw_look(const struct kt_index *graph, uint32_t node, struct hnsw_look *out,
+                                       kith_error *error)
 {
     const struct hnsw_part *part = kt_hnsw_part(graph, node);
-    uint64_t at = (uint64_t)(node - part->first) * graph->layout.record_bytes;
-    if (part->memory) {
-        *out = part->memory + at;
+    uint64_t at = node - part->first, bytes = graph->layout.code_bytes;
+    const uint8_t *factors = NULL;
+    if (part->code_memory) {
+        *out = (struct hnsw_look){ part->code_memory + at * bytes, part->factor_memory + 2 * at };
         return KITH_OK;
     }
-    *out = kt_window_at(&part->window, part->records + at, graph->layout.record_bytes);
-    return __builtin_expect(*out != NULL, 1)
-               ? KITH_OK
-               : kt_hnsw_lend(part, part->records + at, graph->layout.record_bytes, out, error);
+    kith_status status =
+        kt_hnsw_lend_short(part, part->codes + at * bytes, graph->layout.wide, &out->code, error);
+    if (!status) status = kt_hnsw_lend_short(part, part->factors + 8 * at, 8, &factors, error);
+    out->factors = (const float *)(const void *)factors;
+    return status;
 }
 static inline uint32_t kt_hnsw_room(const struct kt_index *graph, uint32_t level)
 {
@@ -177,9 +194,8 @@ kith_status kt_hnsw_add_patch(struct kt_index *graph, uint32_t node, uint32_t le
                               kith_error *error);
 /** Adds a part in memory for `count` nodes more. */
 kith_status kt_hnsw_add_memory(struct kt_index *graph, uint32_t count, kith_error *error);
-/** The row of a record; KITH_CORRUPT when it is none of the index. */
-kith_status kt_hnsw_row(const struct kt_index *graph, const uint8_t *record, uint64_t *out,
-                        kith_error *error);
+/** The row of a node; KITH_CORRUPT when it is none of the index. */
+kith_status kt_hnsw_row(const struct kt_index *graph, uint32_t node, uint64_t *out, kith_error *error);
 /** The level of a new node: it depends on its row and the seed alone. */
 uint32_t kt_hnsw_level(const struct hnsw_shape *shape, uint64_t row);
 /** What stands first in messages. */
@@ -252,7 +268,7 @@ struct hnsw_extent {
     uint64_t row_span;
 };
 struct hnsw_places { /* byte offsets in a file */
-    uint64_t mean, upper[HNSW_LEVELS + 1], records, aside, patches[2], end;
+    uint64_t mean, upper[HNSW_LEVELS + 1], codes, factors, rows, links, aside, patches[2], end;
 };
 void kt_hnsw_places(const struct hnsw_shape *shape, const uint32_t *above, const struct hnsw_extent *extent,
                     struct hnsw_places *out);

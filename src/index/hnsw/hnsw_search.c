@@ -46,14 +46,17 @@ kith_status kt_hnsw_point_of(const struct kt_index *graph, const struct kt_index
         return KITH_OK;
     }
     float *vector = kt_arena_take(scratch, dim, sizeof *vector);
-    uint8_t *record = kt_arena_take(scratch, layout->record_bytes, 1);
-    if (!vector || !record) return kt_fail_memory(error, dim * sizeof *vector);
+    float factors[2];
+    if (!vector) return kt_fail_memory(error, dim * sizeof *vector);
     kt_to_space(&graph->space, query->vector, KITH_F32, false, vector);
-    if (!kt_hnsw_encode(graph, vector, record)) { /* farther than floats tell: any direction will do */
+    if (!kt_hnsw_encode(graph, vector, out->code,
+                        factors)) { /* farther than floats tell: any direction will do */
         for (uint32_t d = 0; d < dim; d++) vector[d] = vector[d] > 0 ? 1.0f : -1.0f;
-        kt_hnsw_encode(graph, vector, record);
+        kt_hnsw_encode(graph, vector, out->code, factors);
     }
-    kt_hnsw_point(graph, record, out);
+    memset(out->code + layout->code_bytes, 0, layout->wide - layout->code_bytes);
+    out->unit = factors[0];
+    out->square = factors[1];
     return KITH_OK;
 }
 
@@ -103,12 +106,10 @@ static kith_status read_rows(struct hnsw_search *s, const struct hnsw_near *near
     float last = count ? near[kt_min_u32(k, count) - 1].distance : 0, unit = s->walk.point.unit;
     float slack = doubts * 2 * rounding * unit * sqrtf(2 * fmaxf(last, 0));
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *record = NULL;
         if (s->query->refine_factor ? i >= (uint64_t)k * s->query->refine_factor
                                     : i >= k + LEAST_REREAD && near[i].distance > last + slack)
             break;
-        kith_status status = kt_hnsw_record(graph, near[i].node, &record, s->error);
-        if (!status) status = kt_hnsw_row(graph, record, &hits[reread].row, s->error);
+        kith_status status = kt_hnsw_row(graph, near[i].node, &hits[reread].row, s->error);
         if (status) return status;
         reread++;
     }
@@ -148,10 +149,8 @@ static kith_status read_all(struct hnsw_search *s)
     struct kt_hit hits[BATCH];
     uint32_t count = 0;
     for (uint32_t node = 0; node < graph->nodes; node++) {
-        const uint8_t *record = NULL;
         uint64_t row = 0;
-        kith_status status = kt_hnsw_record(graph, node, &record, s->error);
-        if (!status) status = kt_hnsw_row(graph, record, &row, s->error);
+        kith_status status = kt_hnsw_row(graph, node, &row, s->error);
         if (status) return status;
         if (!s->query->exact->among || kt_selected(s->query->exact->among, row)) hits[count++].row = row;
         if (count < BATCH && node + 1 < graph->nodes) continue;
@@ -183,7 +182,7 @@ static kith_status walk(struct hnsw_search *s)
     if (!status) status = kt_hnsw_walk_level(w, 0, s->pool);
     s->stats->codes += w->codes;
     s->stats->lists += w->expanded;
-    s->stats->bytes += w->codes * s->graph->layout.links + w->expanded * 8 * s->graph->shape.m;
+    s->stats->bytes += w->codes * s->graph->layout.code_bytes + w->expanded * s->graph->layout.link_bytes;
     return status;
 }
 

@@ -3,7 +3,10 @@
  *   header     256 bytes: magic, shape, extent, what stands at which level
  *   mean       space_dim floats; of a base alone
  *   upper      of a base: for each level from 1 on, the lists of its nodes, m numbers each
- *   records    of its nodes: code, unit, square, row, links of the lowest level (2 m numbers)
+ *   codes      of its nodes, a multiple of 16 bytes each; 64 bytes more at the end
+ *   factors    unit and square of the length of each code, floats
+ *   rows       u32 from the base row
+ *   links      of the lowest level, 2 m numbers each
  *   aside      offsets of rows that no code holds, u32
  *   patches    lists in place of others: node, then 2 m numbers; then those of higher levels: node, level, m
  *              numbers. By level, then by node
@@ -35,8 +38,12 @@ void kt_hnsw_places(const struct hnsw_shape *shape, const uint32_t *above, const
         out->upper[l] = at;
         if (!extent->is_run) at = align(at + (uint64_t)above[l] * shape->m * sizeof(uint32_t));
     }
-    out->records = at;
-    out->aside = at = align(at + (uint64_t)extent->count * layout.record_bytes);
+    uint64_t count = extent->count;
+    out->codes = at;
+    out->factors = at = align(at + count * layout.code_bytes + HNSW_SPARE);
+    out->rows = at = align(at + count * 2 * sizeof(float));
+    out->links = at = align(at + count * sizeof(uint32_t));
+    out->aside = at = align(at + count * layout.link_bytes);
     out->patches[0] = at = align(at + (uint64_t)extent->aside * sizeof(uint32_t));
     at = align(at + (uint64_t)extent->patches[0] * (1 + 2 * (uint64_t)shape->m) * sizeof(uint32_t));
     out->patches[1] = at;
@@ -84,31 +91,65 @@ static kith_status order_of(const struct hnsw_writing *w, struct ordered *out, k
     return KITH_OK;
 }
 
-static kith_status write_records(const struct hnsw_writing *w, const struct ordered *order,
-                                 struct kt_work *work, struct kt_sink *sink, kith_error *error)
+/* What of a node goes into one array of the file. */
+enum array { CODES, FACTORS, ROWS, LINKS, ARRAYS };
+
+static uint32_t item_bytes(const struct kt_index *graph, enum array array)
+{
+    const uint32_t bytes[ARRAYS] = { graph->layout.code_bytes, 8, 4, graph->layout.link_bytes };
+    return bytes[array];
+}
+
+static kith_status fill_item(const struct hnsw_writing *w, enum array array, uint32_t node, uint8_t *to,
+                             kith_error *error)
 {
     const struct kt_index *graph = w->graph;
-    uint32_t bytes = graph->layout.record_bytes, room = kt_hnsw_room(graph, 0);
-    uint32_t batch = kt_max_u32(1, WRITE_BYTES / bytes), filled = 0;
+    const uint32_t *links = NULL;
+    struct hnsw_look look;
+    uint64_t row = 0;
+    kith_status status = KITH_OK;
+    if (array == ROWS) {
+        status = kt_hnsw_row(graph, node, &row, error);
+        kt_put_u32(to, (uint32_t)(row - graph->shape.base_row));
+        return status;
+    }
+    if (array == LINKS) {
+        status = kt_hnsw_links(graph, node, 0, &links, error);
+        for (uint32_t j = 0; !status && j < 2 * graph->shape.m; j++)
+            kt_put_u32(to + 4 * (size_t)j, number_of(w, links[j]));
+        return status;
+    }
+    status = kt_hnsw_look(graph, node, &look, error);
+    if (!status)
+        memcpy(to, array == CODES ? (const void *)look.code : look.factors, item_bytes(graph, array));
+    return status;
+}
+
+static kith_status write_array(const struct hnsw_writing *w, enum array array, const struct ordered *order,
+                               struct kt_sink *sink, kith_error *error)
+{
+    uint32_t bytes = item_bytes(w->graph, array), batch = kt_max_u32(1, WRITE_BYTES / bytes), filled = 0;
     uint8_t *buffer = kt_alloc((size_t)batch * bytes);
     kith_status status = buffer ? KITH_OK : kt_fail_memory(error, (size_t)batch * bytes);
     for (uint32_t i = 0; !status && i < w->extent.count; i++) {
-        const uint8_t *record = NULL;
-        const uint32_t *links = NULL;
-        uint8_t *to = buffer + (size_t)filled * bytes;
-        status = kt_hnsw_record(graph, order->nodes[i], &record, error);
-        if (!status) status = kt_hnsw_links(graph, order->nodes[i], 0, &links, error);
-        if (status) break;
-        memset(to, 0, bytes);
-        memcpy(to, record, graph->layout.links);
-        for (uint32_t j = 0; j < room; j++)
-            kt_put_u32(to + graph->layout.links + 4 * (size_t)j, number_of(w, links[j]));
-        if (++filled < batch && i + 1 < w->extent.count) continue;
+        status = fill_item(w, array, order->nodes[i], buffer + (size_t)filled++ * bytes, error);
+        if (status || (filled < batch && i + 1 < w->extent.count)) continue;
         status = kt_sink_write(sink, buffer, (size_t)filled * bytes, error);
         filled = 0;
-        if (!status) status = kt_work_tick(work, "write", i + 1, w->extent.count, error);
     }
+    if (!status && array == CODES) status = kt_sink_write(sink, NULL, HNSW_SPARE, error);
     kt_free(buffer);
+    return status ? status : kt_sink_align(sink, HNSW_ALIGN, error);
+}
+
+static kith_status write_nodes(const struct hnsw_writing *w, const struct ordered *order,
+                               struct kt_work *work, struct kt_sink *sink, kith_error *error)
+{
+    kith_status status = KITH_OK;
+    for (enum array array = CODES; !status && array < ARRAYS; array++) {
+        status = write_array(w, array, order, sink, error);
+        if (!status) status = kt_work_tick(work, "write", (uint64_t)array + 1, ARRAYS, error);
+    }
     return status;
 }
 
@@ -152,7 +193,7 @@ static bool stands_elsewhere(const struct hnsw_writing *w, const struct hnsw_pat
     return false;
 }
 
-/* Those that the file is to have: not of nodes whose own record can say it. */
+/* Those that the file is to have: not of nodes whose own list can say it. */
 static kith_status list_patches(struct hnsw_writing *w, struct hnsw_patch **out, kith_error *error)
 {
     const struct hnsw_patches *patches = &w->graph->patches;
@@ -203,8 +244,7 @@ static kith_status write_body(const struct hnsw_writing *w, const struct ordered
         status = kt_sink_write(sink, graph->space.mean, graph->shape.space_dim * sizeof(float), error);
     if (!status) status = kt_sink_align(sink, HNSW_ALIGN, error);
     if (!status) status = write_upper(w, order, sink, error);
-    if (!status) status = write_records(w, order, work, sink, error);
-    if (!status) status = kt_sink_align(sink, HNSW_ALIGN, error);
+    if (!status) status = write_nodes(w, order, work, sink, error);
     if (!status) status = kt_sink_write(sink, w->aside, w->extent.aside * sizeof *w->aside, error);
     if (!status) status = kt_sink_align(sink, HNSW_ALIGN, error);
     return status ? status : write_patches(w, patches, sink, error);

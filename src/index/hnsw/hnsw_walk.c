@@ -76,13 +76,13 @@ static inline uint32_t put(struct hnsw_near *pool, uint32_t *count, uint32_t cap
     return low;
 }
 
-static kith_status gather(struct hnsw_walk *walk, float distance, uint32_t node, const uint8_t *record)
+static kith_status gather(struct hnsw_walk *walk, float distance, uint32_t node)
 {
     uint64_t row;
     if (walk->found_count == walk->found_capacity &&
         distance >= walk->found[walk->found_capacity - 1].distance)
         return KITH_OK;
-    kith_status status = kt_hnsw_row(walk->graph, record, &row, walk->error);
+    kith_status status = kt_hnsw_row(walk->graph, node, &row, walk->error);
     if (!status && kt_selected(walk->among, row))
         put(walk->found, &walk->found_count, walk->found_capacity, distance, node);
     return status;
@@ -90,14 +90,14 @@ static kith_status gather(struct hnsw_walk *walk, float distance, uint32_t node,
 
 kith_status kt_hnsw_walk_from(struct hnsw_walk *walk, uint32_t node)
 {
-    const uint8_t *record = NULL;
+    struct hnsw_look look;
     float distance;
     if (visit(walk, node)) return KITH_OK;
-    kith_status status = kt_hnsw_record(walk->graph, node, &record, walk->error);
+    kith_status status = kt_hnsw_look(walk->graph, node, &look, walk->error);
     if (status) return status;
-    kt_hnsw_distances(walk->graph, &walk->point, &record, 1, &distance);
+    kt_hnsw_distances(walk->graph, &walk->point, &look, 1, &distance);
     walk->codes++;
-    if (walk->among) status = gather(walk, distance, node, record);
+    if (walk->among) status = gather(walk, distance, node);
     put(walk->pool, &walk->count, walk->capacity, distance, node);
     return status;
 }
@@ -106,7 +106,7 @@ kith_status kt_hnsw_walk_from(struct hnsw_walk *walk, uint32_t node)
 struct met {
     uint32_t count;
     uint32_t nodes[MOST_ROOM];
-    const uint8_t *records[MOST_ROOM];
+    struct hnsw_look looks[MOST_ROOM];
 };
 
 static kith_status meet(struct hnsw_walk *walk, uint32_t node, uint32_t level, struct met *met)
@@ -121,8 +121,10 @@ static kith_status meet(struct hnsw_walk *walk, uint32_t node, uint32_t level, s
             return kt_fail(walk->error, KITH_CORRUPT, "%s: node %u links to node %u of %u",
                            kt_hnsw_name(graph), node, links[i], graph->nodes);
         if (visit(walk, links[i])) continue;
-        status = kt_hnsw_record(graph, links[i], &met->records[met->count], walk->error);
-        __builtin_prefetch(met->records[met->count]);
+        status = kt_hnsw_look(graph, links[i], &met->looks[met->count], walk->error);
+        __builtin_prefetch(met->looks[met->count].code);
+        atomic_signal_fence(memory_order_seq_cst);
+        __builtin_prefetch(met->looks[met->count].factors);
         met->nodes[met->count++] = links[i];
     }
     return status;
@@ -148,10 +150,10 @@ kith_status kt_hnsw_walk_level(struct hnsw_walk *walk, uint32_t level, uint32_t 
         walk->expanded++;
         kith_status status = meet(walk, node, level, &met);
         if (status) return status;
-        kt_hnsw_distances(walk->graph, &walk->point, met.records, met.count, distances);
+        kt_hnsw_distances(walk->graph, &walk->point, met.looks, met.count, distances);
         walk->codes += met.count;
         for (uint32_t i = 0; i < met.count; i++) {
-            if (walk->among) status = gather(walk, distances[i], met.nodes[i], met.records[i]);
+            if (walk->among) status = gather(walk, distances[i], met.nodes[i]);
             if (status) return status;
             first = kt_min_u32(first, put(walk->pool, &walk->count, capacity, distances[i], met.nodes[i]));
         }
