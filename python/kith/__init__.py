@@ -60,8 +60,8 @@ __all__ = [
 
 # imported when they are first asked for: what they need is not free
 _lazy_names = {
-    "install_as": "compat", "LanceModel": "pydantic", "Vector": "pydantic", "VectorStore": "deeplake", "Expr": "expr", "col": "expr", "lit": "expr",
-    "func": "expr",
+    "install_as": "compat", "LanceModel": "pydantic", "Vector": "pydantic", "VectorStore": "deeplake", "Expr": "expr",
+    "col": "expr", "lit": "expr", "func": "expr",
 }  # fmt: skip
 _lazy_modules = ("compat", "deeplake", "expr", "index", "pydantic", "recall")
 

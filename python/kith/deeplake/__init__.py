@@ -63,12 +63,16 @@ def empty(path: Any, runtime: Any = None, overwrite: bool = False, **accepted: A
     return _datasets.create(path, None, {}, overwrite)
 
 
-def dataset(path: Any, runtime: Any = None, read_only: bool | None = None, overwrite: bool = False, **accepted: Any) -> Dataset:
+def dataset(
+    path: Any, runtime: Any = None, read_only: bool | None = None, overwrite: bool = False, **accepted: Any
+) -> Dataset:
     """Open the store at a path, or make one without tensors."""
     return load(path, read_only) if not overwrite and exists(path) else empty(path, overwrite=overwrite)
 
 
-def like(dest: Any, src: Any, runtime: Any = None, tensors: Any = None, overwrite: bool = False, **accepted: Any) -> Dataset:
+def like(
+    dest: Any, src: Any, runtime: Any = None, tensors: Any = None, overwrite: bool = False, **accepted: Any
+) -> Dataset:
     """Make an empty store with the tensors of another."""
     source = src if isinstance(src, Dataset) else load(src)
     infos = [one for name, one in source._infos.items() if tensors is None or name in tensors]

@@ -110,7 +110,7 @@ class Tensor:
 
     @property
     def htype(self) -> str:
-        """"text", "json", "embedding" or "generic"."""
+        """ "text", "json", "embedding" or "generic"."""
         return self._info.htype
 
     @property
@@ -271,7 +271,9 @@ class Dataset(View):
         try:
             return self._database.open_table(_table_name(branch))
         except NotFoundError:
-            raise CheckoutError(f"the store at {self.path} has no branch '{branch}'; it has {', '.join(self.branches)}") from None
+            raise CheckoutError(
+                f"the store at {self.path} has no branch '{branch}'; it has {', '.join(self.branches)}"
+            ) from None
 
     def _use(self, table: Table) -> None:
         self._table = table
@@ -302,7 +304,9 @@ class Dataset(View):
     @contextmanager
     def _writing(self) -> Iterator[Table]:
         if self._pinned:
-            raise ReadOnlyModeError(f"commit {self.commit_id} is checked out, which does not change: check out a branch")
+            raise ReadOnlyModeError(
+                f"commit {self.commit_id} is checked out, which does not change: check out a branch"
+            )
         if self.read_only:
             raise ReadOnlyModeError()
         try:
@@ -329,7 +333,9 @@ class Dataset(View):
     def _values(self, names: Sequence[str]) -> dict[str, list[Any]]:
         return self._scanned(None, names)[1]
 
-    def _scanned(self, where: Any, names: Sequence[str], limit: int | None = None) -> tuple[list[int], dict[str, list[Any]]]:
+    def _scanned(
+        self, where: Any, names: Sequence[str], limit: int | None = None
+    ) -> tuple[list[int], dict[str, list[Any]]]:
         """Give ids and values of the rows that a condition admits, in the order of the store."""
         stream = self._table._table.scan(self._stored(names), 0, limit, True, None if where is None else where._expr)
         columns = {column[0]: column for column in _core.stream_columns(stream)}
@@ -352,8 +358,9 @@ class Dataset(View):
         """Give the ids of rows by their places."""
         ids = self._all_ids()
         wanted = np.array([int(place) for place in places], "i8")
-        if len(wanted) and (wanted.min() < -len(ids) or wanted.max() >= len(ids)):
-            raise IndexError(f"the store has {len(ids)} rows; there is none at {wanted.max() if wanted.max() >= len(ids) else wanted.min()}")
+        wrong = wanted[(wanted < -len(ids)) | (wanted >= len(ids))]
+        if len(wrong):
+            raise IndexError(f"the store has {len(ids)} rows; there is none at {wrong[0]}")
         return ids[wanted].tolist() if len(wanted) else []
 
     # ---- rows in
@@ -378,7 +385,9 @@ class Dataset(View):
             columns: dict[str, Any] = {}
             for name, given in values.items():
                 info = self._infos[name]
-                if given is None or (info.is_embedding and isinstance(given, list) and all(one is None for one in given)):
+                if given is None or (
+                    info.is_embedding and isinstance(given, list) and all(one is None for one in given)
+                ):
                     if not self._there(name):
                         continue
                     given = [None] * count
@@ -462,7 +471,9 @@ class Dataset(View):
     def commits(self) -> list[dict[str, Any]]:
         """The commits of the branch, newest first, each a dict with ``commit`` and ``version``."""
         found = [(name, version) for name, version in self._table._table.tags().items() if name.startswith(_COMMIT)]
-        return [{"commit": name.removeprefix(_COMMIT), "version": version} for name, version in sorted(found, reverse=True)]
+        return [
+            {"commit": name.removeprefix(_COMMIT), "version": version} for name, version in sorted(found, reverse=True)
+        ]
 
     @property
     def commit_id(self) -> str | None:
@@ -487,7 +498,9 @@ class Dataset(View):
         """
         with self._writing() as table:
             if not allow_empty and not self.has_head_changes:
-                raise EmptyCommitError("There are no changes since the last commit; allow_empty=True commits all the same.")
+                raise EmptyCommitError(
+                    "There are no changes since the last commit; allow_empty=True commits all the same."
+                )
             made = f"{time.time_ns():016x}{os.urandom(8).hex()}"
             table.tags.create(_COMMIT + made, table.version)
             return made
@@ -547,13 +560,14 @@ class Dataset(View):
 
     def summary(self) -> None:
         """Print tensors, types and rows."""
-        names = ["tensor", *self._infos]
-        types = ["htype", *(info.htype for info in self._infos.values())]
-        shapes = ["shape", *(str(tensor.shape) for tensor in self.tensors.values())]
-        dtypes = ["dtype", *(str(tensor.dtype) if tensor._info.htype not in ("text", "json") else "str" for tensor in self.tensors.values())]
+        rows = [("tensor", "htype", "shape", "dtype")]
+        for name, tensor in self.tensors.items():
+            dtype = "str" if tensor.htype in ("text", "json") else str(tensor.dtype)
+            rows.append((name, tensor.htype, str(tensor.shape), dtype))
+        widths = [max(map(len, column)) for column in zip(*rows)]
         print(f"Dataset(path={self.path!r}, branch={self.branch!r}, tensors={list(self._infos)})\n")
-        for row in zip(names, types, shapes, dtypes):
-            print("  ".join(f"{word:<{max(map(len, column))}}" for word, column in zip(row, (names, types, shapes, dtypes))))
+        for row in rows:
+            print("  ".join(f"{word:<{width}}" for word, width in zip(row, widths)))
 
     def delete(self, large_ok: bool = False) -> None:
         """Delete the store with all its branches."""
@@ -562,7 +576,11 @@ class Dataset(View):
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._database._portable_uri()
-        return _again, (os.path.abspath(uri_of(self.path)), self._asked_read_only, self.commit_id if self._pinned else self.branch)
+        return _again, (
+            os.path.abspath(uri_of(self.path)),
+            self._asked_read_only,
+            self.commit_id if self._pinned else self.branch,
+        )
 
     def flush(self) -> None:
         """Nothing: what was added is on disk."""
@@ -632,7 +650,9 @@ def load(path: Any, read_only: bool = False, branch: str = MAIN) -> Dataset:
     """
     uri = uri_of(path)
     if not exists(uri):
-        raise DatasetHandlerError(f"A Deep Lake dataset does not exist at the given path ({path}); VectorStore() or empty() make one")
+        raise DatasetHandlerError(
+            f"A Deep Lake dataset does not exist at the given path ({path}); VectorStore() or empty() make one"
+        )
     return Dataset(path, connect(uri), read_only, branch)
 
 

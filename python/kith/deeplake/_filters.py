@@ -279,7 +279,11 @@ def _from_llama(filters: Any, infos: dict[str, Info]) -> tuple[Expr | None, Chec
     if "metadata" not in infos:
         raise ValueError("Tensor 'metadata' is not present in the Vector Store.")
     plain = all(not hasattr(one, "filters") and _word(one.operator) == "==" for one in filters.filters)
-    if plain and _word(filters.condition or "and") == "and" and len({one.key for one in filters.filters}) == len(filters.filters):
+    if (
+        plain
+        and _word(filters.condition or "and") == "and"
+        and len({one.key for one in filters.filters}) == len(filters.filters)
+    ):
         return from_dict({"metadata": {one.key: one.value for one in filters.filters}}, infos)
     return None, lambda sample: _meets(filters, sample.value("metadata"))
 

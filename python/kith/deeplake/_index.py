@@ -104,7 +104,9 @@ def _graph(params: dict[str, Any]) -> tuple[int, int]:
     folded = {key.lower(): _whole(key, value) for key, value in params.items()}
     for key in folded:
         if key not in _additional:
-            raise ValueError(f"Invalid key '{key}' in additional_params. Valid keys are: {', '.join(sorted(_additional))}")
+            raise ValueError(
+                f"Invalid key '{key}' in additional_params. Valid keys are: {', '.join(sorted(_additional))}"
+            )
     wanted = {"m": standard["M"], "efconstruction": standard["efConstruction"], **folded}
     return wanted["m"], wanted["efconstruction"]
 

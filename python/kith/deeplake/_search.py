@@ -139,7 +139,13 @@ def _rescored(columns: dict[str, tuple[Any, ...]], tensor: str, query: np.ndarra
 
 
 def ranked(
-    table: Table, tensor: str, query: np.ndarray, k: int | None, metric: str, where: Expr | None, descending: bool | None = None
+    table: Table,
+    tensor: str,
+    query: np.ndarray,
+    k: int | None,
+    metric: str,
+    where: Expr | None,
+    descending: bool | None = None,
 ) -> Found:
     """Rank rows by reading every one that is admitted: ids and scores of the first k, of all where k is None."""
     down = metric in SIMILARITIES if descending is None else descending

@@ -27,7 +27,6 @@ from zlib import crc32
 
 import numpy as np
 
-from ..errors import MissingPackageError  # noqa: F401  (what an import without numpy becomes, in __init__)
 from ..schema import DataType, Field, Schema, list_
 from .util.exceptions import (
     DatasetCorruptError,
@@ -52,7 +51,14 @@ _ignored = frozenset(
     "max_chunk_size tiling_threshold hidden verify exist_ok downsampling typestr is_sequence is_link meta_kwargs "
     "class_names".split()
 )
-_htypes = {"text": "text", "json": "json", "embedding": "embedding", "generic": "generic", "class_label": "generic", "": "generic"}
+_htypes = {
+    "text": "text",
+    "json": "json",
+    "embedding": "embedding",
+    "generic": "generic",
+    "class_label": "generic",
+    "": "generic",
+}
 _numbers = {
     "b": "bool", "i1": "int8", "u1": "uint8", "i2": "int16", "u2": "uint16", "i4": "int32", "u4": "uint32",
     "i8": "int64", "u8": "uint64", "f2": "float16", "f4": "float32", "f8": "float64",
@@ -115,7 +121,9 @@ def _dtype_name(dtype: Any, tensor: str) -> str:
     if dtype.kind in "US":
         return "str"
     if kind not in _numbers:
-        raise SampleExtendError(f"Failed to append samples to the tensor '{tensor}': {dtype} is no type of numbers or texts")
+        raise SampleExtendError(
+            f"Failed to append samples to the tensor '{tensor}': {dtype} is no type of numbers or texts"
+        )
     return _numbers[kind]
 
 
@@ -128,16 +136,22 @@ def described(params: dict[str, Any]) -> Info:
         if key not in _ignored and key not in ("name", "htype", "dtype"):
             raise TypeError(f"create_tensor() got an unexpected keyword argument '{key}'")
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name.lower() in ("score", "query_index"):
-        raise InvalidTensorNameError(f"'{name}' cannot be a tensor's name: letters, digits and _, a letter first; not score")
+        raise InvalidTensorNameError(
+            f"'{name}' cannot be a tensor's name: letters, digits and _, a letter first; not score"
+        )
     htype = str(params.get("htype") or "").lower()
     if htype in ("embedding", "") and name in ("embedding", "embeddings"):
         htype = "embedding"
     if htype not in _htypes:
-        raise TensorMetaInvalidHtype(f"tensor '{name}' is of htype '{htype}'; a store holds text, json, embedding and generic")
+        raise TensorMetaInvalidHtype(
+            f"tensor '{name}' is of htype '{htype}'; a store holds text, json, embedding and generic"
+        )
     dtype = params.get("dtype") or ("int32" if htype == "class_label" else None)
     known = None if dtype is None else "str" if dtype in (str, "str") else _dtype_name(np.dtype(dtype), name)
     if htype == "embedding" and known is not None and known not in _vector_types:
-        raise TensorMetaInvalidHtype(f"tensor '{name}' is of dtype {known}; embeddings are of {', '.join(_vector_types)}")
+        raise TensorMetaInvalidHtype(
+            f"tensor '{name}' is of dtype {known}; embeddings are of {', '.join(_vector_types)}"
+        )
     return Info(name, _htypes[htype], known if htype not in ("text", "json") else None)
 
 
@@ -190,7 +204,9 @@ def read_schema(schema: Schema, where: str) -> tuple[dict[str, Info], dict[str, 
     """Give the tensors that a table's schema tells of, and its settings."""
     told = (schema.metadata or {}).get(_KEY)
     if told is None:
-        raise DatasetCorruptError(f"the database at {where} has a table like a store's, but it was not made by VectorStore")
+        raise DatasetCorruptError(
+            f"the database at {where} has a table like a store's, but it was not made by VectorStore"
+        )
     settings = json.loads(told)
     if settings.get("format") != FORMAT:
         raise DatasetCorruptError(
@@ -264,7 +280,9 @@ def matrix(info: Info, values: Any, width: int | None) -> np.ndarray:
         with np.errstate(over="ignore"):  # what is too great is infinite, and refused with its place where it is stored
             made = np.asarray(values, dtype=dtype)
     except (ValueError, TypeError) as error:
-        raise IncorrectEmbeddingShapeError(f"the embeddings of '{info.name}' are no matrix of numbers: {error}") from None
+        raise IncorrectEmbeddingShapeError(
+            f"the embeddings of '{info.name}' are no matrix of numbers: {error}"
+        ) from None
     if made.ndim == 3 and made.shape[1] == 1:  # one row each, as some functions give them
         made = made[:, 0]
     if made.ndim != 2 or made.shape[1] == 0:

@@ -74,7 +74,9 @@ def rate_limits(given: dict[str, Any] | None) -> dict[str, Any]:
     """Read a rate limiter: "enabled", "bytes_per_minute", "batch_byte_size"."""
     for key in given or {}:
         if key not in DEFAULT_RATE_LIMITER_KEY_TO_VALUE:
-            raise ValueError(f"Invalid rate_limiter key: {key}. Valid keys are: {', '.join(DEFAULT_RATE_LIMITER_KEY_TO_VALUE)}.")
+            raise ValueError(
+                f"Invalid rate_limiter key: {key}. Valid keys are: {', '.join(DEFAULT_RATE_LIMITER_KEY_TO_VALUE)}."
+            )
     return {**DEFAULT_RATE_LIMITER_KEY_TO_VALUE, **(given or {})}
 
 
@@ -99,7 +101,9 @@ def embed(function: DeepLakeEmbedder, texts: Any, limits: dict[str, Any] | None,
             batch = given[at : at + VECTORSTORE_EXTEND_BATCH_SIZE]
             made = _rows(function.embed_documents(batch, limits), len(batch))
             if parts and made.shape[1] != width:
-                raise IncorrectEmbeddingShapeError(f"the embedding function gave vectors of {width} numbers, then of {made.shape[1]}")
+                raise IncorrectEmbeddingShapeError(
+                    f"the embedding function gave vectors of {width} numbers, then of {made.shape[1]}"
+                )
             parts.append(made)
             width = made.shape[1]
             if told is not None:
@@ -111,7 +115,9 @@ def _rows(vectors: Any, count: int) -> np.ndarray:
     try:
         made = np.asarray(vectors, dtype=np.float32)
     except (ValueError, TypeError) as error:
-        raise IncorrectEmbeddingShapeError(f"the embedding function returned embeddings of different shapes: {error}") from None
+        raise IncorrectEmbeddingShapeError(
+            f"the embedding function returned embeddings of different shapes: {error}"
+        ) from None
     if made.ndim == 3 and made.shape[1] == 1:
         made = made[:, 0]
     if made.ndim != 2 or len(made) != count or made.shape[1] == 0:

@@ -1,7 +1,7 @@
 """`VectorStore`: texts, metadata, embeddings and ids, added, searched, updated and deleted, as Deep Lake 3.9 has it.
 
 Arguments, their order and defaults, what comes back and what is raised are those of 3.9; docs/DEEPLAKE.md lists what is the
-same, what works that did not, and what differs. The work is done elsewhere: `dataset` has the rows, `_filters` what filters
+same, what works that did not, and what differs. The work is done elsewhere: `_dataset` has the rows, `_filters` what filters
 mean, `_search` the scores, `_index` the indexes. Here arguments are sorted out, in the order in which 3.9 does it, so that of
 two wrong ones the same is complained of.
 """
@@ -19,8 +19,13 @@ from ..db import connect
 from ..query import natural
 from . import _dataset as datasets, _filters, _index, _search, _tensors
 from .constants import DEFAULT_VECTORSTORE_TENSORS
-from .embedding import DeepLakeEmbedder, embed, embedder, rate_limits
-from .util.exceptions import DatasetHandlerError, DeepMemoryAccessError, IncorrectEmbeddingShapeError, TensorDoesNotExistError
+from .embedding import DeepLakeEmbedder, embed, embedder
+from .util.exceptions import (
+    DatasetHandlerError,
+    DeepMemoryAccessError,
+    IncorrectEmbeddingShapeError,
+    TensorDoesNotExistError,
+)
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
@@ -173,7 +178,9 @@ class VectorStore:
         if dataset is None and not path:
             raise ValueError("Either `dataset` or path should be provided.")
         if (runtime or {}).get("tensor_db") or (runtime or {}).get("db_engine"):
-            raise ValueError("runtime asks for the managed database of Deep Lake's cloud, and there is none here: leave it out")
+            raise ValueError(
+                "runtime asks for the managed database of Deep Lake's cloud, and there is none here: leave it out"
+            )
         options = {
             "exec_option": _exec_option(exec_option), "embedding_function": embedding_function, "verbose": verbose,
             "logger": logger, "ingestion_batch_size": ingestion_batch_size, "index_params": index_params,
@@ -252,7 +259,9 @@ class VectorStore:
         self._metrics.clear()
         return ids if return_ids else None
 
-    def _plan(self, function: Any, given: Any, names: Any, tensors: dict[str, Any]) -> list[tuple[str, DeepLakeEmbedder, Any]]:
+    def _plan(
+        self, function: Any, given: Any, names: Any, tensors: dict[str, Any]
+    ) -> list[tuple[str, DeepLakeEmbedder, Any]]:
         """Say which tensors are computed, by what and of what."""
         own = self.dataset_handler.embedding_function
         if given is None or len(given) == 0:
@@ -286,7 +295,9 @@ class VectorStore:
         for name in [*tensors, *computed]:
             if name not in infos:
                 raise ValueError(f"Tensor {name} does not exist in dataset")
-        absent = [name for name in infos if name not in tensors and name not in computed and name != _tensors.id_tensor(infos)]
+        absent = [
+            name for name in infos if name not in tensors and name not in computed and name != _tensors.id_tensor(infos)
+        ]
         if absent:
             raise ValueError(f"{', '.join(f'`{name}`' for name in absent)} tensor(s) is/are missing.")
 
@@ -419,7 +430,10 @@ class VectorStore:
     ) -> list[Any]:  # fmt: skip
         data = self.dataset
         if not data._there(tensor):
-            return [datasets.View(data, []) if return_view else {"score": [], **{name: [] for name in names}} for _ in vectors]
+            return [
+                datasets.View(data, []) if return_view else {"score": [], **{name: [] for name in names}}
+                for _ in vectors
+            ]
         found = _search.nearest(data._table, tensor, vectors, k, metric, where, exact, data._stored(names))
         answers: list[Any] = []
         for one in found:
@@ -548,13 +562,17 @@ class VectorStore:
     def _update_pairs(self, function: Any, sources: Any, names: Any) -> list[tuple[str, str, DeepLakeEmbedder]]:
         function = function or self.dataset_handler.embedding_function
         if not function:
-            raise ValueError("`embedding_function` was not specified during initialization of vector store or the update call")
+            raise ValueError(
+                "`embedding_function` was not specified during initialization of vector store or the update call"
+            )
         if not sources:
             raise ValueError("`embedding_source_tensor` was not specified")
         tensors = [names] if isinstance(names, str) else list(names or self._embedding_tensors())
         given = [sources] if isinstance(sources, str) else list(sources)
         if len(tensors) != len(given):
-            raise ValueError(f"{len(given)} `embedding_source_tensor` and {len(tensors)} `embedding_tensor` were given; each has one")
+            raise ValueError(
+                f"{len(given)} `embedding_source_tensor` and {len(tensors)} `embedding_tensor` were given; each has one"
+            )
         functions = list(function) if isinstance(function, list) else [function] * len(tensors)
         if len(functions) != len(tensors):
             raise ValueError(f"{len(functions)} embedding functions were given for {len(tensors)} embedding tensors")
@@ -654,8 +672,10 @@ def _opened(
     uri = datasets.uri_of(path)
     there = datasets.exists(uri, any_format=overwrite)
     if there and not overwrite:
-        if tensor_params is not None and tensor_params is not DEFAULT_VECTORSTORE_TENSORS and tensor_params != DEFAULT_VECTORSTORE_TENSORS:
-            raise ValueError("Vector Store is not empty. You shouldn't specify tensor_params if you're loading from existing dataset.")
+        if tensor_params is not None and tensor_params != DEFAULT_VECTORSTORE_TENSORS:
+            raise ValueError(
+                "Vector Store is not empty. You shouldn't specify tensor_params if you're loading from existing dataset."
+            )
         return datasets.Dataset(path, connect(uri), read_only, branch)
     if read_only:
         raise DatasetHandlerError(f"there is no store at {path}, and none is made where it is to be read only")
@@ -691,7 +711,9 @@ def _count(values: dict[str, Any]) -> int:
     sizes = {name: len(given) for name, given in values.items() if given is not None}
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{name}: {size}" for name, size in sizes.items())
-        raise ValueError(f"All of the tensors should have equal length. Currently tensors have different length: {told}")
+        raise ValueError(
+            f"All of the tensors should have equal length. Currently tensors have different length: {told}"
+        )
     return next(iter(sizes.values()), 0)
 
 
@@ -711,7 +733,9 @@ def _check_search(
     if query is not None and filter is not None:
         raise ValueError("`query` and `filter` parameters cannot be specified simultaneously.")
     if query is not None and return_tensors:
-        raise ValueError("`return_tensors` and `query` cannot be specified simultaneously: the query says what it returns.")
+        raise ValueError(
+            "`return_tensors` and `query` cannot be specified simultaneously: the query says what it returns."
+        )
 
 
 def _one_vector(made: Any) -> np.ndarray:
@@ -719,7 +743,9 @@ def _one_vector(made: Any) -> np.ndarray:
     if vector.ndim == 2 and len(vector) == 1:
         return vector[0]
     if vector.ndim != 1:
-        raise IncorrectEmbeddingShapeError(f"the embedding function gave the shape {vector.shape} for the text of one query")
+        raise IncorrectEmbeddingShapeError(
+            f"the embedding function gave the shape {vector.shape} for the text of one query"
+        )
     return vector
 
 
@@ -739,5 +765,7 @@ def _query_vectors(embedding: Any, data: Any, function: DeepLakeEmbedder | None)
     if vectors.ndim == 1:
         return vectors[None], False
     if vectors.ndim != 2 or not len(vectors):
-        raise ValueError(f"a query is one vector, or a matrix with one in each row; this one has the shape {vectors.shape}")
+        raise ValueError(
+            f"a query is one vector, or a matrix with one in each row; this one has the shape {vectors.shape}"
+        )
     return np.ascontiguousarray(vectors), len(vectors) > 1

@@ -22,7 +22,7 @@ import re
 import numpy as np
 
 from ..expr import Expr, col
-from . import _dataset, _filters, _index, _search, _tensors
+from . import _dataset, _filters, _search, _tensors
 from .util.exceptions import DeepLakeError, TensorDoesNotExistError
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
@@ -457,9 +457,13 @@ def _nearest(dataset: _dataset.Dataset, query: Query, order: _Metric) -> Answer:
     wanted = None if query.limit is None else query.limit + query.offset
     usual = query.descending == (order.metric in _search.SIMILARITIES)
     if usual and wanted is not None:
-        found = _search.nearest(dataset._table, order.tensor, order.vector[None], wanted, order.metric, query.where, False, ())[0]
+        found = _search.nearest(
+            dataset._table, order.tensor, order.vector[None], wanted, order.metric, query.where, False, ()
+        )[0]
     else:
-        found = _search.ranked(dataset._table, order.tensor, order.vector, wanted, order.metric, query.where, query.descending)
+        found = _search.ranked(
+            dataset._table, order.tensor, order.vector, wanted, order.metric, query.where, query.descending
+        )
     return Answer(query, found.ids[query.offset :].tolist(), found.scores[query.offset :].tolist())
 
 
@@ -467,7 +471,7 @@ def run_anywhere(text: str) -> _dataset.View:
     """Run a query that names the path of its store."""
     path = _Reader(text, None).query().path
     if path is None:
-        raise TQLError("the query does not say from which store: select ... from \"path\"")
+        raise TQLError('the query does not say from which store: select ... from "path"')
     dataset = _dataset.load(path)
     return run(dataset, text).view(dataset)
 
@@ -497,7 +501,9 @@ def _condition(filter: Any) -> str:
     return " and ".join(parts)
 
 
-def told(names: Sequence[str], tensor: str | None, metric: str | None, vector: Any, filter: Any, limit: int | None) -> str:
+def told(
+    names: Sequence[str], tensor: str | None, metric: str | None, vector: Any, filter: Any, limit: int | None
+) -> str:
     """Write a search as the TQL that asks for the same, in Deep Lake's own form."""
     inner = "select *"
     ending = "" if filter is None or filter == {} else f" where {_condition(filter)}"
