@@ -1,9 +1,10 @@
 /* A new graph over all rows, and a run of nodes more for one that is there.
  *
- * What is learned of the rows is their mean (and for dot the longest), from a sample; then every row becomes
- * a code. In a base nodes are numbered by level, highest first, and within a level by a hash of their rows,
- * for rows that were inserted in the order of clusters make a poorer graph; once all are linked they are
- * numbered anew, so that neighbours share pages. Nodes of a run keep the order of their rows.
+ * What is learned of the rows is their mean (and for dot the longest: rows much longer stand aside and are
+ * read by every search), from a sample; then every row becomes a code. In a base nodes are numbered by level,
+ * highest first, and within a level by a hash of their rows, for rows that were inserted in the order of
+ * clusters make a poorer graph; once all are linked they are numbered anew, so that neighbours share pages.
+ * Nodes of a run keep the order of their rows.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +12,14 @@
 #include "base/random.h"
 #include "index/hnsw/hnsw_private.h"
 
-enum { SAMPLE = 4096, GRAIN = 64, FAR = 64 /* times the median square: such rows have no say in the mean */ };
+static const double longer = 1.25; /* than the longest of the sample, in squares: still nodes */
+enum {
+    FEW_ASIDE = 256,
+    ASIDE_SHARE = 64,
+    SAMPLE = 4096,
+    GRAIN = 64,
+    FAR = 64 /* times the median square: such rows have no say in the mean */
+};
 
 struct node { /* to be */
     uint64_t order;
@@ -67,7 +75,7 @@ static void learn_from(struct kt_index *graph, const float *sample, uint64_t cou
         for (uint64_t i = 0; i < count; i++) sum += (double)sample[i * space_dim + d];
         graph->own_mean[d] = count ? (float)(sum / (double)count) : 0;
     }
-    graph->shape.longest = graph->space.longest = longest;
+    graph->shape.longest = graph->space.longest = longest * longer;
     graph->space.mean = graph->own_mean;
 }
 
@@ -94,13 +102,6 @@ static kith_status learn(struct building *b, kith_error *error)
 
 /* ---- rows to codes ---- */
 
-/* dot: a row longer than the longest has no number that would make it as long: none is added to it. */
-static void settle_length(const struct kt_index *graph, float *vector)
-{
-    uint32_t last = graph->shape.dim;
-    if (graph->shape.metric == KITH_DOT && isnan(vector[last])) vector[last] = -graph->space.mean[last];
-}
-
 static kith_status encode(const struct building *b, uint64_t position, float *vector, uint8_t *code,
                           float factors[2], uint8_t *fine, kith_error *error)
 {
@@ -116,7 +117,6 @@ static kith_status encode(const struct building *b, uint64_t position, float *ve
     }
     kith_status status = kt_source_load(&b->source, position, 1, vector, &there, error);
     if (status) return status;
-    if (there) settle_length(graph, vector);
     *fine = !there ? 0 : kt_hnsw_encode(graph, vector, code, factors) ? 1 : 2;
     return KITH_OK;
 }
@@ -353,6 +353,10 @@ kith_status kt_hnsw_extend(const struct kt_index *index, const struct kt_vectors
         graph.row_span = kt_max_u64(graph.row_span, last->first_row + last->span - graph.shape.base_row);
     }
     if (!status) status = take_rows(&b, false, work, error);
+    if (!status && graph.aside + b.aside_count > FEW_ASIDE + graph.nodes / ASIDE_SHARE)
+        status = kt_fail(error, KITH_UNSUPPORTED,
+                         "%u rows are longer than any that the index was built over: create it again",
+                         graph.aside + b.aside_count);
     if (!status) status = kt_hnsw_insert(&graph, b.levels, work, error);
     struct hnsw_writing writing = { .graph = &graph,
                                     .extent = { .is_run = true,

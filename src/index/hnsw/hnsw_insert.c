@@ -5,6 +5,9 @@
  * takes all its new ones at once: choosing anew among old and new costs the same for one as for many. So the
  * graph depends on the rows and their order, and not on the number of threads.
  *
+ * Copies of a row would link to nothing but one another, and a walk that came among them stay there: they get
+ * half of a list at most.
+ *
  * A batch does not see itself. It is at most a fiftieth of the graph, and a quarter of the nodes that were
  * added in this call: rows of a cluster that nobody saw before find one another.
  */
@@ -45,20 +48,35 @@ struct inserting {
 
 /* ---- choosing links ---- */
 
+static const float same = 1e-6f; /* of its square: rows closer than that are copies of one another */
+
+/* Copies fill half of a list at most: one in so many is taken, from a place on that differs from list to
+ * list, lest all link to the same ones. */
+static uint32_t step_among_copies(const struct hnsw_near *candidates, uint32_t count, float limit,
+                                  uint32_t most)
+{
+    uint32_t copies = 0;
+    while (copies < count && candidates[copies].distance <= limit) copies++;
+    return kt_max_u32(1, copies / (most / 2) + (copies % (most / 2) != 0));
+}
+
 kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near *candidates, uint32_t count,
                            uint32_t most, uint8_t *scratch_code, uint32_t *links, kith_error *error)
 {
     struct hnsw_look taken[MOST_ROOM];
     float distances[MOST_ROOM];
     struct hnsw_point point = { .code = scratch_code };
-    uint32_t kept = 0;
+    uint32_t kept = 0, step = 0;
     for (uint32_t i = 0; i < count && kept < most; i++) {
         struct hnsw_look look;
         kith_status status = kt_hnsw_look(graph, candidates[i].node, &look, error);
         if (status) return status;
         kt_hnsw_point(graph, &look, &point);
-        bool nearer = false;
-        for (uint32_t at = 0; at < kept && !nearer; at += 4) { /* most are refused by the first few */
+        bool copy = candidates[i].distance <= same * point.square, nearer = false;
+        if (copy && !step) step = step_among_copies(candidates, count, same * point.square, most);
+        if (copy && (i + candidates[count - 1].node) % step) continue;
+        for (uint32_t at = 0; at < kept && !nearer && !copy;
+             at += 4) { /* most are refused by the first few */
             uint32_t some = kt_min_u32(4, kept - at);
             kt_hnsw_distances(graph, &point, taken + at, some, distances);
             for (uint32_t j = 0; j < some; j++) nearer |= distances[j] < candidates[i].distance;
@@ -179,9 +197,14 @@ static kith_status choose_again(const struct kt_index *graph, struct inserter *w
     struct hnsw_look *looks = kt_arena_take(&worker->scratch, count, sizeof *looks), own;
     float *distances = kt_arena_take(&worker->scratch, count, sizeof *distances);
     if (!looks || !distances) return kt_fail_memory(error, count * sizeof *looks);
+    const struct hnsw_part *last = &graph->parts[graph->part_count - 1];
     kith_status status = kt_hnsw_look(graph, node, &own, error);
-    for (uint32_t i = 0; !status && i < count; i++)
+    for (uint32_t i = 0; !status && i < count; i++) {
+        if (candidates[i].node >= last->first + last->count) /* it stood in a file */
+            return kt_fail(error, KITH_CORRUPT, "%s: node %u links to node %u of %u", kt_hnsw_name(graph),
+                           node, candidates[i].node, last->first);
         status = kt_hnsw_look(graph, candidates[i].node, &looks[i], error);
+    }
     if (status) return status;
     kt_hnsw_point(graph, &own, &point);
     kt_hnsw_distances(graph, &point, looks, count, distances);

@@ -6,8 +6,8 @@
  * of the k-th distance is read. With a refine_factor it is k * refine_factor rows.
  *
  * Under a filter the walk goes through rows that it does not admit. It takes a pool in proportion to how few
- * it admits, within bounds; and if it ends with fewer than k, all rows admitted are read: an answer is short
- * only where the table is.
+ * it admits, and a larger one as long as the k-th that it found lies farther out than the walk has been;
+ * beyond a bound all rows that are admitted are read: an answer is short only where the table is.
  */
 #include <math.h>
 
@@ -104,16 +104,21 @@ static kith_status read_rows(struct hnsw_search *s, const struct hnsw_near *near
     struct kt_hit *hits = kt_arena_take(s->scratch, (size_t)count + 1, sizeof *hits);
     if (!hits) return kt_fail_memory(s->error, count * sizeof *hits);
     float last = count ? near[kt_min_u32(k, count) - 1].distance : 0, unit = s->walk.point.unit;
-    float slack = doubts * 2 * rounding * unit * sqrtf(2 * fmaxf(last, 0));
+    struct hnsw_look edge = { 0 };
+    kith_status status =
+        count ? kt_hnsw_look(graph, near[kt_min_u32(k, count) - 1].node, &edge, s->error) : KITH_OK;
+    if (status) return status;
+    if (count) unit = sqrtf(unit * unit + edge.factors[0] * edge.factors[0]);
+    float slack = doubts * 2 * rounding * unit * sqrtf(fmaxf(last, 0));
     for (uint32_t i = 0; i < count; i++) {
         if (s->query->refine_factor ? i >= (uint64_t)k * s->query->refine_factor
                                     : i >= k + LEAST_REREAD && near[i].distance > last + slack)
             break;
-        kith_status status = kt_hnsw_row(graph, near[i].node, &hits[reread].row, s->error);
+        status = kt_hnsw_row(graph, near[i].node, &hits[reread].row, s->error);
         if (status) return status;
         reread++;
     }
-    kith_status status = kt_scan_hits(s->vectors, s->query->exact, hits, reread, s->error);
+    status = kt_scan_hits(s->vectors, s->query->exact, hits, reread, s->error);
     for (uint32_t i = 0; !status && i < reread; i++)
         if (kt_scan_in_range(s->query->exact, hits[i].distance))
             kt_top_offer(s->top, hits[i].distance, hits[i].row);
@@ -165,11 +170,11 @@ static kith_status read_all(struct hnsw_search *s)
     return KITH_OK;
 }
 
-static kith_status walk(struct hnsw_search *s)
+/* Walks over the lowest level with a pool of this size. */
+static kith_status walk_with(struct hnsw_search *s, uint32_t pool)
 {
     struct hnsw_walk *w = &s->walk;
-    kith_status status =
-        kt_hnsw_walk_init(w, s->graph, s->graph->nodes, s->pool, s->ef, s->scratch, s->error);
+    kith_status status = kt_hnsw_walk_init(w, s->graph, s->graph->nodes, pool, s->ef, s->scratch, s->error);
     if (!status) status = kt_hnsw_point_of(s->graph, s->query, s->scratch, &w->point, s->error);
     if (!status) status = kt_hnsw_descend(w, 0);
     if (status) return status;
@@ -179,10 +184,33 @@ static kith_status walk(struct hnsw_search *s)
         kt_hnsw_walk_clear(w);
         status = kt_hnsw_walk_from(w, first);
     }
-    if (!status) status = kt_hnsw_walk_level(w, 0, s->pool);
+    if (!status) status = kt_hnsw_walk_level(w, 0, pool);
     s->stats->codes += w->codes;
     s->stats->lists += w->expanded;
     s->stats->bytes += w->codes * s->graph->layout.code_bytes + w->expanded * s->graph->layout.link_bytes;
+    return status;
+}
+
+/* Whether the k-th that was found lies where the walk has been: what was met on the way there, far off, is
+ * not yet an answer. */
+static bool is_answered(const struct hnsw_search *s)
+{
+    const struct hnsw_walk *w = &s->walk;
+    uint32_t k = (uint32_t)kt_min_u64(s->query->k, s->admitted);
+    if (!w->among) return w->count >= k;
+    if (w->found_count < k) return false;
+    return w->count < w->capacity || w->found[k - 1].distance <= w->pool[w->count - 1].distance;
+}
+
+/* Under a filter whose rows lie elsewhere the pool is made larger, up to a bound. */
+static kith_status walk(struct hnsw_search *s)
+{
+    kith_status status = walk_with(s, s->pool);
+    uint32_t most = (uint32_t)kt_min_u64(kt_max_u32(MOST_POOL, s->ef), s->graph->nodes);
+    while (!status && !is_answered(s) && s->walk.among && s->pool < most) {
+        s->pool = kt_min_u32(most, 4 * s->pool);
+        status = walk_with(s, s->pool);
+    }
     return status;
 }
 
@@ -205,10 +233,9 @@ kith_status kt_hnsw_search(const struct kt_index *graph, const struct kt_vectors
     choose_ef(&s);
     status = walk(&s);
     if (status) return status;
-    bool filtered = query->exact->among != NULL;
-    const struct hnsw_near *near = filtered ? s.walk.found : s.walk.pool;
-    uint32_t count = filtered ? s.walk.found_count : s.walk.count;
-    if (count >= kt_min_u64(query->k, s.admitted)) return read_rows(&s, near, count);
+    if (is_answered(&s))
+        return s.walk.among ? read_rows(&s, s.walk.found, s.walk.found_count)
+                            : read_rows(&s, s.walk.pool, s.walk.count);
     s.stats->expected = 0;
     return read_all(&s);
 }
