@@ -1,11 +1,11 @@
 #!/bin/sh
 # Brings a fresh Debian machine with a C toolchain, CMake and Python 3.11 to a working state: the system
-# packages of tools/packages.txt, then a virtual environment .venv from requirements.txt. Costs nothing when
-# it is done: a stamp remembers the lists it was done for.
+# packages of tools/packages.txt, then a virtual environment .venv from requirements.txt and, without what they
+# depend on, requirements-frameworks.txt. Costs nothing when it is done: a stamp remembers the lists it was done for.
 set -eu
 cd "$(dirname "$0")/.."
 stamp=.venv/.setup-done
-if [ -f "$stamp" ] && [ "$stamp" -nt requirements.txt ] && [ "$stamp" -nt tools/packages.txt ]; then exit 0; fi
+if [ -f "$stamp" ] && [ "$stamp" -nt requirements.txt ] && [ "$stamp" -nt requirements-frameworks.txt ] && [ "$stamp" -nt tools/packages.txt ]; then exit 0; fi
 
 missing=""
 for package in $(sed 's/#.*//' tools/packages.txt); do
@@ -25,4 +25,5 @@ python=${PYTHON:-python3}
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 echo "setup: installing Python packages into .venv"
 .venv/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt
+.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -r requirements-frameworks.txt
 touch "$stamp"

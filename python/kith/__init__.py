@@ -25,8 +25,9 @@ TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import compat, expr, index, pydantic, query, recall, table
+    from . import compat, deeplake, expr, index, pydantic, query, recall, table
     from .compat import install_as
+    from .deeplake import VectorStore
     from .expr import Expr, col, func, lit
     from .pydantic import LanceModel, Vector
 
@@ -45,6 +46,7 @@ __all__ = [
     "Table",
     "LanceTable",
     "VectorQuery",
+    "VectorStore",
     "ScanQuery",
     "Schema",
     "Field",
@@ -58,10 +60,10 @@ __all__ = [
 
 # imported when they are first asked for: what they need is not free
 _lazy_names = {
-    "install_as": "compat", "LanceModel": "pydantic", "Vector": "pydantic", "Expr": "expr", "col": "expr", "lit": "expr",
-    "func": "expr",
+    "install_as": "compat", "LanceModel": "pydantic", "Vector": "pydantic", "VectorStore": "deeplake", "Expr": "expr",
+    "col": "expr", "lit": "expr", "func": "expr",
 }  # fmt: skip
-_lazy_modules = ("compat", "expr", "index", "pydantic", "recall")
+_lazy_modules = ("compat", "deeplake", "expr", "index", "pydantic", "recall")
 
 
 def __getattr__(name: str) -> Any:

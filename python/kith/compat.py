@@ -1,8 +1,9 @@
-"""Answering other libraries' imports: ``kith.install_as("lancedb")``.
+"""Answering other libraries' imports: ``kith.install_as("lancedb")``, ``kith.install_as("deeplake")``.
 
-After it, ``import lancedb`` and ``from lancedb.pydantic import LanceModel, Vector`` give Kith's own modules. Each
-submodule is found when it is first imported, by a finder at the front of the import path, so that what it needs
-(pydantic, for one) is imported only then. A submodule that Kith does not have is an ImportError, as it should be.
+After it, ``import lancedb`` and ``from lancedb.pydantic import LanceModel, Vector`` give Kith's own modules; those of
+Deep Lake are the package `kith.deeplake`. Each submodule is found when it is first imported, by a finder at the front of
+the import path, so that what it needs (pydantic, for one) is imported only then. A submodule that Kith does not have is
+an ImportError, as it should be.
 """
 
 from __future__ import annotations
@@ -18,8 +19,18 @@ from .errors import InvalidError
 
 __all__ = ["install_as"]
 
-# what each library calls the modules that Kith has
-_known: dict[str, tuple[str, ...]] = {"lancedb": ("db", "table", "query", "index", "pydantic", "schema", "expr", "merge")}
+# which module stands for each library, and what the library calls the modules below it
+_known: dict[str, tuple[str, tuple[str, ...]]] = {
+    "lancedb": ("kith", ("db", "table", "query", "index", "pydantic", "schema", "expr", "merge")),
+    "deeplake": (
+        "kith.deeplake",
+        (
+            "constants", "core", "core.dataset", "core.fast_forwarding", "core.tensor", "core.vectorstore",
+            "core.vectorstore.deeplake_vectorstore", "core.vectorstore.embeddings", "core.vectorstore.embeddings.embedder",
+            "util", "util.exceptions",
+        ),
+    ),
+}  # fmt: skip
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -30,13 +41,16 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         package, dot, submodule = fullname.partition(".")
-        if package != self.name or (dot and submodule not in _known[self.name]):
+        below = _known[self.name][1]
+        if package != self.name or (dot and submodule not in below):
             return None
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=not dot)
+        has_more = not dot or any(name.startswith(submodule + ".") for name in below)
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=has_more)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         submodule = spec.name.partition(".")[2]
-        module = importlib.import_module(f"kith.{submodule}" if submodule else "kith")
+        stands = _known[self.name][0]
+        module = importlib.import_module(f"{stands}.{submodule}" if submodule else stands)
         spec.loader_state = module.__spec__  # the import system is about to overwrite it
         return module
 
@@ -50,7 +64,7 @@ def install_as(name: str) -> None:
 
     Parameters
     ----------
-    name : {"lancedb"}
+    name : {"lancedb", "deeplake"}
 
     Raises
     ------
@@ -60,7 +74,7 @@ def install_as(name: str) -> None:
     if name not in _known:
         raise InvalidError(f"Kith stands in for {', '.join(_known)}, not for {name!r}")
     there = sys.modules.get(name)
-    if there is not None and there is not sys.modules["kith"]:
+    if there is not None and there is not sys.modules.get(_known[name][0]):
         raise InvalidError(f"{name} itself is imported already; call install_as() before that")
     if not any(isinstance(finder, _Finder) and finder.name == name for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder(name))

@@ -8,7 +8,7 @@ import pytest
 
 import kith
 
-MODULES = [name for _, name, _ in pkgutil.iter_modules(kith.__path__, "kith.") if name != "kith._core"]
+MODULES = [name for _, name, _ in pkgutil.walk_packages(kith.__path__, "kith.") if name != "kith._core"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,1 @@
+"""Deep Lake's core package: the paths that its users import from."""

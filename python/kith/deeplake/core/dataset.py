@@ -1,0 +1,5 @@
+"""``from deeplake.core.dataset import Dataset``."""
+
+from .._dataset import Dataset
+
+__all__ = ["Dataset"]

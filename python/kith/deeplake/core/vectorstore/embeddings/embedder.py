@@ -1,0 +1,5 @@
+"""``from deeplake.core.vectorstore.embeddings.embedder import DeepLakeEmbedder``."""
+
+from ....embedding import DeepLakeEmbedder
+
+__all__ = ["DeepLakeEmbedder"]

@@ -1,0 +1,1 @@
+"""Deep Lake's package of helpers; of it, the exceptions."""
