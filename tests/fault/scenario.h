@@ -40,7 +40,8 @@ struct op {
     uint32_t pad;   /* each with so many bytes of text more: 1 KiB makes files of 100 rows */
     uint32_t from;  /* the step whose ids its rows have; 0: its own */
     uint64_t
-        number; /* a version, a threshold; op_delete, op_update: of column n, below which rows are meant */
+        number;   /* a version, a threshold; op_delete, op_update: of column n, below which rows are meant */
+    uint32_t key; /* op_append: 1 to 63, its idempotency key: what was written once is not again */
     uint32_t index; /* an index_bit */
     kith_index_type type;
     kith_tag_change change;

@@ -306,6 +306,19 @@ static const struct op columns[] = {
     { .kind = NULL },
 };
 
+static const struct op twice[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append, .rows = 3, .key = 1 },
+    { .kind = &op_append, .rows = 3, .key = 1 },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD, .key = 2 },
+    { .kind = &op_delete, .number = 30 },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD, .key = 2 },
+    { .kind = &op_reopen },
+    { .kind = &op_append, .rows = 2, .key = 1 },
+    { .kind = &op_append, .rows = 2, .key = 3 },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
 static const struct op upkeep[] = {
     { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
     { .kind = &op_append, .rows = 10, .times = 3 },
@@ -403,6 +416,7 @@ const struct scenario scenarios[] = {
     { "restored", restored, 3 },
     { "tagged", tagged, 2 },
     { "columns", columns, 2 },
+    { "twice", twice, 1 },
     { "upkeep", upkeep, 2 },
     { "upkeep_tagged", upkeep_tagged, 2 },
     { "upkeep_pinned", upkeep_pinned, 2 },
