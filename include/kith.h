@@ -118,7 +118,8 @@ KITH_API kith_status kith_list_tables(kith_database *database, const char *after
 KITH_API kith_status kith_drop_table(kith_database *database, const char *name, kith_error *error);
 
 /** Gives a table another name. Handles opened before go on working.
- *  @return KITH_OK, KITH_NOT_FOUND, KITH_EXISTS, KITH_INVALID for a bad name */
+ *  @return KITH_OK, KITH_NOT_FOUND, KITH_EXISTS, KITH_INVALID for a bad name; KITH_UNKNOWN when it has the
+ * new name, or may have, and may lose it in a power cut; after any other failure it has the old one */
 KITH_API kith_status kith_rename_table(kith_database *database, const char *from, const char *to,
                                        kith_error *error);
 

@@ -230,7 +230,7 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
 {
     const struct forgetting *forgetting = context;
     if (kt_state_private_part(state)->below >= forgetting->below)
-        return kt_fail(error, KITH_CONFLICT, "another clean-up was faster");
+        return kt_fail(error, KITH_CONFLICT, "another clean-up came before this one");
     return kt_txn_forget(txn, forgetting->below, forgetting->gone->files, forgetting->gone->count, error);
 }
 

@@ -23,7 +23,6 @@ struct op_kind {
     /** What a healthy disk answers, going by the model; NULL: KITH_OK if there is a table. */
     kith_status (*answer)(const struct session *session, const struct step *step);
     bool versioned; /* the step's number is a version */
-    bool vague;     /* a failure of any name may leave it done: what is promised is one or the other */
 };
 
 extern const struct op_kind op_create, op_append, op_overwrite, op_index, op_drop_index, op_drop, op_rename,

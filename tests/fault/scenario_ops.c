@@ -272,7 +272,7 @@ static void expect_rename(struct model *model, const struct step *step)
 }
 
 const struct op_kind op_rename = {
-    .name = "rename", .run = run_rename, .expect = expect_rename, .answer = answer_there, .vague = true
+    .name = "rename", .run = run_rename, .expect = expect_rename, .answer = answer_there
 };
 
 /* ---- versions, handles */

@@ -319,6 +319,7 @@ static const struct op twice[] = {
     { .kind = &op_read },
     { .kind = NULL },
 };
+
 static const struct op upkeep[] = {
     { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
     { .kind = &op_append, .rows = 10, .times = 3 },
