@@ -88,6 +88,10 @@ struct kt_columns {
 /** Commits it. KITH_CONFLICT where another writer changed rows or columns meanwhile. */
 kith_status kt_table_set_columns(struct kt_table *table, struct kt_snapshot *base,
                                  const struct kt_columns *columns, uint64_t *version, kith_error *error);
+/** What was done to the table since `base`, for messages: the newest three operations that users know, such
+ * as "append, delete"; "upkeep" where there is none. @return `to` */
+enum { KT_NEWS = 80 };
+const char *kt_state_news(const struct kt_state *state, const struct kt_state *base, char to[KT_NEWS]);
 /** The next field id: above all that the table ever gave. */
 int32_t kt_snapshot_next_field(const struct kt_snapshot *snapshot);
 /** The newest snapshot; KITH_READ_ONLY when the handle is pinned. */

@@ -126,6 +126,24 @@ kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, 
 void kt_fragment_free(struct kt_fragment *fragment);       /* one of `done`, or made like it */
 void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is open */
 
+/* The rows of fragments that were not committed, as a stream for other columns. Zeroed is empty. */
+struct kt_redo {
+    bool held;
+    struct kt_segment **segments;
+    uint32_t count;
+    struct kt_schema *from, *lent; /* as they were written; of that, what there still is, by today's names */
+    uint32_t *columns;             /* of `from`, for each of `lent` */
+    struct kt_schema *to;          /* borrowed */
+    uint32_t segment, batch;       /* the next */
+};
+/** Opens what the ended fragments wrote, so that it can be read when the files are removed. */
+kith_status kt_redo_hold(struct kt_redo *redo, struct kt_io *io, const struct kt_fragments *fragments,
+                         kith_error *error);
+/** From here on kt_redo_next(), a kt_next_fn, gives the rows as batches of `to`. */
+kith_status kt_redo_begin(struct kt_redo *redo, struct kt_schema *to, kith_error *error);
+kith_status kt_redo_next(void *context, struct kt_batch **out, kith_error *error);
+void kt_redo_release(struct kt_redo *redo);
+
 /** The handle follows the newest version from its next use on. */
 void kt_table_unpin(struct kt_table *table);
 /** What follows a commit that gave `state`: folds, indexes, clean-up. None of it fails the write. */
