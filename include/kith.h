@@ -410,6 +410,26 @@ typedef struct kith_versions {
 } kith_versions;
 KITH_API void kith_versions_free(kith_versions *versions);
 
+typedef struct kith_commit {
+    uint64_t version; /* that it made, or kept */
+    int64_t time_us;
+    const char *operation; /* as above; upkeep: "fold", "index", "clean", "tag", ... */
+    uint64_t rows_added;   /* an updated row is removed and added */
+    uint64_t rows_removed;
+    const char *key;         /* the idempotency key that it was asked for with; NULL: none */
+    const char *transaction; /* an id that no other write has */
+    uint32_t transactions;   /* writes of several threads that share the commit */
+    bool upkeep;             /* it changed no row and no column */
+} kith_commit;
+typedef struct kith_commits {
+    size_t count;
+    const kith_commit *commits; /* newest first */
+} kith_commits;
+KITH_API void kith_commits_free(kith_commits *commits);
+/** What led to the version that the handle reads, commit by commit, as far back as the log is kept.
+ *  @param limit  at most so many; 0: all */
+KITH_API kith_status kith_table_log(kith_table *table, size_t limit, kith_commits **out, kith_error *error);
+
 /** The version that the handle reads: the pinned one, or else the newest. Versions count the commits
  *  that change rows or schema, from 1; index builds and upkeep keep it. */
 KITH_API kith_status kith_table_version(kith_table *table, uint64_t *out, kith_error *error);

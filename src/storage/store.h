@@ -164,6 +164,22 @@ kith_status kt_store_clean(struct kt_store *store, const struct kt_retention *ke
  * fails. */
 void kt_store_clean_if_due(struct kt_store *store, const struct kt_state *state);
 
+/* A commit that is still in the log. */
+struct kt_past_commit {
+    uint64_t commit, version; /* which it made or kept */
+    int64_t time_us;
+    uint64_t rows_added, rows_removed; /* an updated row is both; none for upkeep */
+    uint64_t bytes;                    /* of the commit itself */
+    uint32_t transactions;             /* that shared it */
+    bool upkeep;
+    char operation[16];   /* of the first that users see */
+    char transaction[33]; /* the first one's id */
+    char key[201];        /* an idempotency key that one of them had, or "" */
+};
+/** Adds to `out` at most `most` of the commits up to `state`, newest first. */
+kith_status kt_store_history(struct kt_store *store, const struct kt_state *state, uint64_t most,
+                             struct kt_buffer *out, kith_error *error);
+
 /* ---- when something is wrong, and before ---- */
 
 /** Makes a log whose newest commit cannot be read take commits again: that commit is saved aside and what it

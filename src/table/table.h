@@ -101,6 +101,8 @@ int kt_snapshot_key(const struct kt_snapshot *snapshot);
 kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_error *error);
 /** Makes `version` (0: the one that the handle shows) the newest; *out is the new one's number. */
 kith_status kt_table_restore(struct kt_table *table, uint64_t version, uint64_t *out, kith_error *error);
+/** Adds struct kt_past_commit to `out`: what led to the version that the handle shows, newest first. */
+kith_status kt_table_history(struct kt_table *table, uint64_t most, struct kt_buffer *out, kith_error *error);
 kith_status kt_table_tag(struct kt_table *table, const char *name, uint64_t version, kith_tag_change change,
                          kith_error *error);
 kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);

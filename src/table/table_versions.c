@@ -63,6 +63,15 @@ kith_status kt_table_restore(struct kt_table *table, uint64_t version, uint64_t 
     return status;
 }
 
+kith_status kt_table_history(struct kt_table *table, uint64_t most, struct kt_buffer *out, kith_error *error)
+{
+    struct kt_snapshot *shown = NULL;
+    kith_status status = kt_table_snapshot(table, &shown, error);
+    if (!status) status = kt_store_history(table->home->store, shown->state, most, out, error);
+    kt_snapshot_release(shown);
+    return status;
+}
+
 /* ---- tags */
 
 struct tagging {
