@@ -48,6 +48,7 @@ extern const struct command cli_cmd_export;
 extern const struct command cli_cmd_log;
 extern const struct command cli_cmd_verify;
 extern const struct command cli_cmd_compact;
+extern const struct command cli_cmd_erase;
 extern const struct command cli_cmd_repair;
 extern const struct command cli_cmd_backup;
 

@@ -483,6 +483,33 @@ typedef struct kith_upkeep_stats {
 KITH_API kith_status kith_optimize(kith_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
                                    kith_error *error);
 
+typedef struct kith_erasing {
+    size_t struct_size;
+    const kith_expr *filter; /* which rows; NULL: only what was deleted or replaced before */
+    bool tags;               /* take tags away: what they name goes with all older versions */
+    bool alone;              /* nobody else writes now: files that no version names go, whatever their age */
+    kith_progress_fn progress;
+    void *progress_user;
+} kith_erasing;
+typedef struct kith_erased {
+    size_t struct_size;
+    uint64_t version;
+    uint64_t rows; /* deleted now */
+    uint64_t fragments_rewritten, indexes_rebuilt;
+    uint64_t versions_removed, tags_removed, files_removed, bytes_removed;
+} kith_erased;
+/** Deletes rows so that nothing is left of them, nor of any that were deleted or replaced before: every file
+ *  with their bytes is written anew without them, indexes over them are built anew, and all versions but the
+ *  newest are removed. Then the table's folder is looked through: when the call returns KITH_OK there is no
+ *  file in it but those of the newest version, none of which has a dead row. What copies, backups, handles
+ *  that are open elsewhere, the file system and the disk keep of removed files is beyond it. A call that
+ * fails on its way may have deleted the rows; it can be repeated.
+ *  @param done  may be NULL
+ *  @return KITH_OK; KITH_INVALID where there are tags and `tags` is not set: nothing is done then;
+ *          KITH_CONFLICT naming a file that no version names; KITH_READ_ONLY; KITH_IO */
+KITH_API kith_status kith_erase(kith_table *table, const kith_erasing *options, kith_erased *done,
+                                kith_error *error);
+
 typedef struct kith_table_info {
     size_t struct_size;
     uint64_t rows;

@@ -127,6 +127,9 @@ kith_status kt_drop_columns(struct kt_table *table, const char *const *names, si
                             kith_changed *changed, kith_error *error);
 /** As kith.h says of kith_delete(), kith_delete_rows(), kith_update_rows(), kith_merge_rows(), kith_get().
  * `changed` is filled whole. Streams are consumed. */
+/** As kith.h says of kith_erase(). */
+kith_status kt_erase(struct kt_table *table, const kith_erasing *options, kith_erased *done,
+                     kith_error *error);
 kith_status kt_delete(struct kt_table *table, const struct kt_expr *filter, kith_changed *changed,
                       kith_error *error);
 kith_status kt_delete_rows(struct kt_table *table, const uint64_t *rows, size_t count, kith_changed *changed,

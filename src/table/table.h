@@ -110,6 +110,10 @@ kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
 /** As kith.h says of kith_optimize(). */
 kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
                               kith_error *error);
+/** What kith_erase() does before it deletes rows, and after. */
+kith_status kt_table_may_erase(struct kt_table *table, const kith_erasing *options, kith_error *error);
+kith_status kt_table_erase_dead(struct kt_table *table, const kith_erasing *options, kith_erased *done,
+                                kith_error *error);
 /** Copies the version that the handle shows into another catalog. */
 kith_status kt_table_backup(struct kt_table *table, struct kt_catalog *to, kith_error *error);
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);

@@ -28,7 +28,7 @@ struct op_kind {
 extern const struct op_kind op_create, op_append, op_overwrite, op_index, op_drop_index, op_drop, op_rename,
     op_checkout, op_latest, op_reopen, op_read, op_search, op_filter, op_take, op_verify;
 extern const struct op_kind op_delete, op_update, op_merge, op_get, op_restore, op_tag, op_add_column,
-    op_drop_column, op_optimize;
+    op_drop_column, op_optimize, op_erase;
 
 /* One operation of a scenario. */
 struct op {

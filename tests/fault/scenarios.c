@@ -375,6 +375,18 @@ static const struct op upkeep_indexed[] = {
     { .kind = &op_filter },
     { .kind = NULL },
 };
+static const struct op erased[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_index, .index = NUMBER_INDEX },
+    { .kind = &op_append, .rows = 5, .times = 2 },
+    { .kind = &op_delete, .number = 40 },
+    { .kind = &op_erase },
+    { .kind = &op_filter },
+    { .kind = &op_overwrite, .rows = 3 },
+    { .kind = &op_erase },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
 static const struct op keeps_one[] = {
     { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD, .keeps_one = true },
     { .kind = &op_overwrite, .rows = FILE_ROWS, .pad = FILE_PAD, .times = 15 },
@@ -419,6 +431,7 @@ const struct scenario scenarios[] = {
     { "columns", columns, 2 },
     { "twice", twice, 1 },
     { "upkeep", upkeep, 2 },
+    { "erased", erased, 2 },
     { "upkeep_tagged", upkeep_tagged, 2 },
     { "upkeep_pinned", upkeep_pinned, 2 },
     { "upkeep_indexed", upkeep_indexed, 3 },
