@@ -1,5 +1,6 @@
 /* What a table says of itself: schema, counts, versions, indexes. Each answer is taken from one snapshot. */
 #include "query/query.h"
+#include "storage/json.h"
 #include "table/table.h"
 
 /* The schema with "kith:metric" on each vector column, where the table was given a metric. */
@@ -11,7 +12,7 @@ static kith_status with_metric(struct kt_schema *schema, const char *metric, str
     for (uint32_t i = 0; i < schema->count && !status; i++) {
         if (!kt_field_is_vector(&schema->fields[i])) continue;
         json_t *metadata =
-            schema->fields[i].metadata ? json_deep_copy(schema->fields[i].metadata) : json_object();
+            schema->fields[i].metadata ? kt_json_copy(schema->fields[i].metadata) : json_object();
         if (!metadata || json_object_set_new(metadata, "kith:metric", json_string(metric))) {
             json_decref(metadata);
             status = kt_fail_memory(error, 64);

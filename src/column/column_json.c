@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "column/column_private.h"
+#include "storage/json.h"
 
 /* ---- writing ---- */
 
@@ -45,7 +46,7 @@ static json_t *field_to_json(const struct kt_field *field)
     if (fine && field->ordered) fine = set(json, "ordered", json_true());
     if (fine && field->child_count)
         fine = set(json, "children", fields_to_json(field->children, field->child_count));
-    if (fine && field->metadata) fine = set(json, "metadata", json_deep_copy(field->metadata));
+    if (fine && field->metadata) fine = set(json, "metadata", kt_json_copy(field->metadata));
     if (fine) return json;
     json_decref(json);
     return NULL;
@@ -67,7 +68,7 @@ json_t *kt_schema_to_json(const struct kt_schema *schema)
     json_t *json = json_object();
     if (!json) return NULL;
     bool fine = set(json, "fields", fields_to_json(schema->fields, schema->count));
-    if (fine && schema->metadata) fine = set(json, "metadata", json_deep_copy(schema->metadata));
+    if (fine && schema->metadata) fine = set(json, "metadata", kt_json_copy(schema->metadata));
     if (fine) return json;
     json_decref(json);
     return NULL;
@@ -90,7 +91,7 @@ static bool metadata_from(const json_t *json, json_t **out)
     if (!from) return true;
     if (!json_is_object(from)) return false;
     json_object_foreach(from, key, value) if (!json_is_string(value)) return false;
-    *out = json_deep_copy(from); /* whether it could is asked by lacks() */
+    *out = kt_json_copy(from); /* whether it could is asked by lacks() */
     return true;
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "column/column_private.h"
+#include "storage/json.h"
 
 static const struct type_fact {
     const char *name;  /* in the log */
@@ -143,7 +144,7 @@ bool kt_field_copy(struct kt_field *to, const struct kt_field *from)
     to->name = kt_strdup(from->name ? from->name : "");
     if (!to->name) goto fail;
     if (from->timezone && !(to->timezone = kt_strdup(from->timezone))) goto fail;
-    if (from->metadata && !(to->metadata = json_deep_copy(from->metadata))) goto fail;
+    if (from->metadata && !(to->metadata = kt_json_copy(from->metadata))) goto fail;
     if (from->child_count) {
         to->children = kt_alloc_zero(from->child_count, sizeof *to->children);
         if (!to->children) goto fail;
@@ -349,7 +350,7 @@ kith_status kt_schema_new(const struct kt_field *fields, uint32_t count, json_t 
     atomic_init(&schema->references, 1);
     schema->fields = kt_alloc_zero(count, sizeof *schema->fields);
     if (!schema->fields) goto memory;
-    if (metadata && !(schema->metadata = json_deep_copy(metadata))) goto memory;
+    if (metadata && !(schema->metadata = kt_json_copy(metadata))) goto memory;
     for (; schema->count < count; schema->count++)
         if (!kt_field_copy(&schema->fields[schema->count], &fields[schema->count])) goto memory;
     *out = schema;

@@ -80,14 +80,15 @@ KT_INLINE int32_t packed_dot(unsigned bits, const int8_t *q, const uint8_t *pack
 }
 
 /* A constant number of rows, at most 4, so that the sums become registers. */
-KT_INLINE void dot_rows(size_t count, const uint8_t *q, const uint8_t *rows, size_t dim, vi start, vi sums[4])
+KT_INLINE void dot_rows(size_t count, const uint8_t *q, const uint8_t *const rows[4], size_t dim, vi start,
+                        vi sums[4])
 {
 #pragma GCC unroll 4
     for (size_t r = 0; r < 4; r++) sums[r] = start;
     for (size_t at = 0; at < dim; at += VB) {
         vb some = vb_load(q + at);
 #pragma GCC unroll 4
-        for (size_t r = 0; r < count; r++) sums[r] = dot_step(some, vb_load(rows + r * dim + at), sums[r]);
+        for (size_t r = 0; r < count; r++) sums[r] = dot_step(some, vb_load(rows[r] + at), sums[r]);
     }
 }
 
@@ -98,11 +99,29 @@ static void dot_bytes(const int8_t *q, const int8_t *rows, size_t dim, size_t co
     uint32_t *to = (uint32_t *)out;
     vi sums[4];
     for (; count >= 4; count -= 4, row += 4 * dim, to += 4) {
-        dot_rows(4, query, row, dim, start, sums);
+        const uint8_t *const four[4] = { row, row + dim, row + 2 * dim, row + 3 * dim };
+        dot_rows(4, query, four, dim, start, sums);
         vi_sum4(sums[0], sums[1], sums[2], sums[3], to);
     }
     for (; count > 0; count--, row += dim, to++) {
-        dot_rows(1, query, row, dim, start, sums);
+        const uint8_t *const one[4] = { row };
+        dot_rows(1, query, one, dim, start, sums);
+        *to = vi_sum(sums[0]);
+    }
+}
+
+static void dot_bytes_at(const int8_t *q, const uint8_t *const *rows, size_t dim, size_t count, int32_t *out)
+{
+    const uint8_t *query = (const uint8_t *)q;
+    const vi start = dot_start(query, dim);
+    uint32_t *to = (uint32_t *)out;
+    vi sums[4];
+    for (; count >= 4; count -= 4, rows += 4, to += 4) {
+        dot_rows(4, query, rows, dim, start, sums);
+        vi_sum4(sums[0], sums[1], sums[2], sums[3], to);
+    }
+    for (; count > 0; count--, rows++, to++) {
+        dot_rows(1, query, rows, dim, start, sums);
         *to = vi_sum(sums[0]);
     }
 }

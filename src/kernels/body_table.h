@@ -115,5 +115,6 @@ const struct kt_kernels KT_ISA_TABLE = {
     .packed_dot = { NULL, packed_dot1, packed_dot2, packed_dot3, packed_dot4, packed_dot5, packed_dot6, packed_dot7,
                     packed_dot8 },
     .dot_bytes = dot_bytes,
+    .dot_bytes_at = dot_bytes_at,
     .hadamard = hadamard,
 };

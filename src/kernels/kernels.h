@@ -99,6 +99,9 @@ struct kt_kernels {
      * multiple of 64 and at most 65,536 * 2. Rows are `dim` bytes apart. */
     void (*dot_bytes)(const int8_t *q, const int8_t *rows, size_t dim, size_t count, int32_t *out);
 
+    /* The same for rows that lie anywhere, and whose bytes may be any where those of q are 0. */
+    void (*dot_bytes_at)(const int8_t *q, const uint8_t *const *rows, size_t dim, size_t count, int32_t *out);
+
     /* In-place fast Hadamard transform of 2^log_count floats, not scaled. */
     void (*hadamard)(float *values, unsigned log_count);
 };

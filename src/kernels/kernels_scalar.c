@@ -384,6 +384,11 @@ static void dot_bytes(const int8_t *q, const int8_t *rows, size_t dim, size_t co
     }
 }
 
+static void dot_bytes_at(const int8_t *q, const uint8_t *const *rows, size_t dim, size_t count, int32_t *out)
+{
+    for (size_t r = 0; r < count; r++) dot_bytes(q, (const int8_t *)rows[r], dim, 1, out + r);
+}
+
 static void hadamard(float *values, unsigned log_count)
 {
     size_t count = (size_t)1 << log_count;

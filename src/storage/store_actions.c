@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "storage/json.h"
 #include "storage/storage_private.h"
 
 static const struct kt_blame CALLER_IS_WRONG = { KITH_INVALID, KITH_CONFLICT };
@@ -62,7 +63,7 @@ kith_status kt_txn_set_schema(struct kt_txn *txn, json_t *schema, kith_error *er
 {
     kith_status status = check_open(txn, error);
     if (status) return status;
-    json_t *copy = json_deep_copy(schema);
+    json_t *copy = kt_json_copy(schema);
     if (!copy) return kt_fail_memory(error, 64);
     status = kt_state_set_schema(txn->state, copy, CALLER_IS_WRONG, error);
     if (!status) status = note(txn, json_pack("{s:s,s:O}", "do", "schema", "schema", copy), error);
@@ -74,7 +75,7 @@ kith_status kt_txn_set_config(struct kt_txn *txn, const char *key, json_t *value
 {
     kith_status status = check_open(txn, error);
     if (status) return status;
-    json_t *copy = value ? json_deep_copy(value) : json_null();
+    json_t *copy = value ? kt_json_copy(value) : json_null();
     if (!copy) return kt_fail_memory(error, 64);
     status = kt_state_set_config(txn->state, key, copy, CALLER_IS_WRONG, error);
     if (!status)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "storage/json.h"
 #include "storage/storage_private.h"
 
 /* ---- one fragment */
@@ -49,7 +50,7 @@ kith_status kt_fragment_copy(const struct kt_fragment *from, struct kt_fragment 
     copy.inline_rows = kt_bytes_share(from->inline_rows);
     copy.stored = kt_bytes_share(from->stored);
     copy.holes = kt_bytes_share(from->holes);
-    copy.stats = json_deep_copy(from->stats);
+    copy.stats = kt_json_copy(from->stats);
     if (!copy.groups || (from->stats && !copy.stats)) {
         kt_fragment_release(&copy);
         return kt_fail_memory(error, bytes);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "storage/json.h"
 #include "storage/storage_private.h"
 
 /* ---- what states share */
@@ -95,7 +96,7 @@ kith_status kt_piece_copy(const struct kt_piece *from, struct kt_piece *out, kit
     size_t covers = from->cover_count * sizeof *from->covers, name = strlen(from->index) + 1;
     struct kt_piece copy = *from;
     copy.covers = kt_shared_new(covers + name);
-    copy.meta = json_deep_copy(from->meta);
+    copy.meta = kt_json_copy(from->meta);
     if (!copy.covers || (from->meta && !copy.meta)) {
         kt_piece_release(&copy);
         return kt_fail_memory(error, covers + name);
@@ -295,7 +296,7 @@ kith_status kt_state_set_config(struct kt_state *state, const char *key, json_t 
     if (!removes && !json_is_string(value) && !json_is_number(value) && !json_is_boolean(value))
         return kt_fail(error, blame.malformed, "the setting '%.100s' must be a text, a number, true or false",
                        key);
-    json_t *config = json_copy(state->config); /* the old one may be shared */
+    json_t *config = kt_json_copy(state->config); /* the old one may be shared */
     if (!config || (!removes && json_object_set(config, key, value))) {
         json_decref(config);
         return kt_fail_memory(error, strlen(key));

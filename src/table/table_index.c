@@ -196,11 +196,18 @@ static json_t *asked_json(const struct indexing *indexing)
                      (json_int_t)(options->seed & INT64_MAX));
 }
 
-/* A merged file is to the table what the first of its files was; counts are its own. */
+/* A merged file is to the table what the first of its files was; counts are its own. (One by one:
+ * json_object_update_missing() says nothing of memory that it did not get.) */
 static kith_status keep_meta(const struct indexing *indexing, json_t *meta, kith_error *error)
 {
-    json_t *first = indexing->index->parts[indexing->first_part]->meta;
-    return json_object_update_missing(meta, first) ? kt_fail_memory(error, 256) : KITH_OK;
+    json_t *first = indexing->index->parts[indexing->first_part]->meta, *value;
+    const char *key;
+    json_object_foreach(first, key, value)
+    {
+        if (!json_object_get(meta, key) && json_object_set(meta, key, value))
+            return kt_fail_memory(error, 256);
+    }
+    return KITH_OK;
 }
 
 /* Adds what the snapshot needs to know of the piece to what the index said of itself. */

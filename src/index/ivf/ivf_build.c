@@ -44,7 +44,7 @@ static kith_status build_shape(struct build *b, const struct kt_vectors *vectors
                              .sub_vectors = plan->num_sub_vectors,
                              .bits = plan->num_bits,
                              .seed = plan->seed + 4 };
-    s->tree_dim = kt_ivf_tree_dim(s->dim, s->metric, s->kind == IVF_SIGNS);
+    s->tree_dim = kt_space_dim(s->dim, s->metric, s->kind == IVF_SIGNS);
     s->tables = tables_of(plan, s);
     if (vectors->run_count) {
         const struct kt_vectors_run *last = &vectors->runs[vectors->run_count - 1];
@@ -90,11 +90,11 @@ static kith_status measure_scale(struct build *b, kith_error *error)
     int exponent = 1;
     for (uint64_t p = 0; !status && s->kind != IVF_ROWS && p < e->source.rows; p += step) {
         if (e->assigned[p] < 0) continue;
-        status = kt_ivf_source_load(&e->source, p, 1, row, &there, error);
+        status = kt_source_load(&e->source, p, 1, row, &there, error);
         if (status) break;
         kt_ivf_centroid(&b->index, (uint32_t)e->assigned[p], centroid);
         for (uint32_t d = 0; d < s->tree_dim; d++) row[d] -= centroid[d];
-        double square = kt_ivf_square(row, s->tree_dim);
+        double square = kt_space_square(row, s->tree_dim);
         sum += square;
         count += square > 0;
     }

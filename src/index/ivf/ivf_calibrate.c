@@ -50,7 +50,7 @@ struct point_sum {
 struct calibrating {
     const struct kt_index *index;
     const struct kt_vectors *vectors;
-    struct ivf_source source;
+    struct kt_source source;
     const struct kt_samples *queries;
     const uint64_t *picks; /* positions of rows, or numbers of queries */
     uint64_t first, count; /* traces of the two parts */
@@ -97,8 +97,8 @@ static kith_status trace_vector(struct calibrating *c, uint64_t t, struct full_s
         return KITH_OK;
     }
     *element = shape->element;
-    f->s.left_out = kt_ivf_source_row(&c->source, c->picks[t]) - shape->base_row;
-    return kt_ivf_source_lend(&c->source, c->picks[t], vector, f->s.error);
+    f->s.left_out = kt_source_row(&c->source, c->picks[t]) - shape->base_row;
+    return kt_source_lend(&c->source, c->picks[t], vector, f->s.error);
 }
 
 static kith_status take_tops(struct full_search *f, struct kt_arena *scratch)
@@ -128,7 +128,7 @@ static void look_up_answer(struct full_search *f)
         uint64_t offset = f->answer.hits[i].row - s->index->shape.base_row;
         f->ranks[i] = 0; /* an outlier is found whatever is visited */
         f->errors[i] = (struct ivf_trace){ 0 };
-        f->truths[i] = kt_ivf_tree_distance(&s->index->space, s->query_square, f->answer.hits[i].distance);
+        f->truths[i] = kt_space_distance(&s->index->space, s->query_square, f->answer.hits[i].distance);
         for (size_t j = 0; j < s->candidate_count; j++) {
             if (kt_get_u32(s->candidates[j].where) != offset) continue;
             f->ranks[i] = s->candidates[j].rank;
@@ -438,7 +438,7 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
     uint64_t *picks = NULL;
     *out = NULL;
     if (index->shape.lists < 2) return KITH_OK; /* there is nothing to choose */
-    kith_status status = kt_ivf_source_init(&c.source, vectors, &index->space, error);
+    kith_status status = kt_source_init(&c.source, vectors, &index->space, error);
     if (!status) status = take_memory(&c, workers, error);
     if (!status) status = pick_traces(&c, seed, &picks, error);
     if (!status) {
@@ -462,6 +462,6 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
     kt_free(c.sums);
     kt_free(c.traces);
     kt_free(picks);
-    kt_ivf_source_release(&c.source);
+    kt_source_release(&c.source);
     return status;
 }

@@ -32,7 +32,7 @@ kith_status kt_ivf_encoding_init(struct ivf_encoding *e, const struct kt_index *
     const struct ivf_shape *s = &index->shape;
     size_t floats = (size_t)IVF_CHUNK * s->tree_dim;
     *e = (struct ivf_encoding){ .index = index, .work = work };
-    kith_status status = kt_ivf_source_init(&e->source, vectors, &index->space, error);
+    kith_status status = kt_source_init(&e->source, vectors, &index->space, error);
     if (status) return status;
     e->worker_count = kt_work_threads(work);
     e->workers = kt_alloc_zero(e->worker_count, sizeof *e->workers);
@@ -61,7 +61,7 @@ void kt_ivf_encoding_release(struct ivf_encoding *e)
         kt_arena_release(&e->workers[w].arena);
     }
     kt_free(e->workers);
-    kt_ivf_source_release(&e->source);
+    kt_source_release(&e->source);
     kt_free(e->assigned);
     kt_free(e->order);
     kt_free(e->list_begin);
@@ -77,10 +77,10 @@ static kith_status assign_chunk(void *context, uint64_t begin, uint64_t end, uin
     struct ivf_worker *worker = &e->workers[number];
     uint32_t nearest[IVF_CHUNK], count = (uint32_t)(end - begin), dim = e->index->shape.tree_dim;
     uint8_t outlier[IVF_CHUNK];
-    kith_status status = kt_ivf_source_load(&e->source, begin, count, worker->rows, worker->there, error);
+    kith_status status = kt_source_load(&e->source, begin, count, worker->rows, worker->there, error);
     for (uint32_t i = 0; !status && i < count; i++) {
         float *row = worker->rows + (size_t)i * dim;
-        outlier[i] = !(kt_ivf_square(row, dim) <= e->index->shape.far_square);
+        outlier[i] = !(kt_space_square(row, dim) <= e->index->shape.far_square);
         if (outlier[i]) memset(row, 0, dim * sizeof *row); /* the tree needs not bear it */
     }
     if (!status) status = kt_ivf_assign(e->index, worker->rows, count, &worker->arena, nearest, error);
@@ -149,7 +149,7 @@ kith_status kt_ivf_encoding_sort(struct ivf_encoding *e, kith_error *error)
 
 static uint32_t row_offset(const struct ivf_encoding *e, uint32_t position)
 {
-    return (uint32_t)(kt_ivf_source_row(&e->source, position) - e->index->shape.base_row);
+    return (uint32_t)(kt_source_row(&e->source, position) - e->index->shape.base_row);
 }
 
 /* Whether a row is a zero vector, whose cosine distance is 1; `numbers` is scratch. */
@@ -160,7 +160,7 @@ static kith_status is_zero_row(const struct ivf_encoding *e, uint32_t position, 
     const void *data = NULL;
     *zero = false;
     if (s->metric != KITH_COSINE) return KITH_OK;
-    kith_status status = kt_ivf_source_lend(&e->source, position, &data, error);
+    kith_status status = kt_source_lend(&e->source, position, &data, error);
     if (status || !data) return status;
     kt_kernels()->to_float[s->element](data, s->dim, numbers);
     *zero = true;
@@ -204,11 +204,11 @@ static kith_status make_row(const struct ivf_encoding *e, uint32_t position, str
     bool zero = false;
     *out = (struct ivf_row){ .offset = row_offset(e, position) };
     if (e->index->shape.kind == IVF_ROWS) {
-        kith_status status = kt_ivf_source_lend(&e->source, position, &data, error);
+        kith_status status = kt_source_lend(&e->source, position, &data, error);
         out->numbers = data;
         return status;
     }
-    kith_status status = kt_ivf_source_load(&e->source, position, 1, worker->rows, worker->there, error);
+    kith_status status = kt_source_load(&e->source, position, 1, worker->rows, worker->there, error);
     if (!status) status = is_zero_row(e, position, worker->decoded, &zero, error);
     if (!status) encode_row(e->index, worker, zero ? 1 : 0, out);
     return status;
@@ -257,7 +257,7 @@ static kith_status fill_outliers(void *context, uint64_t first, uint32_t count, 
     for (uint32_t r = 0; offsets && r < count; r++) kt_put_u32(offsets + 4 * r, row_offset(e, positions[r]));
     for (uint32_t r = 0; !status && rows && r < count; r++) {
         const void *data = NULL;
-        status = kt_ivf_source_lend(&e->source, positions[r], &data, error);
+        status = kt_source_lend(&e->source, positions[r], &data, error);
         if (!status) memcpy(rows + r * row_bytes, data, row_bytes);
     }
     return status;

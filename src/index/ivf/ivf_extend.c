@@ -8,64 +8,16 @@
  */
 #include "index/ivf/ivf_private.h"
 
-/* A run of vectors cut down to an interval of row ids. */
-struct clip {
-    const struct kt_vectors_run *run;
-    uint64_t begin; /* in the run */
-};
-
-static kith_status clip_view(void *context, uint64_t offset, uint64_t count, struct kt_vectors_view *out,
-                             kith_error *error)
-{
-    const struct clip *clip = context;
-    return clip->run->view(clip->run->context, clip->begin + offset, count, out, error);
-}
-
 struct extending {
     const struct kt_index *index;
-    struct kt_vectors vectors; /* of the intervals alone */
-    struct clip *clips;
+    struct kt_cut cut;
     struct ivf_encoding encoding;
 };
-
-/* What an interval and a run have in common, if anything, becomes a run; both lists are sorted. */
-static kith_status cut_vectors(struct extending *x, const struct kt_vectors *vectors,
-                               const struct kt_rows *rows, uint32_t count, kith_error *error)
-{
-    size_t most = (size_t)count + vectors->run_count;
-    x->vectors = (struct kt_vectors){ .dim = vectors->dim, .element = vectors->element };
-    x->vectors.runs = kt_alloc_array(most, sizeof *x->vectors.runs);
-    x->clips = kt_alloc_array(most, sizeof *x->clips);
-    if (!x->vectors.runs || !x->clips) return kt_fail_memory(error, most * sizeof *x->clips);
-    for (uint32_t i = 0, r = 0; i < count && r < vectors->run_count;) {
-        const struct kt_vectors_run *run = &vectors->runs[r];
-        uint64_t end = run->first_row + run->span;
-        uint64_t from = kt_run_place(run, rows[i].begin), to = kt_run_place(run, rows[i].end);
-        if (from < to) {
-            uint32_t at = x->vectors.run_count++;
-            uint64_t first = kt_run_row(run, from), last = to < run->rows ? kt_run_row(run, to) : end;
-            x->clips[at] = (struct clip){ run, from };
-            x->vectors.runs[at] = (struct kt_vectors_run){ .first_row = first,
-                                                           .span = last - first,
-                                                           .rows = to - from,
-                                                           .ranks = run->ranks,
-                                                           .ranks_row = run->ranks_row,
-                                                           .ranks_place = run->ranks_place + from,
-                                                           .context = &x->clips[at],
-                                                           .view = clip_view };
-        }
-        if (rows[i].end < end)
-            i++;
-        else
-            r++;
-    }
-    return KITH_OK;
-}
 
 static kith_status check(const struct extending *x, kith_error *error)
 {
     const struct ivf_shape *s = &x->index->shape;
-    const struct kt_vectors *v = &x->vectors;
+    const struct kt_vectors *v = &x->cut.vectors;
     if (v->dim != s->dim || v->element != s->element)
         return kt_fail(error, KITH_CORRUPT,
                        "%s is an index of vectors of %u numbers of another type or dimension",
@@ -93,21 +45,20 @@ kith_status kt_ivf_extend(const struct kt_index *index, const struct kt_vectors 
 {
     struct extending x = { .index = index };
     struct ivf_encoding *e = &x.encoding;
-    kith_status status = cut_vectors(&x, vectors, rows, count, error);
+    kith_status status = kt_cut_init(&x.cut, vectors, rows, count, error);
     if (!status) status = check(&x, error);
-    if (!status) status = kt_ivf_encoding_init(e, index, &x.vectors, work, error);
+    if (!status) status = kt_ivf_encoding_init(e, index, &x.cut.vectors, work, error);
     if (!status) status = kt_ivf_encoding_assign(e, error);
     if (!status) status = kt_ivf_encoding_sort(e, error);
     if (!status) {
-        uint32_t runs = x.vectors.run_count;
-        const struct kt_vectors_run *last = runs ? &x.vectors.runs[runs - 1] : NULL;
+        uint32_t runs = x.cut.vectors.run_count;
+        const struct kt_vectors_run *last = runs ? &x.cut.vectors.runs[runs - 1] : NULL;
         uint64_t end = last ? last->first_row + last->span - index->shape.base_row : 0;
         struct ivf_extent extent = kt_ivf_encoding_extent(e, true, end);
         status = kt_ivf_encoding_write(e, &extent, sink, error);
         if (!status) status = kt_ivf_describe(index, &extent, "", meta, error);
     }
     kt_ivf_encoding_release(e);
-    kt_free(x.vectors.runs);
-    kt_free(x.clips);
+    kt_cut_release(&x.cut);
     return status;
 }

@@ -101,7 +101,7 @@ static uint32_t most_tables(const struct ivf_shape *s)
 /* What must hold between the numbers of a shape. */
 static kith_status check_shape(const struct kt_view_file *file, const struct ivf_shape *s, kith_error *error)
 {
-    if (s->tree_dim != kt_ivf_tree_dim(s->dim, s->metric, s->kind == IVF_SIGNS))
+    if (s->tree_dim != kt_space_dim(s->dim, s->metric, s->kind == IVF_SIGNS))
         return corrupt(file, "tree dimension", s->tree_dim, s->dim, error);
     if (s->tables > most_tables(s) || (s->kind != IVF_ROWS) != (s->tables > 0) ||
         (s->kind == IVF_SIGNS && (s->tables != s->tree_dim / 4 || !s->bits)))
@@ -186,15 +186,14 @@ static kith_status lend_tree(struct kt_index *index, const struct ivf_places *at
 static kith_status open_space(struct kt_index *index, kith_error *error)
 {
     const struct ivf_shape *s = &index->shape;
-    index->space = (struct ivf_space){ .metric = s->metric,
-                                       .element = s->element,
-                                       .dim = s->dim,
-                                       .tree_dim = s->tree_dim,
-                                       .rotates = s->kind == IVF_SIGNS,
-                                       .longest = s->longest };
+    index->space = (struct kt_space){ .metric = s->metric,
+                                      .element = s->element,
+                                      .dim = s->dim,
+                                      .space_dim = s->tree_dim,
+                                      .rotates = s->kind == IVF_SIGNS,
+                                      .longest = s->longest };
     if (!index->space.rotates) return KITH_OK;
-    return kt_rotation_init(kt_ivf_tree_dim(s->dim, s->metric, false), s->seed, &index->space.rotation,
-                            error);
+    return kt_rotation_init(kt_space_dim(s->dim, s->metric, false), s->seed, &index->space.rotation, error);
 }
 
 static kith_status check_end(const struct ivf_part *part, const struct ivf_places *at, kith_error *error)

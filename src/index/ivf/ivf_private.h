@@ -1,7 +1,6 @@
-/* What the files of ivf share: the shape of an index, its open form, and the space that its tree lives in.
+/* What the files of ivf share: the shape of an index, and its open form.
  *
  *   ivf_plan.c       what a plan leaves open, and what is refused
- *   ivf_space.c      rows and queries as the tree sees them
  *   ivf_train.c      the sample, the tree, the codebooks
  *   ivf_build.c      a new index: trained, then every row encoded
  *   ivf_extend.c     a run: more rows for an index that is there
@@ -22,7 +21,7 @@
 
 #include "base/bytes.h"
 #include "index/index.h"
-#include "learn/learn.h"
+#include "index/space.h"
 #include "quant/quant.h"
 
 /* What a list holds of each row. */
@@ -32,29 +31,6 @@ enum ivf_kind {
     IVF_SIGNS, /* RaBitQ: the signs of the rotated residual, and further bits */
     IVF_KINDS
 };
-
-/* ---- the space of the tree (ivf_space.c) ---- */
-
-struct ivf_space {
-    kith_metric metric;
-    kith_element element;
-    uint32_t dim;      /* of the column */
-    uint32_t tree_dim; /* of the space */
-    bool rotates;
-    struct kt_rotation rotation; /* when it rotates */
-    const float *mean;           /* before the rotation; NULL: none is taken off */
-    double longest;              /* dot: the square that rows are made up to; 0: not known yet */
-};
-uint32_t kt_ivf_tree_dim(uint32_t dim, kith_metric metric, bool rotates);
-/** Numbers as a column holds them into the space. `is_row`: rows are brought to one length where the metric
- * is dot, queries are not. `out` has tree_dim floats. */
-void kt_ivf_to_tree(const struct ivf_space *space, const void *numbers, kith_element element, bool is_row,
-                    float *out);
-/** The square of a vector's length, where a float cannot hold it too; NaN or infinite only where it is. */
-double kt_ivf_square(const float *vector, uint32_t dim);
-/** The square of a distance in the space from the metric's own distance; `query_square`, for dot, is that of
- * the query as it was given. */
-float kt_ivf_tree_distance(const struct ivf_space *space, float query_square, float distance);
 
 /* ---- the shape of an index: what all its files have in common (ivf_store.c) ---- */
 
@@ -179,7 +155,7 @@ struct kt_index {
     struct ivf_shape shape;
     struct ivf_layout layout;
     struct kt_units first, all;
-    struct ivf_space space;
+    struct kt_space space;
     struct ivf_bytes meso, centroids;
     const uint32_t *meso_begin;
     struct kt_pq pq;
@@ -249,30 +225,10 @@ kith_status kt_ivf_open(struct kt_view_file *const *files, uint32_t count, const
                         struct kt_index **out, kith_error *error);
 void kt_ivf_close(struct kt_index *index);
 
-/* ---- rows of a table by position (ivf_space.c) ---- */
-
-struct ivf_source {
-    const struct kt_vectors *vectors;
-    const struct ivf_space *space;
-    uint64_t rows;       /* positions 0 .. rows-1: the rows of all runs, one after another */
-    uint64_t *run_begin; /* run_count + 1 positions */
-};
-kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vectors *vectors,
-                               const struct ivf_space *space, kith_error *error);
-void kt_ivf_source_release(struct ivf_source *source);
-uint64_t kt_ivf_source_row(const struct ivf_source *source, uint64_t position);
-/** Lends the stored numbers of one position; NULL for a null vector. */
-kith_status kt_ivf_source_lend(const struct ivf_source *source, uint64_t position, const void **out,
-                               kith_error *error);
-/** Positions [begin, begin + count) in the space into `out` (count * tree_dim) and, a byte each, whether
- * there is a vector; a null one reads as zeros. */
-kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, uint32_t count, float *out,
-                               uint8_t *there, kith_error *error);
-
 /* ---- training (ivf_train.c) ---- */
 
 struct ivf_trained {
-    struct ivf_space space; /* owns mean and rotation */
+    struct kt_space space; /* owns mean and rotation */
     float *mean;
     double far_square; /* rows whose square (before the rotation, less the mean) is not within this are
                           outliers */
@@ -297,7 +253,7 @@ void kt_ivf_trained_release(struct ivf_trained *trained);
 struct ivf_encoding {
     const struct kt_index *index; /* whose tree it is */
     struct kt_work *work;
-    struct ivf_source source;
+    struct kt_source source;
     int32_t *assigned;         /* list of each position, or a negative number, until they are sorted */
     uint32_t *order;           /* positions by list, then the outliers */
     uint64_t *list_begin;      /* lists + 1 */

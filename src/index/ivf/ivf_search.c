@@ -71,8 +71,7 @@ static const float *to_tree(const struct kt_index *index, const struct kt_index_
     bool hamming = index->shape.metric == KITH_HAMMING;
     float *vector = kt_arena_take(scratch, index->shape.tree_dim, sizeof *vector);
     if (vector)
-        kt_ivf_to_tree(&index->space, hamming ? query->exact->vector : query->vector, KITH_F32, false,
-                       vector);
+        kt_to_space(&index->space, hamming ? query->exact->vector : query->vector, KITH_F32, false, vector);
     return vector;
 }
 

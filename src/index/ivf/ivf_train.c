@@ -40,10 +40,10 @@ struct training {
     const struct kt_index_plan *plan;
     const struct ivf_shape *shape;
     struct kt_work *work;
-    struct ivf_source source;
+    struct kt_source source;
     struct ivf_trained *out;
-    struct ivf_space raw; /* the space as the sample is loaded: no mean, no rotation */
-    float *sample;        /* rows * tree_dim */
+    struct kt_space raw; /* the space as the sample is loaded: no mean, no rotation */
+    float *sample;       /* rows * tree_dim */
     uint64_t rows;
     uint32_t dim; /* of the tree's space */
 };
@@ -64,8 +64,7 @@ static kith_status sample_chunk(void *context, uint64_t begin, uint64_t end, uin
     (void)worker;
     for (uint64_t i = begin; i < end; i++) {
         float *row = s->training->sample + i * dim;
-        kith_status status =
-            kt_ivf_source_load(&s->training->source, s->picks[i], 1, row, &s->usable[i], error);
+        kith_status status = kt_source_load(&s->training->source, s->picks[i], 1, row, &s->usable[i], error);
         if (status) return status;
         if (kt_kernels()->has_bad[KITH_F32](row, dim)) s->usable[i] = 0;
     }
@@ -136,7 +135,7 @@ static double far_square(const struct training *t, double *squares)
     uint64_t step = t->rows / MEAN_ROWS + 1, count = 0;
     if (t->shape->metric == KITH_HAMMING) return INFINITY;
     for (uint64_t i = 0; i < t->rows; i += step) {
-        double square = kt_ivf_square(t->sample + i * t->dim, t->dim);
+        double square = kt_space_square(t->sample + i * t->dim, t->dim);
         if (square > 0) squares[count++] = square;
     }
     if (!count) return most_square;
@@ -154,7 +153,7 @@ static kith_status judge_chunk(void *context, uint64_t begin, uint64_t end, uint
     const struct training *t = s->training;
     (void)worker, (void)error;
     for (uint64_t i = begin; i < end; i++)
-        s->usable[i] = kt_ivf_square(t->sample + i * t->dim, t->dim) <= t->out->far_square;
+        s->usable[i] = kt_space_square(t->sample + i * t->dim, t->dim) <= t->out->far_square;
     return KITH_OK;
 }
 
@@ -164,12 +163,12 @@ static void make_equally_long(struct training *t)
     double longest = 0;
     uint32_t used = t->shape->dim;
     for (uint64_t i = 0; i < t->rows; i++) {
-        double square = kt_ivf_square(t->sample + i * t->dim, used);
+        double square = kt_space_square(t->sample + i * t->dim, used);
         if (square > longest) longest = square;
     }
     for (uint64_t i = 0; i < t->rows; i++) {
         float *row = t->sample + i * t->dim;
-        row[used] = (float)sqrt(longest - kt_ivf_square(row, used));
+        row[used] = (float)sqrt(longest - kt_space_square(row, used));
     }
     t->out->space.longest = longest;
 }
@@ -339,11 +338,11 @@ static kith_status learn_codes(struct training *t, kith_error *error)
 static kith_status open_space(struct training *t, const struct kt_vectors *vectors, kith_error *error)
 {
     struct ivf_trained *out = t->out;
-    out->space = (struct ivf_space){ .metric = t->shape->metric,
-                                     .element = vectors->element,
-                                     .dim = vectors->dim,
-                                     .tree_dim = t->shape->tree_dim,
-                                     .rotates = t->shape->kind == IVF_SIGNS };
+    out->space = (struct kt_space){ .metric = t->shape->metric,
+                                    .element = vectors->element,
+                                    .dim = vectors->dim,
+                                    .space_dim = t->shape->tree_dim,
+                                    .rotates = t->shape->kind == IVF_SIGNS };
     t->dim = t->shape->tree_dim;
     t->raw = out->space; /* has no mean and no signs yet */
     out->mean = kt_alloc_zero(t->dim, sizeof *out->mean);
@@ -357,9 +356,9 @@ kith_status kt_ivf_train(const struct kt_index_plan *plan, const struct ivf_shap
 {
     struct training t = { .plan = plan, .shape = shape, .work = work, .out = out };
     kith_status status = open_space(&t, vectors, error);
-    if (!status) status = kt_ivf_source_init(&t.source, vectors, &t.raw, error);
+    if (!status) status = kt_source_init(&t.source, vectors, &t.raw, error);
     if (!status && out->space.rotates)
-        status = kt_rotation_init(kt_ivf_tree_dim(shape->dim, shape->metric, false), shape->seed,
+        status = kt_rotation_init(kt_space_dim(shape->dim, shape->metric, false), shape->seed,
                                   &out->space.rotation, error);
     if (!status) status = take_sample(&t, error);
     out->space.mean = out->mean;
@@ -367,7 +366,7 @@ kith_status kt_ivf_train(const struct kt_index_plan *plan, const struct ivf_shap
     if (!status && shape->kind == IVF_PQ) status = learn_codes(&t, error);
     out->sample_rows = t.rows;
     kt_free(t.sample);
-    kt_ivf_source_release(&t.source);
+    kt_source_release(&t.source);
     return status;
 }
 

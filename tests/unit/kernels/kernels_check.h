@@ -1008,6 +1008,31 @@ static const char *check_packed(const struct kt_kernels *kernels, uint64_t seed)
     return NULL;
 }
 
+/* The same rows from the last on, with anything where the query has zeros. */
+static const char *check_dots_at(const struct kt_kernels *kernels, int how, int8_t *q, int8_t *rows,
+                                 size_t dim, size_t count)
+{
+    const uint8_t *at[ROWS_MAX];
+    int32_t got[ROWS_MAX + 1];
+    size_t zeros = (size_t)how % 3 * (dim / 4);
+    if (zeros) memset(q + dim - zeros, 0, zeros);
+    for (size_t r = 0; r < count; r++) {
+        at[r] = (const uint8_t *)rows + (count - 1 - r) * dim;
+        if (zeros) memset(rows + (r + 1) * dim - zeros, how % 2 ? -128 : 127, zeros);
+    }
+    got[count] = 777;
+    kernels->dot_bytes_at(q, at, dim, count, got);
+    if (got[count] != 777) return wrong("%zu dots of bytes asked, one more written", count);
+    for (size_t r = 0; r < count; r++) {
+        int64_t want = 0;
+        for (size_t i = 0; i < dim; i++) want += q[i] * (int8_t)at[r][i];
+        if (got[r] != want)
+            return wrong("dot of bytes anywhere, dim %zu, row %zu of %zu: %d, not %lld", dim, r, count,
+                         got[r], (long long)want);
+    }
+    return NULL;
+}
+
 static const char *check_dots_of(const struct kt_kernels *kernels, struct kt_random *random, int how,
                                  size_t dim, size_t count)
 {
@@ -1026,7 +1051,7 @@ static const char *check_dots_of(const struct kt_kernels *kernels, struct kt_ran
             return wrong("dot of bytes, dim %zu, row %zu of %zu: %d, not %lld", dim, r, count, got[r],
                          (long long)want);
     }
-    return NULL;
+    return check_dots_at(kernels, how, q, rows, dim, count);
 }
 
 static const char *check_dots(const struct kt_kernels *kernels, uint64_t seed)

@@ -100,7 +100,7 @@ static void every_entry_is_there(void **state)
             }
         }
         assert_true(k->to_half && k->dot_tile && k->fastscan && k->hadamard);
-        assert_true(k->block_bounds && k->sign_table && k->dot_bytes);
+        assert_true(k->block_bounds && k->sign_table && k->dot_bytes && k->dot_bytes_at);
         for (int bits = 1; bits <= 8; bits++) assert_non_null(k->packed_dot[bits]);
     }
 }

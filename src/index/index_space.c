@@ -1,9 +1,9 @@
-/* Rows and queries as the tree sees them: floats, in a space where the square of the euclidean distance
- * orders rows as the metric does. l2       the numbers as they are cosine   of unit length (a zero vector
- * stays zero) dot      with one number more, which makes all rows as long as the longest: then a larger
- * product is a smaller distance (Neyshabur, Srebro 2015). A query's is zero. Rows longer than the longest of
- * the sample are outliers. hamming  one number a bit Then less the mean of the sample, and, where codes are
- * bits, rotated.
+/* Rows and queries as the learned part of an index sees them: floats, in a space where the square of the
+ * euclidean distance orders rows as the metric does. l2       the numbers as they are cosine   of unit length
+ * (a zero vector stays zero) dot      with one number more, which makes all rows as long as the longest: then
+ * a larger product is a smaller distance (Neyshabur, Srebro 2015). A query's is zero. Rows longer than the
+ * longest of the sample are outliers. hamming  one number a bit Then less the mean of the sample, and, where
+ * codes are bits, rotated.
  *
  * The mean goes because every later step loses digits to it: ranking by |c|^2 - 2 x.c, and above all the byte
  * table of a query, whose scale would be spent on the part that is the same for every row.
@@ -18,9 +18,9 @@
 #include <math.h>
 
 #include "base/bytes.h"
-#include "index/ivf/ivf_private.h"
+#include "index/space.h"
 
-uint32_t kt_ivf_tree_dim(uint32_t dim, kith_metric metric, bool rotates)
+uint32_t kt_space_dim(uint32_t dim, kith_metric metric, bool rotates)
 {
     uint32_t plain = metric == KITH_HAMMING ? 8 * dim : metric == KITH_DOT ? dim + 1 : dim;
     return rotates ? kt_rotation_dim(plain) : plain;
@@ -32,7 +32,7 @@ static bool well_inside(float square)
     return square >= 1e-24f && square <= 1e30f;
 }
 
-double kt_ivf_square(const float *vector, uint32_t dim)
+double kt_space_square(const float *vector, uint32_t dim)
 {
     float square = kt_kernels()->norm[KITH_F32](vector, dim);
     if (well_inside(square)) return (double)square;
@@ -68,16 +68,16 @@ static void spread_bits(uint8_t byte, float *out)
 }
 
 /* The number that makes a row as long as the longest. */
-static float missing_length(const struct ivf_space *space, const float *row)
+static float missing_length(const struct kt_space *space, const float *row)
 {
-    double missing = space->longest - kt_ivf_square(row, space->dim);
+    double missing = space->longest - kt_space_square(row, space->dim);
     return space->longest > 0 ? (float)sqrt(missing) : 0; /* NaN for a longer one: so it is an outlier */
 }
 
-void kt_ivf_to_tree(const struct ivf_space *space, const void *numbers, kith_element element, bool is_row,
-                    float *out)
+void kt_to_space(const struct kt_space *space, const void *numbers, kith_element element, bool is_row,
+                 float *out)
 {
-    uint32_t dim = space->dim, used = kt_ivf_tree_dim(dim, space->metric, false);
+    uint32_t dim = space->dim, used = kt_space_dim(dim, space->metric, false);
     if (space->metric == KITH_HAMMING) {
         for (uint32_t d = 0; d < dim; d++) spread_bits(((const uint8_t *)numbers)[d], out + (size_t)8 * d);
     } else {
@@ -87,21 +87,21 @@ void kt_ivf_to_tree(const struct ivf_space *space, const void *numbers, kith_ele
     }
     for (uint32_t d = 0; space->mean && d < used; d++) out[d] -= space->mean[d];
     if (!space->rotates) return;
-    memset(out + used, 0, (space->tree_dim - used) * sizeof *out);
+    memset(out + used, 0, (space->space_dim - used) * sizeof *out);
     if (space->rotation.signs) kt_rotate(&space->rotation, out);
 }
 
-float kt_ivf_tree_distance(const struct ivf_space *space, float query_square, float distance)
+float kt_space_distance(const struct kt_space *space, float query_square, float distance)
 {
     if (space->metric == KITH_COSINE) return 2 * distance;
     if (space->metric != KITH_DOT) return distance;
     return query_square + (float)space->longest - 2 * (1 - distance);
 }
 
-kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vectors *vectors,
-                               const struct ivf_space *space, kith_error *error)
+kith_status kt_source_init(struct kt_source *source, const struct kt_vectors *vectors,
+                           const struct kt_space *space, kith_error *error)
 {
-    *source = (struct ivf_source){ .vectors = vectors, .space = space };
+    *source = (struct kt_source){ .vectors = vectors, .space = space };
     source->run_begin = kt_alloc_zero((size_t)vectors->run_count + 1, sizeof *source->run_begin);
     if (!source->run_begin)
         return kt_fail_memory(error, ((size_t)vectors->run_count + 1) * sizeof *source->run_begin);
@@ -111,13 +111,13 @@ kith_status kt_ivf_source_init(struct ivf_source *source, const struct kt_vector
     return KITH_OK;
 }
 
-void kt_ivf_source_release(struct ivf_source *source)
+void kt_source_release(struct kt_source *source)
 {
     kt_free(source->run_begin);
-    *source = (struct ivf_source){ 0 };
+    *source = (struct kt_source){ 0 };
 }
 
-static uint32_t run_of(const struct ivf_source *source, uint64_t position)
+static uint32_t run_of(const struct kt_source *source, uint64_t position)
 {
     uint32_t low = 0, high = source->vectors->run_count;
     while (high - low > 1) {
@@ -130,14 +130,14 @@ static uint32_t run_of(const struct ivf_source *source, uint64_t position)
     return low;
 }
 
-uint64_t kt_ivf_source_row(const struct ivf_source *source, uint64_t position)
+uint64_t kt_source_row(const struct kt_source *source, uint64_t position)
 {
     uint32_t run = run_of(source, position);
     return kt_run_row(&source->vectors->runs[run], position - source->run_begin[run]);
 }
 
-kith_status kt_ivf_source_lend(const struct ivf_source *source, uint64_t position, const void **out,
-                               kith_error *error)
+kith_status kt_source_lend(const struct kt_source *source, uint64_t position, const void **out,
+                           kith_error *error)
 {
     uint32_t run = run_of(source, position);
     while (source->run_begin[run + 1] <= position) run++;
@@ -148,28 +148,28 @@ kith_status kt_ivf_source_lend(const struct ivf_source *source, uint64_t positio
     return status;
 }
 
-static kith_status load_from_run(const struct ivf_source *source, uint32_t run, uint64_t offset,
+static kith_status load_from_run(const struct kt_source *source, uint32_t run, uint64_t offset,
                                  uint32_t count, float *out, uint8_t *there, kith_error *error)
 {
     const struct kt_vectors_run *from = &source->vectors->runs[run];
-    const struct ivf_space *space = source->space;
+    const struct kt_space *space = source->space;
     size_t row_bytes = space->dim * kt_element_bytes(space->element);
     struct kt_vectors_view view = { 0 };
     kith_status status = from->view(from->context, offset, count, &view, error);
     if (status) return status;
     for (uint32_t i = 0; i < count; i++) {
-        float *row = out + (size_t)i * space->tree_dim;
+        float *row = out + (size_t)i * space->space_dim;
         there[i] = !view.validity || kt_bit(view.validity, view.bit_offset + i);
         if (there[i])
-            kt_ivf_to_tree(space, (const uint8_t *)view.data + i * row_bytes, space->element, true, row);
+            kt_to_space(space, (const uint8_t *)view.data + i * row_bytes, space->element, true, row);
         else
-            memset(row, 0, space->tree_dim * sizeof *row);
+            memset(row, 0, space->space_dim * sizeof *row);
     }
     return KITH_OK;
 }
 
-kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, uint32_t count, float *out,
-                               uint8_t *there, kith_error *error)
+kith_status kt_source_load(const struct kt_source *source, uint64_t begin, uint32_t count, float *out,
+                           uint8_t *there, kith_error *error)
 {
     while (count) {
         uint32_t run = run_of(source, begin);
@@ -179,7 +179,7 @@ kith_status kt_ivf_source_load(const struct ivf_source *source, uint64_t begin, 
             load_from_run(source, run, begin - source->run_begin[run], some, out, there, error);
         if (status) return status;
         begin += some;
-        out += (size_t)some * source->space->tree_dim;
+        out += (size_t)some * source->space->space_dim;
         there += some;
         count -= some;
     }
