@@ -142,9 +142,10 @@ struct kt_table_index {
     uint64_t rows_indexed, rows_unindexed; /* that are there */
     uint64_t rows_dead;                    /* covered, and not there any more */
     uint64_t bytes;
-    const char *calibrated_on;  /* "rows" or "queries"; NULL: not calibrated */
-    uint32_t calibrated_with;   /* so many of them */
-    struct kt_index_slot *slot; /* private */
+    const char *calibrated_on;      /* "rows" or "queries"; NULL: not calibrated */
+    uint32_t calibrated_with;       /* so many of them */
+    struct kt_index_slot *slot;     /* private */
+    struct kt_lived *_Atomic lived; /* private: kt_snapshot_lived(), once asked for */
 };
 
 /* A piece of an index over values, and the rows it answers for: those in piece->covers. Pieces of one index
@@ -187,6 +188,10 @@ bool kt_snapshot_find(const struct kt_snapshot *snapshot, uint64_t row, uint32_t
  * nothing stored or indexed was deleted; it stays the snapshot's. */
 kith_status kt_snapshot_live(const struct kt_snapshot *snapshot, const struct kt_selection **out,
                              kith_error *error);
+/** How many rows of each list of an index over vectors are there, about, where many are not; else NULL. It
+ * stays the snapshot's. */
+kith_status kt_snapshot_lived(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                              const struct kt_index_matches **out, kith_error *error);
 /** Counts the live rows with ids of [begin, end). */
 uint64_t kt_state_count(const struct kt_state *state, uint64_t begin, uint64_t end);
 /** The file of a column of a segment and the column's number in it; *out stays the segment's. */

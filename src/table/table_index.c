@@ -249,12 +249,17 @@ static kith_status calibrate(struct indexing *indexing, struct kt_work *work, ki
         kt_view_open(indexing->snapshot->io, piece->file.name, &piece->file.seal, &file, error);
     if (!status) status = ops->open(&file, 1, NULL, &index, error);
     if (status) return status;
-    status = ops->calibrate(index, vectors_of(indexing), &indexing->queries, indexing->plan.seed + 5, work,
-                            &calibration, error);
+    status = kt_snapshot_live(indexing->snapshot, &indexing->queries.live, error);
+    if (!status)
+        status = ops->calibrate(index, vectors_of(indexing), &indexing->queries, indexing->plan.seed + 5,
+                                work, &calibration, error);
     ops->close(index);
     if (!status && calibration && json_object_set_new(piece->meta, "calibration", calibration))
         status = kt_fail_memory(error, 4096);
-    return status;
+    if (!status && calibration &&
+        json_object_set(piece->meta, "fit_as_built", json_object_get(calibration, "fit")))
+        json_object_del(piece->meta, "fit_as_built"); /* an index without */
+    return status ? status : kt_piece_note_calibrated(indexing->snapshot, piece->meta, error);
 }
 
 /* The rows that the piece is to cover. */
@@ -494,7 +499,7 @@ static kith_status settle_queries(struct indexing *indexing, kith_error *error)
         kt_arena_clear(&scratch);
     }
     kt_arena_release(&scratch);
-    indexing->queries = (struct kt_samples){ options->queries, count };
+    indexing->queries = (struct kt_samples){ .vectors = options->queries, .count = count };
     return status;
 }
 
