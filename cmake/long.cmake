@@ -11,3 +11,7 @@ foreach(program IN LISTS long_programs)
   set_tests_properties(long/${name} PROPERTIES LABELS long TIMEOUT 7200 SKIP_RETURN_CODE 77
     ENVIRONMENT "KITH_SOURCE=${CMAKE_CURRENT_SOURCE_DIR}")
 endforeach()
+
+# Short rounds of this one belong to every test run, and to that under ThreadSanitizer.
+add_test(NAME busy/long_busy COMMAND long_busy --seconds 8)
+set_tests_properties(busy/long_busy PROPERTIES LABELS fault TIMEOUT 300)
