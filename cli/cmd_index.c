@@ -17,6 +17,7 @@ struct settings {
     const char *drop;
     uint32_t num_partitions;
     uint32_t num_sub_vectors;
+    uint32_t m, ef_construction;
     uint32_t num_bits;
     uint32_t max_iterations;
     uint32_t sample_rate;
@@ -30,7 +31,7 @@ struct settings {
 #define FIELD(name) offsetof(struct settings, name)
 static const struct option_spec options[] = {
     { "type", 't', OPTION_TEXT, FIELD(type), "TYPE",
-      "IVF_RQ (default), IVF_SQ, IVF_PQ, IVF_FLAT; for filters BTREE, BITMAP, LABEL_LIST", NULL },
+      "IVF_RQ (default), IVF_SQ, IVF_PQ, IVF_FLAT, HNSW; for filters BTREE, BITMAP, LABEL_LIST", NULL },
     { "metric", 'm', OPTION_TEXT, FIELD(metric), "NAME",
       "how vectors are compared (default: the column's, else l2)", "l2|cosine|dot|hamming" },
     { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "default: the only vector column", NULL },
@@ -41,6 +42,9 @@ static const struct option_spec options[] = {
       "codes a vector; divides its dimension (makes it IVF_PQ)", NULL },
     { "num-bits", 0, OPTION_U32, FIELD(num_bits), "B",
       "IVF_RQ: bits a number, 1 to 9 (default: 4); IVF_PQ: a code, 4 or 8", NULL },
+    { "m", 0, OPTION_U32, FIELD(m), "M", "HNSW: links a row makes, 4 to 256 (default: 16)", NULL },
+    { "ef-construction", 0, OPTION_U32, FIELD(ef_construction), "EF",
+      "HNSW: near rows its links are chosen from (default: 200)", NULL },
     { "max-iterations", 0, OPTION_U32, FIELD(max_iterations), "N", "most rounds of k-means (default: 12)",
       NULL },
     { "sample-rate", 0, OPTION_U32, FIELD(sample_rate), "N", "rows a list to train on (default: 64)", NULL },
@@ -213,6 +217,8 @@ static kith_status build(kith_table *table, const struct settings *set, kith_err
     index.name = set->name;
     index.num_partitions = set->num_partitions;
     index.num_sub_vectors = set->num_sub_vectors;
+    index.m = set->m;
+    index.ef_construction = set->ef_construction;
     index.num_bits = set->num_bits;
     index.max_iterations = set->max_iterations;
     index.sample_rate = set->sample_rate;

@@ -561,7 +561,8 @@ typedef enum kith_index_type {
     KITH_IVF_SQ,   /* ... of codes of 8 bits a number: IVF_RQ with num_bits 8 */
     KITH_IVF_RQ, /* ... of RaBitQ codes (Gao, Long 2024) of rotated residuals, whose error bounds decide which
                     stored rows are read */
-    KITH_HNSW,
+    KITH_HNSW, /* a graph of rows that are near each other (Malkov, Yashunin 2018), walked by codes of 8 bits
+                  a number; stored rows are read at the end */
     /* over the values of other columns, for filters */
     KITH_BTREE,     /* rows in the order of their values: single values and ranges */
     KITH_BITMAP,    /* a bitmap of rows for each value: few different ones */
@@ -593,6 +594,9 @@ typedef struct kith_index {
     size_t query_count;
     uint64_t max_memory; /* bytes that the build may hold beside the table: at least 8 a row and 4 MiB; less
                             is KITH_INVALID. 0: as much as it likes */
+    uint32_t m;          /* HNSW: links that a row makes, 4 to 256, and at most twice as many that it has;
+                            0: 16 */
+    uint32_t ef_construction; /* HNSW: how many near rows its links are chosen from; 0: 200 */
 } kith_index;
 
 /** Builds an index over the rows of the newest version. Rows added later are found all the same:
@@ -622,6 +626,8 @@ typedef struct kith_index_info {
     const char *note;        /* what was done otherwise than asked, "" if nothing */
     const char *calibration; /* JSON: what a wanted recall takes, as learned at the build; "" if nothing was
                                 learned */
+    uint32_t m;              /* of HNSW, else 0 */
+    uint32_t ef_construction;
 } kith_index_info;
 
 typedef struct kith_indexes {
@@ -674,11 +680,12 @@ typedef struct kith_query {
     uint32_t minimum_nprobes;
     uint32_t maximum_nprobes;
     uint32_t refine_factor; /* re-ranks k * refine_factor candidates by their stored vectors; 0: chosen */
-    uint32_t ef;            /* accepted for graph indexes; unused by others */
-    float recall;           /* wanted recall, 0 < r <= 1; 1 is exact; 0: the default, 0.95. An index visits as
-                               many lists as that took when it was calibrated */
-    bool exact;             /* scan every row, no index */
-    bool fast_search;       /* leave out rows that no index covers */
+    uint32_t ef;  /* HNSW: how many near rows a walk keeps, k at least; 0: as many as the recall takes, and
+                     where  no recall is named not fewer than 64 or one and a half times k. Unused by others */
+    float recall; /* wanted recall, 0 < r <= 1; 1 is exact; 0: the default, 0.95. An index visits as
+                     many lists as that took when it was calibrated */
+    bool exact;   /* scan every row, no index */
+    bool fast_search; /* leave out rows that no index covers */
 
     bool has_lower, has_upper; /* keep rows with lower <= distance < upper */
     float lower, upper;

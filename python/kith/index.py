@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, ClassVar, Literal
 
 __all__ = [
-    "IvfFlat", "IvfPq", "IvfSq", "IvfRq", "HnswFlat", "HnswPq", "HnswSq", "IvfHnswFlat", "IvfHnswPq", "IvfHnswSq",
+    "IvfFlat", "IvfPq", "IvfSq", "IvfRq", "Hnsw", "HnswFlat", "HnswPq", "HnswSq", "IvfHnswFlat", "IvfHnswPq", "IvfHnswSq",
     "BTree", "Bitmap", "LabelList", "FTS", "IndexConfig", "IndexStatistics",
 ]  # fmt: skip
 
@@ -125,21 +125,59 @@ class IvfRq(_Ivf):
 
 
 @dataclass
-class _Hnsw(_Ivf):
+class Hnsw:
+    """A graph of rows that are near each other (Malkov, Yashunin 2018), walked by codes of 8 bits a number.
+
+    The rows themselves stay where they are, in the table, and are read at the end of a search. LanceDB's `HnswSq`,
+    `HnswPq` and `HnswFlat` (`IvfHnswSq` and so on) are this index too: there is one graph, not one a partition, so
+    what they say of partitions and codes is not needed.
+
+    Parameters
+    ----------
+    distance_type : {"l2", "cosine", "dot", "hamming"}, optional
+        How vectors are compared; else the column's own metric, else l2.
+    m : int
+        Links that a row makes, 4 to 256; it has at most twice as many.
+    ef_construction : int
+        How many near rows the links are chosen from.
+
+    Raises
+    ------
+    InvalidError
+        From ``create_index``, when a number does not fit; the message says what would.
+
+    Examples
+    --------
+    >>> import kith
+    >>> from kith.index import Hnsw
+    >>> table = kith.connect("memory://").create_table("t", {"vector": [[float(i), 1.0] for i in range(300)]})
+    >>> table.create_index("vector", config=Hnsw("cosine", m=12))
+    >>> [(index.index_type, index.m, index.distance_type) for index in table.list_indices()]
+    [('Hnsw', 12, 'cosine')]
+    """
+
+    kind: ClassVar[str] = "HNSW"
+    distance_type: str | None = None
+    m: int = 16
+    ef_construction: int = 200
+
+
+@dataclass
+class _LanceHnsw(_Ivf):
     m: int = 20
     ef_construction: int = 300
 
 
 @dataclass
-class HnswFlat(_Hnsw):
-    """A graph over whole vectors. Not built by this version."""
+class HnswFlat(_LanceHnsw):
+    """`Hnsw`, by the name it has in LanceDB, with LanceDB's `m` and `ef_construction`."""
 
     kind: ClassVar[str] = "IVF_HNSW_FLAT"
 
 
 @dataclass
-class HnswPq(_Hnsw):
-    """A graph over product-quantised vectors. Not built by this version."""
+class HnswPq(_LanceHnsw):
+    """`Hnsw`, by the name it has in LanceDB; `num_sub_vectors` and `num_bits` are not needed."""
 
     kind: ClassVar[str] = "IVF_HNSW_PQ"
     num_sub_vectors: int | None = None
@@ -147,8 +185,8 @@ class HnswPq(_Hnsw):
 
 
 @dataclass
-class HnswSq(_Hnsw):
-    """A graph over vectors of 8-bit numbers. Not built by this version."""
+class HnswSq(_LanceHnsw):
+    """`Hnsw`, by the name it has in LanceDB, with LanceDB's `m` and `ef_construction`."""
 
     kind: ClassVar[str] = "IVF_HNSW_SQ"
 
@@ -228,12 +266,15 @@ class IndexConfig:
         None for an index over values.
     num_partitions, num_sub_vectors, num_bits : int
         As trained; 0 where the type has none.
+    m, ef_construction : int
+        Of HNSW; else 0.
     created_at : datetime, in UTC
     note : str
         What was done otherwise than asked; empty if nothing.
     calibration : dict or None
         What a wanted recall takes, as it was learned when the index was built: ``"on"`` is "rows" or "queries",
-        ``"queries"`` how many of them, ``"curves"`` for some numbers of rows what share of all neighbours is left
+        ``"queries"`` how many of them; of HNSW, ``"recall"`` of the nearest, the 10 and the 100 nearest at each
+        ``"ef"``; of the others ``"curves"`` for some numbers of rows what share of all neighbours is left
         unseen at which recall. None where nothing was learned.
     """
 
@@ -251,6 +292,8 @@ class IndexConfig:
     note: str = ""
     num_segments: int = 1
     calibration: dict[str, Any] | None = field(default=None, repr=False)
+    m: int = 0
+    ef_construction: int = 0
 
     def __getitem__(self, key: str) -> object:
         # LanceDB's is read by attribute and by key
@@ -306,6 +349,8 @@ def described(info: dict[str, Any]) -> IndexConfig:
         num_partitions=info["num_partitions"],
         num_sub_vectors=info["num_sub_vectors"],
         num_bits=info["num_bits"],
+        m=info["m"],
+        ef_construction=info["ef_construction"],
         created_at=datetime.fromtimestamp(info["created_us"] / 1e6, timezone.utc),
         note=info["note"],
         calibration=json.loads(info["calibration"]) if info["calibration"] else None,

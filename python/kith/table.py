@@ -442,10 +442,13 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             Bits a number (IVF_RQ: 1 to 9, else 4) or a piece (IVF_PQ: 4 or 8, else 8).
         index_type : str, optional
             "IVF_RQ" (RaBitQ: Gao, Long 2024; what is built where nothing is said), "IVF_PQ" (Jegou, Douze, Schmid
-            2011), "IVF_SQ" or "IVF_FLAT". Over values, for filters, "BTREE" (what is built where nothing is said),
+            2011), "IVF_SQ", "IVF_FLAT" or "HNSW" (Malkov, Yashunin 2018; LanceDB's "IVF_HNSW_SQ", "IVF_HNSW_PQ" and
+            "IVF_HNSW_FLAT" mean it too). Over values, for filters, "BTREE" (what is built where nothing is said),
             "BITMAP" or "LABEL_LIST" (where nothing is said, of a column of lists).
         max_iterations, sample_rate : int, optional
             Of the training: rounds of k-means at most (12), rows a list (64).
+        m, ef_construction : int, optional
+            Of HNSW: links that a row makes (4 to 256, else 16), and how many near rows they are chosen from (200).
         config : kith.index.IvfPq and others
             All of these in one object: the new form.
         name : str, optional
@@ -490,7 +493,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             "num_partitions": num_partitions, "num_sub_vectors": num_sub_vectors, "num_bits": num_bits,
             "max_iterations": max_iterations, "sample_rate": sample_rate, "type": index_type,
             "metric": metric if first_is_metric else None, "seed": seed, "threads": threads,
-            "target_partition_size": target_partition_size,
+            "target_partition_size": target_partition_size, "m": m, "ef_construction": ef_construction,
         }  # fmt: skip
         if config is not None:
             options.update(_config_options(config))
@@ -500,7 +503,10 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             target = column or (metric if not first_is_metric else self._old_column(vector_column_name))
             self._check_index_column(target, config)
         kind = (options["type"] or "").upper()
-        if "HNSW" in kind or kind in ("FTS", "FM"):
+        if kind.startswith("IVF_HNSW"):  # LanceDB's graphs, one a partition: here there is one, with codes of its own
+            for key in ("num_partitions", "num_sub_vectors", "num_bits", "target_partition_size"):
+                options[key] = None
+        if kind in ("FTS", "FM"):
             refuse(f"an index of type {kind}")
         given = {key: value for key, value in options.items() if value is not None}
         for key in given.keys() - {"type", "metric"}:
@@ -618,7 +624,8 @@ def _config_options(config: Any) -> dict[str, Any]:
     if kind is None:
         raise InvalidError(f"config must be one of kith.index (IvfPq(), IvfFlat(), ...), not {config!r}")
     found: dict[str, Any] = {"type": kind, "metric": getattr(config, "distance_type", None)}
-    for key in ("num_partitions", "num_sub_vectors", "num_bits", "max_iterations", "sample_rate", "target_partition_size"):
+    for key in ("num_partitions", "num_sub_vectors", "num_bits", "max_iterations", "sample_rate", "target_partition_size",
+                "m", "ef_construction"):  # fmt: skip
         found[key] = getattr(config, key, None)
     return found
 

@@ -132,7 +132,7 @@ class Upkeep:
         )
 
     def _build_again(self, callback: Any) -> None:
-        wanted = ("column", "name", "type", "metric", "num_sub_vectors", "num_bits")
+        wanted = ("column", "name", "type", "metric", "num_sub_vectors", "num_bits", "m", "ef_construction")
         for index in self._table.indexes():
             if index["metric"] != "default":
                 given = {key: index[key] for key in wanted if index[key]}

@@ -230,6 +230,8 @@ static kith_index_info describe(const struct kt_snapshot *snapshot, const struct
         .metric = index->metric,
         .num_partitions = meta_number(index->piece, "partitions"),
         .num_sub_vectors = meta_number(index->piece, "sub_vectors"),
+        .m = meta_number(index->piece, "m"),
+        .ef_construction = meta_number(index->piece, "ef_construction"),
         .num_bits = meta_number(index->piece, "bits"),
         .rows_indexed = index->rows_indexed,
         .rows_unindexed = index->rows_unindexed,

@@ -3,12 +3,14 @@
  * malloc is called in this file only. The arena grows by chunks that double, so that a query that was
  * run once finds its whole scratch in one chunk the second time: kt_arena_clear() keeps the largest.
  */
+#define _DEFAULT_SOURCE /* madvise() */
 #include "base/alloc.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { CACHE_LINE = 64, FIRST_CHUNK = 16 * 1024 };
+enum { CACHE_LINE = 64, FIRST_CHUNK = 16 * 1024, LARGE_PAGE = 2 << 20 };
 
 struct kt_arena_chunk {
     struct kt_arena_chunk *previous;
@@ -59,6 +61,19 @@ void *kt_alloc_aligned(size_t bytes)
     if (__builtin_add_overflow(bytes, CACHE_LINE - 1, &rounded)) return NULL;
     rounded &= ~(size_t)(CACHE_LINE - 1);
     return aligned_alloc(CACHE_LINE, rounded ? rounded : CACHE_LINE);
+}
+
+void *kt_alloc_large(size_t bytes)
+{
+    size_t rounded;
+    if (bytes < LARGE_PAGE || __builtin_add_overflow(bytes, LARGE_PAGE - 1, &rounded))
+        return kt_alloc_aligned(bytes);
+    rounded &= ~(size_t)(LARGE_PAGE - 1);
+    void *memory = aligned_alloc(LARGE_PAGE, rounded);
+#ifdef MADV_HUGEPAGE
+    if (memory) madvise(memory, rounded, MADV_HUGEPAGE); /* a wish: without it all is the same, but slower */
+#endif
+    return memory;
 }
 
 static size_t header_bytes(void)

@@ -15,6 +15,8 @@ void kt_free(void *memory); /* takes NULL; also frees what kt_alloc_aligned() ga
 
 /** 64-byte aligned, for vectors, codes and look-up tables. */
 void *kt_alloc_aligned(size_t bytes);
+/** The same for what is read here and there in all its length: in large pages, where the system has them. */
+void *kt_alloc_large(size_t bytes);
 
 /* Scratch that lives as long as a query: taken piece by piece, given back in one step. Not for sharing
  * between threads. Zeroed is empty. */

@@ -13,6 +13,8 @@
 #ifndef KT_CACHE_VIEW_H
 #define KT_CACHE_VIEW_H
 
+#include <stdatomic.h>
+
 #include "io/io.h"
 
 enum { KT_BLOCK_VECTORS = 16 * 1024, KT_BLOCK_COLUMNS = 64 * 1024 };
@@ -50,6 +52,31 @@ kith_status kt_view(struct kt_view_file *file, uint64_t offset, uint64_t count, 
  * not. */
 kith_status kt_view_at(struct kt_view_file *file, const void *data, uint64_t count, bool *inside,
                        kith_error *error);
+
+/* What many looks at small ranges of one file need, so that one costs no call. Borrowed from the file. */
+struct kt_window {
+    const uint8_t *map;
+    const _Atomic uint64_t *verified; /* a bit a block; NULL: everything is */
+    uint64_t table;                   /* bytes that may be asked for */
+    uint32_t block_shift;
+};
+void kt_view_window(const struct kt_view_file *file, struct kt_window *out);
+/** The bytes, where they are there and verified; NULL: ask kt_view(). `count` is at least 1 and not more than
+ * a block. */
+static inline const uint8_t *kt_window_at(const struct kt_window *window, uint64_t offset, uint64_t count)
+{
+    uint64_t last = offset + count - 1;
+    if (last >= window->table) return NULL;
+    uint64_t first_block = offset >> window->block_shift, last_block = last >> window->block_shift;
+    if (window->verified &&
+        !(atomic_load_explicit(&window->verified[first_block / 64], memory_order_acquire) >>
+              (first_block % 64) &
+          atomic_load_explicit(&window->verified[last_block / 64], memory_order_acquire) >>
+              (last_block % 64) &
+          1))
+        return NULL;
+    return window->map + offset;
+}
 
 /** Reads and checks everything. */
 kith_status kt_view_verify(struct kt_view_file *file, kith_error *error);

@@ -257,6 +257,14 @@ kith_status kt_view(struct kt_view_file *file, uint64_t offset, uint64_t count, 
     return KITH_OK;
 }
 
+void kt_view_window(const struct kt_view_file *file, struct kt_window *out)
+{
+    *out = (struct kt_window){ .map = file->map,
+                               .verified = file->verified,
+                               .table = file->verified ? file->table : file->length,
+                               .block_shift = file->block_shift };
+}
+
 kith_status kt_view_at(struct kt_view_file *file, const void *data, uint64_t count, bool *inside,
                        kith_error *error)
 {

@@ -80,6 +80,8 @@ struct kt_index_query {
     uint32_t refine_factor; /* k * refine_factor rows by their estimates are read; 0: as many as bounds say */
     uint32_t nprobes;       /* 0: as many as the recall takes */
     uint32_t minimum_nprobes, maximum_nprobes;
+    uint32_t ef;       /* of graphs: how many rows a walk keeps; 0: as many as the recall takes, */
+    uint32_t least_ef; /* but not fewer than this */
 };
 #define KT_DEFAULT_RECALL 0.95f
 
@@ -106,6 +108,7 @@ struct kt_index_plan {
     kith_index_type type;
     kith_metric metric;
     uint32_t num_partitions, num_sub_vectors, num_bits, max_iterations, sample_rate; /* 0: chosen */
+    uint32_t m, ef_construction; /* of graphs; 0: chosen */
     uint64_t seed;
     uint64_t max_memory; /* bytes that a build may hold beside the table; 0: no bound */
 };
@@ -125,6 +128,13 @@ struct kt_index_shape {
     uint32_t lists;
     uint32_t largest;             /* rows of the largest */
     double crowd, crowd_as_built; /* rows that a row's list has, on the average: sum n^2 / sum n */
+};
+
+/* What a search costs, in nanoseconds on one machine: only ratios matter. */
+struct kt_index_price {
+    double start_ns, list_ns;
+    double code_ns, code_byte_ns; /* of a code, and of each of its bytes */
+    uint32_t code_bits;           /* of a number */
 };
 
 struct kt_index; /* an open index: immutable, any number of threads search it */
@@ -182,6 +192,12 @@ struct kt_index_ops {
      * recall to expect. Zeros where nothing was calibrated. */
     void (*expect)(const struct kt_index *index, uint32_t k, float recall, struct kt_index_stats *out);
     void (*shape)(const struct kt_index *index, struct kt_index_shape *out);
+    /* 0: what was learned of the rows ages, and the index is built anew when half as many have come as it was
+     * trained on. Else it does not, and all files are merged into a base when one row in so many came after
+     * it, or is dead. Such a base is numbered anew: a run belongs to exactly the files that it was made
+     * beside. */
+    uint32_t fold_share;
+    struct kt_index_price price;
 };
 
 /** The operations of a type (KITH_INDEX_DEFAULT: the default one), or NULL when this version has none. */

@@ -48,6 +48,7 @@ struct kt_plan {
     uint32_t refine_factor; /* 0: the index reads as many stored rows as its bounds say */
     float recall;           /* wanted */
     uint32_t nprobes, minimum_nprobes, maximum_nprobes;
+    uint32_t ef, least_ef; /* of graphs; see kt_index_query */
     uint32_t threads;
     bool fast_search;
     float lower, upper;

@@ -11,7 +11,7 @@
 
 bool kt_plan_is_bound(const struct kt_plan *plan)
 {
-    return plan->nprobes || plan->maximum_nprobes || plan->refine_factor;
+    return plan->nprobes || plan->maximum_nprobes || plan->refine_factor || plan->ef;
 }
 
 /* ---- what was done */

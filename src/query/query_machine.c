@@ -10,9 +10,7 @@
  * is computed from the last one and from what was read there, which is zero, as only the reader finds out.
  * Places are as good as random, so that no prefetcher and hardly a cache helps.
  */
-#define _GNU_SOURCE
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 #include "base/bytes.h"
 #include "query/query_private.h"
@@ -67,15 +65,10 @@ static double best(double (*run)(const uint64_t *, uint64_t *), int runs, const 
 
 static kith_status measure(struct kt_machine *out, kith_error *error)
 {
-    uint64_t *words = kt_alloc_aligned(bytes);
+    uint64_t *words = kt_alloc_large(bytes); /* filling takes a tenth as long */
     volatile uint64_t used;
     uint64_t sum = 0;
     if (!words) return kt_fail_memory(error, bytes);
-#ifdef MADV_HUGEPAGE
-    uintptr_t first_page = kt_round_up((uintptr_t)words, PAGE);
-    madvise((void *)first_page, bytes - PAGE,
-            MADV_HUGEPAGE); /* where it may: filling takes a tenth as long */
-#endif
     memset(words, 0, bytes);
     out->bytes_per_second = (double)bytes / best(stream, STREAMS, words, &sum);
     out->seconds_per_miss = best(chase, CHASES, words, &sum);

@@ -12,7 +12,7 @@
 
 #include <math.h>
 
-enum { MOST_ROWS = 1 << 20 };
+enum { MOST_ROWS = 1 << 20, LEAST_EF = 64 /* of a graph, where no recall is named */ };
 
 static kith_status check_query(const struct kt_snapshot *snapshot, const kith_query *query, int column,
                                kith_error *error)
@@ -80,11 +80,6 @@ static const char *why_no_index(const struct kt_snapshot *snapshot, int column, 
 
 static const double stream_ns = 0.1; /* a byte read one after another */
 static const double miss_ns = 60;    /* a row read by itself, beyond its bytes: some wait at once */
-static const double code_ns =
-    1.2; /* a code of a list beyond its bytes: its row looked up among the admitted */
-static const double code_byte_ns = 0.03;
-static const double list_ns = 300;
-static const double index_ns = 15000; /* the query rotated, lists ranked */
 enum { LEARNED_K = 100, DENSE_OF = 6 };
 
 static double price_of_rows(uint64_t matches, uint64_t rows, double row_bytes)
@@ -110,8 +105,10 @@ static kith_status price_of_lists(const struct kt_plan *plan, uint64_t matches, 
     double more = k > LEARNED_K ? pow(k / LEARNED_K, 0.6) : 1;
     double codes = fmin((expect.codes ? (double)expect.codes : rows / 4) * more, rows);
     double lists = fmin((double)expect.lists * more, rows / 64);
-    double code_bytes = (double)plan->snapshot->vectors[plan->column].dim / 8 + 16;
-    *out = index_ns + lists * list_ns + codes * (code_ns + code_bytes * code_byte_ns) +
+    const struct kt_index_price *price = &index->ops->price;
+    double code_bytes = (double)plan->snapshot->vectors[plan->column].dim * price->code_bits / 8 + 16;
+    *out = price->start_ns + lists * price->list_ns +
+           codes * (price->code_ns + code_bytes * price->code_byte_ns) +
            2 * wanted * (row_bytes * stream_ns + miss_ns);
     return KITH_OK;
 }
@@ -124,7 +121,8 @@ static kith_status compare_ways(struct kt_plan *plan, kith_error *error)
     const struct kt_vectors *vectors = &plan->snapshot->vectors[plan->column];
     double row_bytes = (double)vectors->dim * (double)kt_element_bytes(vectors->element);
     uint64_t matches = plan->where->rows.count; /* those that the index does not cover are read either way */
-    double rows = price_of_rows(matches, plan->index->rows_indexed, row_bytes), lists = index_ns;
+    double rows = price_of_rows(matches, plan->index->rows_indexed, row_bytes);
+    double lists = plan->index->ops->price.start_ns;
     kith_status status = rows > lists ? price_of_lists(plan, matches, row_bytes, &lists, error) : KITH_OK;
     if (status) return status;
     if (rows > lists) return kt_where_count(plan->where, plan->index, &plan->matches, error);
@@ -167,6 +165,8 @@ kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, 
     plan.minimum_nprobes = query->minimum_nprobes;
     plan.maximum_nprobes = query->maximum_nprobes;
     plan.refine_factor = query->refine_factor;
+    plan.ef = query->ef;
+    plan.least_ef = query->recall > 0 ? 0 : LEAST_EF;
     plan.recall = query->exact ? 1 : query->recall > 0 ? query->recall : KT_DEFAULT_RECALL;
     plan.threads = query->threads;
     plan.fast_search = query->fast_search;

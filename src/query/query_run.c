@@ -89,6 +89,8 @@ static struct kt_index_query index_query(const struct kt_plan *plan, const struc
         .nprobes = plan->nprobes,
         .minimum_nprobes = plan->minimum_nprobes,
         .maximum_nprobes = plan->maximum_nprobes,
+        .ef = plan->ef,
+        .least_ef = plan->least_ef,
     };
 }
 

@@ -175,7 +175,9 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
             error, KITH_CONFLICT,
             "the rows or columns of table '%s' were changed (%s) while index \"%s\" was being built", table,
             news, name);
-    if ((indexing->purpose == ONE_MORE && !has_place_beside(indexing, state)) ||
+    bool exactly = indexing->index && indexing->index->ops && indexing->index->ops->fold_share;
+    if ((exactly && !has_own_pieces(indexing, state)) ||
+        (indexing->purpose == ONE_MORE && !has_place_beside(indexing, state)) ||
         (indexing->purpose == MERGED && !has_merged(indexing, state)) ||
         (indexing->purpose == ANEW && !has_own_pieces(indexing, state)))
         return kt_fail(error, KITH_CONFLICT, "index \"%s\" of table '%s' was changed (%s) while %s", name,
@@ -189,11 +191,12 @@ static json_t *asked_json(const struct indexing *indexing)
 {
     const kith_index *options = indexing->options;
     if (indexing->purpose == ANEW) return json_incref(json_object_get(indexing->index->piece->meta, "asked"));
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "num_partitions", (json_int_t)options->num_partitions,
-                     "num_sub_vectors", (json_int_t)options->num_sub_vectors, "num_bits",
-                     (json_int_t)options->num_bits, "max_iterations", (json_int_t)options->max_iterations,
-                     "sample_rate", (json_int_t)options->sample_rate, "seed",
-                     (json_int_t)(options->seed & INT64_MAX));
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "m", (json_int_t)options->m, "ef_construction",
+                     (json_int_t)options->ef_construction, "num_partitions",
+                     (json_int_t)options->num_partitions, "num_sub_vectors",
+                     (json_int_t)options->num_sub_vectors, "num_bits", (json_int_t)options->num_bits,
+                     "max_iterations", (json_int_t)options->max_iterations, "sample_rate",
+                     (json_int_t)options->sample_rate, "seed", (json_int_t)(options->seed & INT64_MAX));
 }
 
 /* A merged file is to the table what the first of its files was; counts are its own. (One by one:
@@ -426,6 +429,8 @@ static kith_status check_scalar(const struct indexing *indexing, kith_error *err
                        { "num_bits", options->num_bits != 0 },
                        { "max_iterations", options->max_iterations != 0 },
                        { "sample_rate", options->sample_rate != 0 },
+                       { "m", options->m != 0 },
+                       { "ef_construction", options->ef_construction != 0 },
                        { "queries", options->queries || options->query_count },
                        { "max_memory", options->max_memory != 0 } };
     for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++)
@@ -449,7 +454,7 @@ static kith_status settle_plan(struct indexing *indexing, kith_error *error)
         return kt_fail(
             error, KITH_UNSUPPORTED,
             "this version of Kith does not build %s indexes; over vectors it builds IVF_RQ, IVF_PQ, "
-            "IVF_SQ and IVF_FLAT",
+            "IVF_SQ, IVF_FLAT and HNSW",
             kith_index_type_name(options->type));
     kith_metric own = kt_snapshot_metric(indexing->snapshot, indexing->column);
     *plan = (struct kt_index_plan){
@@ -460,6 +465,8 @@ static kith_status settle_plan(struct indexing *indexing, kith_error *error)
         .num_bits = options->num_bits,
         .max_iterations = options->max_iterations,
         .sample_rate = options->sample_rate,
+        .m = options->m,
+        .ef_construction = options->ef_construction,
         .seed = options->seed,
         .max_memory = options->max_memory,
     };
@@ -532,6 +539,8 @@ static kith_status settle_index(struct indexing *indexing, kith_index *options, 
     options->num_bits = (uint32_t)asked_number(asked, "num_bits");
     options->max_iterations = (uint32_t)asked_number(asked, "max_iterations");
     options->sample_rate = (uint32_t)asked_number(asked, "sample_rate");
+    options->m = (uint32_t)asked_number(asked, "m");
+    options->ef_construction = (uint32_t)asked_number(asked, "ef_construction");
     options->seed = asked_number(asked, "seed");
     indexing->options = options;
     return KITH_OK;

@@ -125,7 +125,7 @@ bool kt_table_is_behind(const struct kt_snapshot *snapshot, const struct kt_tabl
 
 bool kt_table_is_spent(const struct kt_table_index *index)
 {
-    if (!index->ops) return false;
+    if (!index->ops || index->ops->fold_share) return false;
     const json_t *meta = index->piece->meta;
     uint64_t trained = (uint64_t)json_integer_value(json_object_get(meta, "trained_rows"));
     uint64_t end = (uint64_t)json_integer_value(json_object_get(meta, "trained_to")), since = 0;
@@ -140,10 +140,19 @@ static uint64_t part_rows(const struct kt_table_index *index, uint32_t part)
     return kt_rows_count(index->parts[part]->covers, index->parts[part]->cover_count);
 }
 
+/* Whether enough of a graph came after its base, or is dead, for a base to be made of it all. */
+static bool is_to_fold(const struct kt_table_index *index)
+{
+    uint64_t came = 0, share = index->ops->fold_share;
+    for (uint32_t i = 1; i < index->part_count; i++) came += part_rows(index, i);
+    return share && (came > part_rows(index, 0) / share || index->rows_dead > index->rows_indexed / share);
+}
+
 uint32_t kt_table_to_merge(const struct kt_table_index *index)
 {
     uint32_t count = 1;
     if (!index->ops) return 0;
+    if (is_to_fold(index)) return index->part_count;
     if (index->rows_dead > index->rows_indexed / 2) return index->part_count;
     if (index->part_count < 2) return 0;
     uint64_t gathered = part_rows(index, index->part_count - 1);

@@ -252,7 +252,10 @@ static void work(struct campaign *campaign)
     if (FORKS)
         fork_on(campaign);
     else
-        while (campaign_goes_on(campaign)) usleep(100000);
+        for (uint64_t s = 0; campaign_goes_on(campaign); s++) {
+            campaign_run(campaign, "second %llu", (unsigned long long)s);
+            sleep(1);
+        }
     atomic_store(&busy.ends, true);
     for (uint32_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
 }

@@ -389,7 +389,7 @@ def test_parameters_that_do_not_fit_are_refused(small):
     assert small.list_indices() == []
 
 
-@pytest.mark.parametrize("config", [HnswSq(), HnswPq(), FTS()])
+@pytest.mark.parametrize("config", [FTS()])
 def test_indexes_of_later_versions_are_refused_in_words(small, config):
     with pytest.raises(NotImplementedError):
         small.create_index("vector", config=config)

@@ -262,10 +262,25 @@ static int borrow_queries(struct kpy_table *self, const Py_buffer *view, unsigne
 
 static PyObject *table_create_index(struct kpy_table *self, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = { "column",          "name",     "type",           "metric",      "num_partitions",
-                             "num_sub_vectors", "num_bits", "max_iterations", "sample_rate", "seed",
-                             "threads",         "keep",     "progress",       "queries",     "dim",
-                             "max_memory",      NULL };
+    static char *names[] = { "column",
+                             "name",
+                             "type",
+                             "metric",
+                             "num_partitions",
+                             "num_sub_vectors",
+                             "num_bits",
+                             "max_iterations",
+                             "sample_rate",
+                             "seed",
+                             "threads",
+                             "keep",
+                             "progress",
+                             "queries",
+                             "dim",
+                             "max_memory",
+                             "m",
+                             "ef_construction",
+                             NULL };
     kith_index options = KITH_INIT(kith_index);
     struct kpy_progress progress = { 0 };
     const char *type = NULL, *metric = NULL;
@@ -276,11 +291,11 @@ static PyObject *table_create_index(struct kpy_table *self, PyObject *args, PyOb
     kith_error error = { 0 };
     kith_status status = KITH_OK;
 
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzIIIIIKIpOz*IK", names, &options.column,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzIIIIIKIpOz*IKII", names, &options.column,
                                      &options.name, &type, &metric, &options.num_partitions,
                                      &options.num_sub_vectors, &options.num_bits, &options.max_iterations,
                                      &options.sample_rate, &seed, &options.threads, &keep, &progress.callback,
-                                     &queries, &dim, &max_memory))
+                                     &queries, &dim, &max_memory, &options.m, &options.ef_construction))
         return NULL;
     if (borrow_queries(self, &queries, dim, &options)) {
         PyBuffer_Release(&queries);
@@ -317,13 +332,14 @@ static PyObject *table_drop_index(struct kpy_table *self, PyObject *name)
 static PyObject *index_dict(const kith_index_info *info)
 {
     return Py_BuildValue(
-        "{sssssssssssssIsIsIsKsKsKsL}", "name", info->name, "column", info->column, "type",
+        "{sssssssssssssIsIsIsKsKsKsLsIsI}", "name", info->name, "column", info->column, "type",
         kith_index_type_name(info->type), "metric", kith_metric_name(info->metric), "note",
         info->note ? info->note : "", "calibration", info->calibration ? info->calibration : "",
         "num_partitions", (unsigned int)info->num_partitions, "num_sub_vectors",
         (unsigned int)info->num_sub_vectors, "num_bits", (unsigned int)info->num_bits, "rows_indexed",
         (unsigned long long)info->rows_indexed, "rows_unindexed", (unsigned long long)info->rows_unindexed,
-        "bytes", (unsigned long long)info->bytes, "created_us", (long long)info->created_us);
+        "bytes", (unsigned long long)info->bytes, "created_us", (long long)info->created_us, "m",
+        (unsigned int)info->m, "ef_construction", (unsigned int)info->ef_construction);
 }
 
 static PyObject *table_indexes(struct kpy_table *self, PyObject *unused)

@@ -39,7 +39,7 @@ static void add(struct following *f, uint64_t count)
     for (uint64_t i = 0; i < count; i++) f->live[f->next++] = true;
 }
 
-static void start(struct following *f)
+static void start(struct following *f, kith_index_type type)
 {
     kith_create create = KITH_INIT(kith_create);
     *f = (struct following){ .folder = folder_new(), .rows = drifting(), .random = { 3 } };
@@ -49,6 +49,9 @@ static void start(struct following *f)
     struct ArrowArrayStream data = rows_stream(&f->rows, 0, BASE);
     assert_ok(kith_create_table(f->db, "t", &data, &create, &f->table, error));
     for (f->next = 0; f->next < BASE; f->next++) f->live[f->next] = true;
+    kith_index index = KITH_INIT(kith_index);
+    index.type = type;
+    if (type) assert_ok(kith_create_index(f->table, &index, error));
 }
 
 static void stop(struct following *f)
@@ -111,12 +114,14 @@ static void delete_where(struct following *f, const char *text, uint64_t modulus
         if (i % modulus == rest) f->live[i] = false;
 }
 
-static void every_committed_row_is_found(void **state)
+static const kith_index_type types[] = { KITH_INDEX_DEFAULT, KITH_HNSW };
+enum { TYPES = sizeof types / sizeof *types };
+
+static void find_every_row(kith_index_type type)
 {
-    (void)state;
     struct following f;
     const uint64_t few = 512 * 1024 / (DIM * 4);
-    start(&f);
+    start(&f, type);
     assert_findable(&f, 7);
     add(&f, 1);
     assert_findable(&f, 31);
@@ -133,12 +138,17 @@ static void every_committed_row_is_found(void **state)
     stop(&f);
 }
 
-static void a_table_that_turns_over_keeps_its_index_right(void **state)
+static void every_committed_row_is_found(void **state)
 {
     (void)state;
+    for (int t = 0; t < TYPES; t++) find_every_row(types[t]);
+}
+
+static void turn_over(kith_index_type type)
+{
     struct following f;
     kith_indexes *indexes = NULL;
-    start(&f);
+    start(&f, type);
     for (uint64_t round = 0; round < 7; round++) {
         char text[64];
         add(&f, 1000);
@@ -158,6 +168,12 @@ static void a_table_that_turns_over_keeps_its_index_right(void **state)
     assert_few_beside(&f, 0);
     assert_findable(&f, 3);
     stop(&f);
+}
+
+static void a_table_that_turns_over_keeps_its_index_right(void **state)
+{
+    (void)state;
+    for (int t = 0; t < TYPES; t++) turn_over(types[t]);
 }
 
 int main(void)

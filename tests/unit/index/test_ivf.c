@@ -225,7 +225,7 @@ static void plans_are_filled_or_refused_in_words(void **state)
 {
     (void)state;
     assert_int_equal(kt_index_ops(KITH_INDEX_DEFAULT)->type, KITH_IVF_RQ);
-    assert_null(kt_index_ops(KITH_HNSW));
+    assert_null(kt_index_ops(KITH_BTREE));
     for (size_t t = 0; t < TYPES; t++) {
         struct kt_index_plan plan = filled((struct kt_index_plan){ .type = types[t] }, 48, KITH_F32);
         assert_int_equal(kt_index_ops(types[t])->type, types[t]);

@@ -61,6 +61,23 @@ static kith_status add_a_run(kith_error *error)
     return status;
 }
 
+static kith_status build_anew(kith_error *error)
+{
+    struct kt_work work = { .threads = 1 };
+    struct kt_buffer buffer = { 0 };
+    struct kt_sink *sink = NULL;
+    json_t *meta = NULL, *calibration = NULL;
+    kith_status status = kt_sink_memory(&buffer, &sink, error);
+    if (!status) status = built.ops->build(&built.plan, &column.vectors, &work, sink, &meta, error);
+    if (!status)
+        status = built.ops->calibrate(built.index, &column.vectors, NULL, 1, &work, &calibration, error);
+    kt_sink_abandon(sink);
+    json_decref(meta);
+    json_decref(calibration);
+    kt_buffer_release(&buffer);
+    return status;
+}
+
 static kith_status merge_both(kith_error *error)
 {
     struct kt_work work = { .threads = 1 };
@@ -83,15 +100,17 @@ static kith_status merge_both(kith_error *error)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    for (size_t t = 0; t < TYPES; t++) {
+    for (size_t t = 0; t <= TYPES; t++) {
+        kith_index_type type = t < TYPES ? types[t] : KITH_HNSW;
         column_init(&column, random_numbers(ROWS, DIM, KITH_F32, 30), ROWS, DIM, KITH_F32);
         for (int far = 0; far < 3; far++) ((float *)(void *)column.data)[(FIRST + 9 * far) * DIM] = 1e20f;
         column.runs[0].rows = column.runs[0].span = FIRST;
-        built = build(&column, plan_of(types[t], KITH_L2, 20), 1);
+        built = build(&column, plan_of(type, KITH_L2, 20), 1);
         column.runs[0].rows = column.runs[0].span = ROWS;
         assert_int_equal(extend(&column, &built, FIRST, ROWS), ROWS - FIRST);
         assert_true(fails_at_every_step(open_and_search, false) > 10);
         assert_true(fails_at_every_step(add_a_run, false) > 10);
+        if (type == KITH_HNSW) assert_true(fails_at_every_step(build_anew, false) > 10);
         assert_true(fails_at_every_step(merge_both, false) > 5);
         built_release(&built);
         column_release(&column);
