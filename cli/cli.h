@@ -45,8 +45,10 @@ extern const struct command cli_cmd_explain;
 extern const struct command cli_cmd_bench;
 extern const struct command cli_cmd_info;
 extern const struct command cli_cmd_export;
+extern const struct command cli_cmd_log;
 extern const struct command cli_cmd_verify;
 extern const struct command cli_cmd_compact;
+extern const struct command cli_cmd_erase;
 extern const struct command cli_cmd_repair;
 extern const struct command cli_cmd_backup;
 
@@ -92,6 +94,9 @@ void cli_text_release(struct text *text);
 const char *cli_count_text(char *to, uint64_t count);
 /** "12.3 MB" (powers of ten) into a buffer of at least 32 bytes, which is returned. */
 const char *cli_bytes_text(char *to, uint64_t bytes);
+
+/** "2026-11-22 00:13:34" in UTC, or "" where it is no time. */
+void cli_time_text(char *to, size_t size, int64_t time_us);
 
 double cli_now(void); /* seconds of a clock that never goes back */
 

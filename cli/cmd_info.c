@@ -1,7 +1,6 @@
 /* kith info: a database's tables, or all that is known of one table. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "index_print.h"
 #include "options.h"
@@ -17,14 +16,6 @@ static const struct option_spec options[] = {
       "list every version, not only the last five", NULL },
     { 0 },
 };
-
-static void time_text(char *to, size_t size, int64_t time_us)
-{
-    struct tm when;
-    time_t seconds = (time_t)(time_us / 1000000);
-    to[0] = '\0';
-    if (gmtime_r(&seconds, &when)) strftime(to, size, "%Y-%m-%d %H:%M:%S", &when);
-}
 
 /* ---- a database ---- */
 
@@ -186,7 +177,7 @@ static void print_versions(const kith_versions *versions, bool all)
     for (size_t i = first; i < versions->count; i++) {
         const kith_version_info *version = &versions->versions[i];
         char when[32];
-        time_text(when, sizeof when, version->time_us);
+        cli_time_text(when, sizeof when, version->time_us);
         cli_sheet_row(sheet);
         cli_sheet_count(sheet, version->version);
         cli_sheet_cell(sheet, when);

@@ -24,8 +24,8 @@ static const struct command cmd_help = {
 
 static const struct command *const commands[] = {
     &cli_cmd_import, &cli_cmd_index,  &cli_cmd_search, &cli_cmd_explain, &cli_cmd_bench,
-    &cli_cmd_info,   &cli_cmd_export, &cli_cmd_verify, &cli_cmd_compact, &cli_cmd_repair,
-    &cli_cmd_backup, &cmd_version,    &cmd_help,
+    &cli_cmd_info,   &cli_cmd_log,    &cli_cmd_export, &cli_cmd_verify,  &cli_cmd_compact,
+    &cli_cmd_repair, &cli_cmd_backup, &cli_cmd_erase,  &cmd_version,     &cmd_help,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -204,6 +204,14 @@ const char *cli_bytes_text(char *to, uint64_t bytes)
     return to;
 }
 
+void cli_time_text(char *to, size_t size, int64_t time_us)
+{
+    struct tm when;
+    time_t seconds = (time_t)(time_us / 1000000);
+    to[0] = '\0';
+    if (gmtime_r(&seconds, &when)) strftime(to, size, "%Y-%m-%d %H:%M:%S", &when);
+}
+
 double cli_now(void)
 {
     struct timespec now;

@@ -118,7 +118,8 @@ KITH_API kith_status kith_list_tables(kith_database *database, const char *after
 KITH_API kith_status kith_drop_table(kith_database *database, const char *name, kith_error *error);
 
 /** Gives a table another name. Handles opened before go on working.
- *  @return KITH_OK, KITH_NOT_FOUND, KITH_EXISTS, KITH_INVALID for a bad name */
+ *  @return KITH_OK, KITH_NOT_FOUND, KITH_EXISTS, KITH_INVALID for a bad name; KITH_UNKNOWN when it has the
+ * new name, or may have, and may lose it in a power cut; after any other failure it has the old one */
 KITH_API kith_status kith_rename_table(kith_database *database, const char *from, const char *to,
                                        kith_error *error);
 
@@ -409,6 +410,26 @@ typedef struct kith_versions {
 } kith_versions;
 KITH_API void kith_versions_free(kith_versions *versions);
 
+typedef struct kith_commit {
+    uint64_t version; /* that it made, or kept */
+    int64_t time_us;
+    const char *operation; /* as above; upkeep: "fold", "index", "clean", "tag", ... */
+    uint64_t rows_added;   /* an updated row is removed and added */
+    uint64_t rows_removed;
+    const char *key;         /* the idempotency key that it was asked for with; NULL: none */
+    const char *transaction; /* an id that no other write has */
+    uint32_t transactions;   /* writes of several threads that share the commit */
+    bool upkeep;             /* it changed no row and no column */
+} kith_commit;
+typedef struct kith_commits {
+    size_t count;
+    const kith_commit *commits; /* newest first */
+} kith_commits;
+KITH_API void kith_commits_free(kith_commits *commits);
+/** What led to the version that the handle reads, commit by commit, as far back as the log is kept.
+ *  @param limit  at most so many; 0: all */
+KITH_API kith_status kith_table_log(kith_table *table, size_t limit, kith_commits **out, kith_error *error);
+
 /** The version that the handle reads: the pinned one, or else the newest. Versions count the commits
  *  that change rows or schema, from 1; index builds and upkeep keep it. */
 KITH_API kith_status kith_table_version(kith_table *table, uint64_t *out, kith_error *error);
@@ -461,6 +482,33 @@ typedef struct kith_upkeep_stats {
  *  versions alone needed. Never needed. @param stats  may be NULL */
 KITH_API kith_status kith_optimize(kith_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
                                    kith_error *error);
+
+typedef struct kith_erasing {
+    size_t struct_size;
+    const kith_expr *filter; /* which rows; NULL: only what was deleted or replaced before */
+    bool tags;               /* take tags away: what they name goes with all older versions */
+    bool alone;              /* nobody else writes now: files that no version names go, whatever their age */
+    kith_progress_fn progress;
+    void *progress_user;
+} kith_erasing;
+typedef struct kith_erased {
+    size_t struct_size;
+    uint64_t version;
+    uint64_t rows; /* deleted now */
+    uint64_t fragments_rewritten, indexes_rebuilt;
+    uint64_t versions_removed, tags_removed, files_removed, bytes_removed;
+} kith_erased;
+/** Deletes rows so that nothing is left of them, nor of any that were deleted or replaced before: every file
+ *  with their bytes is written anew without them, indexes over them are built anew, and all versions but the
+ *  newest are removed. Then the table's folder is looked through: when the call returns KITH_OK there is no
+ *  file in it but those of the newest version, none of which has a dead row. What copies, backups, handles
+ *  that are open elsewhere, the file system and the disk keep of removed files is beyond it. A call that
+ * fails on its way may have deleted the rows; it can be repeated.
+ *  @param done  may be NULL
+ *  @return KITH_OK; KITH_INVALID where there are tags and `tags` is not set: nothing is done then;
+ *          KITH_CONFLICT naming a file that no version names; KITH_READ_ONLY; KITH_IO */
+KITH_API kith_status kith_erase(kith_table *table, const kith_erasing *options, kith_erased *done,
+                                kith_error *error);
 
 typedef struct kith_table_info {
     size_t struct_size;

@@ -118,6 +118,21 @@ kith_status kith_optimize(kith_table *table, const kith_upkeep *options, kith_up
     return KITH_OK;
 }
 
+kith_status kith_erase(kith_table *table, const kith_erasing *options, kith_erased *done, kith_error *error)
+{
+    kith_erasing erasing = { 0 };
+    kith_erased erased = { 0 };
+    kith_status status = options ? kt_options_read("kith_erasing", options, offsetof(kith_erasing, alone),
+                                                   &erasing, sizeof erasing, error)
+                                 : kt_fail(error, KITH_INVALID, "erase needs options that say which rows");
+    if (!status) status = kt_erase(table_of(table), &erasing, &erased, error);
+    if (!done) return status;
+    size_t size = done->struct_size && done->struct_size < sizeof erased ? done->struct_size : sizeof erased;
+    erased.struct_size = done->struct_size;
+    memcpy(done, &erased, size);
+    return status;
+}
+
 kith_status kith_repair(kith_database *database, const char *name, char **words, kith_error *error)
 {
     return kt_catalog_repair((struct kt_catalog *)database, name, words, error);

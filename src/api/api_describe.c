@@ -114,6 +114,49 @@ void kith_versions_free(kith_versions *versions)
     kt_free(versions);
 }
 
+struct commits {
+    kith_commits commits;     /* first */
+    struct kt_buffer history; /* lends the texts */
+    kith_commit each[];
+};
+
+kith_status kith_table_log(kith_table *table, size_t limit, kith_commits **out, kith_error *error)
+{
+    struct kt_buffer history = { 0 };
+    kith_status status =
+        kt_table_history((struct kt_table *)table, limit ? limit : UINT64_MAX, &history, error);
+    size_t count = history.size / sizeof(struct kt_past_commit);
+    struct commits *commits = status ? NULL : kt_alloc(sizeof *commits + count * sizeof commits->each[0]);
+    if (!status && !commits) status = kt_fail_memory(error, count * sizeof commits->each[0]);
+    if (status) {
+        kt_buffer_release(&history);
+        return status;
+    }
+    const struct kt_past_commit *past = (const struct kt_past_commit *)(const void *)history.data;
+    for (size_t i = 0; i < count; i++)
+        commits->each[i] = (kith_commit){ .version = past[i].version,
+                                          .time_us = past[i].time_us,
+                                          .operation = past[i].operation,
+                                          .rows_added = past[i].rows_added,
+                                          .rows_removed = past[i].rows_removed,
+                                          .key = past[i].key[0] ? past[i].key : NULL,
+                                          .transaction = past[i].transaction,
+                                          .transactions = past[i].transactions,
+                                          .upkeep = past[i].upkeep };
+    commits->history = history;
+    commits->commits = (kith_commits){ count, commits->each };
+    *out = &commits->commits;
+    return KITH_OK;
+}
+
+void kith_commits_free(kith_commits *commits)
+{
+    if (!commits) return;
+    struct commits *owner = (struct commits *)commits;
+    kt_buffer_release(&owner->history);
+    kt_free(owner);
+}
+
 kith_status kith_table_restore(kith_table *table, uint64_t version, kith_changed *changed, kith_error *error)
 {
     uint64_t made = 0;

@@ -1,5 +1,8 @@
 /* The only kind of lock in Kith: a leaf. Whoever holds one takes no other, calls no callback and does no
- * I/O, so that fork() may wait for all of them and the child finds each free and its data whole. */
+ * I/O, so that fork() may wait for all of them and the child finds each free and its data whole.
+ *
+ * A lock lies on the heap or is static, never on a stack: the child's C library takes back the stacks of the
+ * threads that it does not have, and the registry would lead into them. */
 #ifndef KT_BASE_LOCK_H
 #define KT_BASE_LOCK_H
 

@@ -73,6 +73,9 @@ struct kt_index_query {
     /* Of exact->among, where there is one: then only lists with a row of it are visited. NULL where nobody
      * counted: rows outside it are dropped as they are met, which is the thing to do when they are few. */
     const struct kt_index_matches *matches;
+    /* Of exact->among, where nobody counted because that is nearly every row of the table: how many rows of
+     * each list are there, about. Surely none where it says so. NULL: all are. */
+    const struct kt_index_matches *lived;
     float recall;           /* wanted; 0: KT_DEFAULT_RECALL */
     uint32_t refine_factor; /* k * refine_factor rows by their estimates are read; 0: as many as bounds say */
     uint32_t nprobes;       /* 0: as many as the recall takes */
@@ -110,10 +113,11 @@ struct kt_index_plan {
     uint64_t max_memory; /* bytes that a build may hold beside the table; 0: no bound */
 };
 
-/* Vectors to calibrate on, of floats. */
+/* What to calibrate on: vectors of floats, or where there are none, rows of the table. */
 struct kt_samples {
     const float *vectors;
     uint64_t count;
+    const struct kt_selection *live; /* the rows that are there, to be found and to be asked for; NULL: all */
 };
 
 /* How an index lies, for who decides when its files are merged, or built anew. */
@@ -179,7 +183,8 @@ struct kt_index_ops {
     kith_status (*place)(const struct kt_index *index, const struct kt_index_query *query,
                          struct kt_arena *scratch, uint32_t *out, kith_error *error);
     /** Learns from replayed searches how much a wanted recall takes: for rows of the table, each left out of
-     * its own answer, or for `queries` when there are any. The new reference goes into the piece's meta. */
+     * its own answer, or for `queries` when there are any. The new reference goes into the piece's meta. Its
+     * number "fit", where there is one, grows as rows come that the index was not trained for. */
     kith_status (*calibrate)(const struct kt_index *index, const struct kt_vectors *vectors,
                              const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
                              json_t **out, kith_error *error);

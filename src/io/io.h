@@ -35,6 +35,8 @@ kith_status kt_io_read(struct kt_io *io, const char *name, size_t limit, struct 
  * counts as yes, and whoever goes on to read the file is told why: taken for no, a reader would show old rows
  * as the newest. */
 bool kt_io_exists(struct kt_io *io, const char *name);
+/** The same, told apart: KITH_OK, KITH_NOT_FOUND, or KITH_IO where it cannot be told. */
+kith_status kt_io_look(struct kt_io *io, const char *name, kith_error *error);
 
 /** A number for the names in the root itself: another one when a name came or went; 0 when that cannot be
  * told, as while the folder has changed within the last tenth of a second, whose clock ticks are too coarse.
@@ -86,7 +88,8 @@ kith_status kt_io_mkdir(struct kt_io *io, const char *name,
                         kith_error *error); /* with parents, synced; there already is fine */
 kith_status kt_io_remove(struct kt_io *io, const char *name, kith_error *error); /* a file; absent is fine */
 kith_status kt_io_remove_tree(struct kt_io *io, const char *name, kith_error *error);
-/** Renames a file or folder to a name that nothing has: KITH_EXISTS, KITH_NOT_FOUND, KITH_IO. Synced. */
+/** Renames a file or folder to a name that nothing has: KITH_EXISTS, KITH_NOT_FOUND, KITH_IO. Synced;
+ * KITH_UNKNOWN: it has the new name, or may have, and may lose it in a crash. */
 kith_status kt_io_rename(struct kt_io *io, const char *from, const char *to, kith_error *error);
 
 int64_t kt_io_now_us(struct kt_io *io);

@@ -123,9 +123,16 @@ out:
     return status;
 }
 
+kith_status kt_io_look(struct kt_io *io, const char *name, kith_error *error)
+{
+    kith_status status = check_name(io, name, true, error);
+    return status ? status : io->backend->look(io, name, error);
+}
+
 bool kt_io_exists(struct kt_io *io, const char *name)
 {
-    return check_name(io, name, true, NULL) == KITH_OK && io->backend->exists(io, name);
+    kith_status status = kt_io_look(io, name, NULL);
+    return status != KITH_NOT_FOUND && status != KITH_INVALID;
 }
 
 uint64_t kt_io_stamp(struct kt_io *io)

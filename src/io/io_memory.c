@@ -313,14 +313,14 @@ static kith_status memory_open_sub(struct kt_io *io, const char *name, struct kt
 
 /* ---- reading */
 
-static bool memory_exists(struct kt_io *io, const char *name)
+static kith_status memory_look(struct kt_io *io, const char *name, kith_error *error)
 {
     struct node *above;
     const char *leaf;
     take(memory(io));
     bool there = find(memory(io), name, &above, &leaf) != NULL;
     give(memory(io));
-    return there;
+    return there ? KITH_OK : refuse(memory(io), name, KITH_NOT_FOUND, "does not exist", error);
 }
 
 static void memory_file_close(struct kt_io_file *base)
@@ -671,7 +671,7 @@ static kith_status memory_entropy(struct kt_io *io, void *to, size_t count, kith
 static const struct kt_io_backend memory_backend = {
     .open_sub = memory_open_sub,
     .close = memory_close,
-    .exists = memory_exists,
+    .look = memory_look,
     .open = memory_open,
     .file_close = memory_file_close,
     .file_read = memory_file_read,

@@ -321,15 +321,18 @@ static kith_status posix_open_sub(struct kt_io *io, const char *name, struct kt_
 
 /* ---- reading */
 
-static bool posix_exists(struct kt_io *io, const char *name)
+static kith_status posix_look(struct kt_io *io, const char *name, kith_error *error)
 {
     struct place place;
     struct stat about;
-    if (find(posix(io), name, &place)) return false;
-    bool there = !*name || kt_posix.stat_name(place.folder, place.leaf, &about, AT_SYMLINK_NOFOLLOW) == 0 ||
-                 (errno != ENOENT && errno != ENOTDIR);
-    leave(&place);
-    return there;
+    int missing = find(posix(io), name, &place);
+    if (!missing) {
+        missing = *name ? kt_posix.stat_name(place.folder, place.leaf, &about, AT_SYMLINK_NOFOLLOW) : 0;
+        leave(&place);
+    }
+    if (!missing) return KITH_OK;
+    if (errno == ENOTDIR) errno = ENOENT; /* there is nothing below a file */
+    return refuse(io, name, "looking for it", error);
 }
 
 static int64_t posix_now_us(struct kt_io *io)
@@ -918,14 +921,44 @@ static int rename_to_new(const struct place *from, const struct place *to)
     return -1;
 }
 
+/* A rename failed with errno: was it done all the same, as a network file system may say of one that it
+ * repeated? `mine` is what had the old name before. Errors that the name or the file explains are believed
+ * when the old name still has it. */
+static int settle_rename(const struct place *from, const struct place *to, const struct stat *mine)
+{
+    int code = errno;
+    struct stat about;
+    bool there = kt_posix.stat_name(to->folder, to->leaf, &about, AT_SYMLINK_NOFOLLOW) == 0;
+    bool absent = !there && errno == ENOENT;
+    if (there && about.st_ino == mine->st_ino && about.st_dev == mine->st_dev) return KT_WON;
+    bool stays = (there || absent) &&
+                 kt_posix.stat_name(from->folder, from->leaf, &about, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 about.st_ino == mine->st_ino && about.st_dev == mine->st_dev;
+    bool explained = code == EEXIST || code == ENOENT || code == ENOTEMPTY;
+    errno = code;
+    return stays || ((there || absent) && explained) ? KT_REFUSED : KT_UNKNOWN;
+}
+
+static kith_status rename_unknown(struct kt_io *io, const char *from, const char *to, kith_error *error)
+{
+    return kt_fail(error, KITH_UNKNOWN, "%s/%s: whether it was renamed to %s for good is not known: %s",
+                   io->root, from, to, strerror(errno));
+}
+
 static kith_status posix_rename(struct kt_io *io, const char *from, const char *to, kith_error *error)
 {
     struct place source = { .folder = -1 }, target = { .folder = -1 };
+    struct stat mine;
     kith_status status = KITH_OK;
-    if (find(posix(io), from, &source) || find(posix(io), to, &target) || rename_to_new(&source, &target))
+    int outcome = KT_REFUSED;
+    if (!find(posix(io), from, &source) && !find(posix(io), to, &target) &&
+        !kt_posix.stat_name(source.folder, source.leaf, &mine, AT_SYMLINK_NOFOLLOW))
+        outcome = rename_to_new(&source, &target) ? settle_rename(&source, &target, &mine) : KT_WON;
+    if (outcome == KT_REFUSED)
         status = refuse(io, errno == EEXIST ? to : from, "renaming", error);
-    else if (sync_again(kt_posix.sync, target.folder) || sync_again(kt_posix.sync, source.folder))
-        status = refuse(io, to, "fsync of the folder after renaming", error);
+    else if (outcome == KT_UNKNOWN || sync_again(kt_posix.sync, target.folder) ||
+             sync_again(kt_posix.sync, source.folder))
+        status = rename_unknown(io, from, to, error);
     leave(&source);
     leave(&target);
     return status;
@@ -949,7 +982,7 @@ static kith_status posix_entropy(struct kt_io *io, void *to, size_t count, kith_
 static const struct kt_io_backend posix_backend = {
     .open_sub = posix_open_sub,
     .close = posix_close,
-    .exists = posix_exists,
+    .look = posix_look,
     .stamp = posix_stamp,
     .written_us = posix_written_us,
     .open = posix_open,

@@ -10,7 +10,7 @@
 struct kt_io_backend {
     kith_status (*open_sub)(struct kt_io *io, const char *name, struct kt_io **out, kith_error *error);
     void (*close)(struct kt_io *io);
-    bool (*exists)(struct kt_io *io, const char *name);
+    kith_status (*look)(struct kt_io *io, const char *name, kith_error *error);
     uint64_t (*stamp)(struct kt_io *io);                       /* may be missing */
     int64_t (*written_us)(struct kt_io *io, const char *name); /* may be missing */
     kith_status (*open)(struct kt_io *io, const char *name, struct kt_io_file **out, kith_error *error);

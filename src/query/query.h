@@ -16,7 +16,7 @@ struct kt_where { /* immutable once made, shared by reference; of one snapshot *
     uint64_t evaluated, ruled; /* rows that the predicate was evaluated for, and that statistics settled */
     uint32_t probed;           /* parts of the predicate that an index over values answered */
     double seconds;
-    struct kt_lock lock;              /* of `counted` */
+    struct kt_lock lock;              /* of `counted`, and of `rows` while they are found */
     struct kt_where_counted *counted; /* how the rows lie in indexes that were asked */
 };
 /** How the admitted rows lie in an index of the snapshot; `where` keeps the answer. */
@@ -38,6 +38,7 @@ struct kt_plan {
     struct kt_where *where;             /* NULL: every row will do, of */
     const struct kt_selection *live;    /* these; NULL: all that are stored */
     bool postfilter;
+    const struct kt_index_matches *lived;   /* about how what is there lies in it; NULL: nearly all is */
     const struct kt_index_matches *matches; /* how what `where` admits lies in the index; NULL without it */
     int column;
     kith_metric metric;
@@ -128,6 +129,9 @@ kith_status kt_drop_columns(struct kt_table *table, const char *const *names, si
                             kith_changed *changed, kith_error *error);
 /** As kith.h says of kith_delete(), kith_delete_rows(), kith_update_rows(), kith_merge_rows(), kith_get().
  * `changed` is filled whole. Streams are consumed. */
+/** As kith.h says of kith_erase(). */
+kith_status kt_erase(struct kt_table *table, const kith_erasing *options, kith_erased *done,
+                     kith_error *error);
 kith_status kt_delete(struct kt_table *table, const struct kt_expr *filter, kith_changed *changed,
                       kith_error *error);
 kith_status kt_delete_rows(struct kt_table *table, const uint64_t *rows, size_t count, kith_changed *changed,

@@ -17,6 +17,16 @@ bool kt_again(kith_status status, double began, kith_changed *changed)
     return status == KITH_CONFLICT && kt_seconds() - began < RETRY_SECONDS;
 }
 
+kith_status kt_columns_changed(const struct kt_table *table, const struct kt_snapshot *before,
+                               const struct kt_snapshot *now, const char *operation, kith_error *error)
+{
+    char news[KT_NEWS];
+    return kt_fail(error, KITH_CONFLICT,
+                   "the columns of table '%s' were changed (%s) during %s; its data are of "
+                   "the old ones, give them again",
+                   kt_table_name(table), kt_state_news(now->state, before->state, news), operation);
+}
+
 kith_status kt_selected_ids(const struct kt_selection *rows, uint64_t **out, kith_error *error)
 {
     uint64_t *ids = kt_alloc_array(rows->count, sizeof *ids), count = 0;
@@ -286,13 +296,12 @@ kith_status kt_update(struct kt_table *table, const kith_update *options, kith_c
         kt_projection_release(&update.projection);
         update.where = NULL;
         if (!kt_again(status, began, changed)) break;
-        struct kt_schema *schema = kt_schema_share(update.base->schema);
-        kt_snapshot_release(update.base);
+        struct kt_snapshot *before = update.base;
         update.base = NULL;
         status = kt_table_writable(table, &update.base, error);
-        if (!status && update.given && update.base->schema != schema) /* the values are of other columns */
-            status = kt_fail(error, KITH_CONFLICT, "the table's columns were changed during update");
-        kt_schema_release(schema);
+        if (!status && update.given && update.base->schema != before->schema) /* the values are of others */
+            status = kt_columns_changed(table, before, update.base, "update", error);
+        kt_snapshot_release(before);
     }
     kt_free(update.hits);
     kt_batch_release(update.values);

@@ -419,6 +419,8 @@ static kith_status guard_begin(void *context, const struct kt_schema *schema, in
 {
     struct kt_key_guard *guard = context;
     uint32_t column = (uint32_t)key;
+    kt_keys_free(guard->keys); /* of rows that are written again for other columns */
+    guard->keys = NULL;
     snprintf(guard->name, sizeof guard->name, "%s", schema->fields[key].name);
     return kt_keys_new(schema, &column, 1, &guard->keys, error);
 }

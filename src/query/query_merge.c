@@ -577,13 +577,12 @@ kith_status kt_merge(struct kt_table *table, struct ArrowArrayStream *data, cons
         status = attempt(table, &merge, pairs, changed, error);
         forget_attempt(&merge);
         if (!kt_again(status, began, changed)) break;
-        struct kt_schema *schema = kt_schema_share(merge.base->schema);
-        kt_snapshot_release(merge.base);
+        struct kt_snapshot *before = merge.base;
         merge.base = NULL;
         status = kt_table_writable(table, &merge.base, error);
-        if (!status && merge.base->schema != schema) /* what was read is of other columns */
-            status = kt_fail(error, KITH_CONFLICT, "the table's columns were changed during merge");
-        kt_schema_release(schema);
+        if (!status && merge.base->schema != before->schema) /* what was read is of other columns */
+            status = kt_columns_changed(table, before, merge.base, "merge", error);
+        kt_snapshot_release(before);
     }
     kt_free(merge.last);
     kt_free(merge.first);

@@ -174,6 +174,8 @@ kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, 
     plan.upper = query->has_upper ? query->upper : INFINITY;
     choose_way(&plan, query);
     if (plan.index && where && !plan.postfilter) status = compare_ways(&plan, error);
+    if (!status && plan.index && !plan.matches)
+        status = kt_snapshot_lived(snapshot, plan.index, &plan.lived, error);
     if (status) return status;
     kt_snapshot_share(snapshot);
     if (where) kt_where_share(where);

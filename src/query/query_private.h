@@ -60,6 +60,9 @@ kith_status kt_stream_drain(struct ArrowArrayStream *stream, const struct kt_sch
 kith_status kt_selected_ids(const struct kt_selection *rows, uint64_t **out, kith_error *error);
 /** After an attempt to change rows: whether to try once more. */
 bool kt_again(kith_status status, double began, kith_changed *changed);
+/** KITH_CONFLICT: data that were read for the columns of `before` cannot go to those of `now`. */
+kith_status kt_columns_changed(const struct kt_table *table, const struct kt_snapshot *before,
+                               const struct kt_snapshot *now, const char *operation, kith_error *error);
 /** A filter that admits every row. */
 kith_status kt_every_row(struct kt_snapshot *snapshot, struct kt_where **out, kith_error *error);
 

@@ -83,6 +83,7 @@ static struct kt_index_query index_query(const struct kt_plan *plan, const struc
         .exact = &asked->scan,
         .k = (uint32_t)k,
         .matches = plan->matches,
+        .lived = plan->lived,
         .recall = plan->recall,
         .refine_factor = plan->refine_factor,
         .nprobes = plan->nprobes,

@@ -87,7 +87,6 @@ struct job {
     struct kt_where *where;
     const struct part *parts;
     struct kt_arena *scratch; /* one a worker */
-    struct kt_lock lock;      /* of where->rows */
 };
 
 /* The probes that were answered for all rows of a part; `bits` loses the rows that they rule out. */
@@ -112,10 +111,10 @@ static uint64_t apply_answers(const struct job *job, const struct part *part, ui
 static void add_rows(struct job *job, const struct part *part, const uint64_t *bits, uint64_t evaluated)
 {
     const struct kt_segment *segment = job->where->snapshot->segments[part->segment];
-    kt_lock_take(&job->lock);
+    kt_lock_take(&job->where->lock);
     kt_segment_put(segment, part->row, part->count, bits, &job->where->rows);
     job->where->evaluated += evaluated;
-    kt_lock_give(&job->lock);
+    kt_lock_give(&job->where->lock);
 }
 
 static kith_status evaluate(struct job *job, const struct part *part, struct kt_arena *scratch,
@@ -264,7 +263,6 @@ static kith_status evaluate_all(struct kt_where *where, uint32_t threads, kith_e
     work.threads = (uint32_t)kt_max_u64(1, kt_min_u64(kt_work_threads(&work), count / PARTS_EACH));
     struct job job = { .where = where, .parts = (const struct part *)(const void *)parts.data };
     if (!status && count) {
-        kt_lock_init(&job.lock);
         job.scratch = kt_alloc_zero(work.threads, sizeof *job.scratch);
         if (!job.scratch) status = kt_fail_memory(error, work.threads * sizeof *job.scratch);
         if (!status) status = ask_indexes(&job, error);
@@ -275,7 +273,6 @@ static kith_status evaluate_all(struct kt_where *where, uint32_t threads, kith_e
             kt_free(job.answers[i].covers);
         }
         kt_free(job.scratch);
-        kt_lock_release(&job.lock);
     }
     kt_buffer_release(&parts);
     return status;

@@ -305,6 +305,11 @@ kith_status kt_store_load_commit(struct kt_store *store, uint64_t commit, struct
 kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, struct kt_state **out,
                                      kith_error *error);
 
+/* ---- store_clean.c */
+
+/** Whether a file of the log is one that the state needs, or a tag. */
+bool kt_state_keeps_name(const struct kt_state *state, uint64_t commit, enum kt_log_kind kind);
+
 /* ---- store_checkpoint.c */
 
 void kt_store_checkpoint_seen(struct kt_store *store, const struct kt_state *state, size_t bytes);

@@ -150,6 +150,7 @@ struct kt_retention {
     uint64_t keep_versions; /* fewer than so many are newer; 1: only the newest version stays */
     int64_t keep_us;        /* replaced less long ago than this */
     uint64_t keep_bytes;    /* the files that only older versions have are together smaller than this */
+    bool all;               /* everything that is not the newest state or a tag's goes, whatever is gained */
     bool orphans;           /* also removes files that no commit names and that are older than 24 hours */
 };
 struct kt_cleaned {
@@ -159,10 +160,30 @@ struct kt_cleaned {
  * at one of them reads what is in files that it has open. `out` may be NULL and is filled also on failure. */
 kith_status kt_store_clean(struct kt_store *store, const struct kt_retention *keep, struct kt_cleaned *out,
                            kith_error *error);
+/** Adds to `out` the names below the table's folder that nothing explains, and that stay for some seconds:
+ * not the newest state, nor what is kept of the log. With `remove`, for when nobody else writes, they are
+ * removed first, and those are added that are still there. */
+kith_status kt_store_sweep(struct kt_store *store, bool remove, struct kt_io_names *out, kith_error *error);
 /** After a write, given the state of its commit: the same when enough has come together, by the table's
  * setting "keep_versions" (1,000 when there is none), 7 days, and as many bytes as the table has. Never
  * fails. */
 void kt_store_clean_if_due(struct kt_store *store, const struct kt_state *state);
+
+/* A commit that is still in the log. */
+struct kt_past_commit {
+    uint64_t commit, version; /* which it made or kept */
+    int64_t time_us;
+    uint64_t rows_added, rows_removed; /* an updated row is both; none for upkeep */
+    uint64_t bytes;                    /* of the commit itself */
+    uint32_t transactions;             /* that shared it */
+    bool upkeep;
+    char operation[16];   /* of the first that users see */
+    char transaction[33]; /* the first one's id */
+    char key[201];        /* an idempotency key that one of them had, or "" */
+};
+/** Adds to `out` at most `most` of the commits up to `state`, newest first. */
+kith_status kt_store_history(struct kt_store *store, const struct kt_state *state, uint64_t most,
+                             struct kt_buffer *out, kith_error *error);
 
 /* ---- when something is wrong, and before ---- */
 

@@ -28,7 +28,9 @@ static kith_status check_file(const struct kt_txn *txn, const struct kt_stored_f
     for (uint32_t i = 0; i < txn->created; i++)
         if (!strcmp(txn->files[i].name, file->name)) return KITH_OK;
     if (kt_state_can_name(txn->state, file->name)) return KITH_OK;
-    return kt_fail(error, KITH_CONFLICT, "the file '%.55s' is not of this table (any more)", file->name);
+    return kt_fail(error, KITH_CONFLICT,
+                   "the file '%.55s', needed by %s, was removed from the table by another", file->name,
+                   txn->operation);
 }
 
 /* Takes over `line`; NULL means that memory was out. */

@@ -153,7 +153,7 @@ static kith_status remove_removable(struct kt_store *store, const struct kt_stat
 
 /* ---- removing names of the log */
 
-static bool keeps_name(const struct kt_state *state, uint64_t commit, enum kt_log_kind kind)
+bool kt_state_keeps_name(const struct kt_state *state, uint64_t commit, enum kt_log_kind kind)
 {
     if (commit >= kt_state_private_part(state)->below) return true;
     for (uint32_t i = 0; kind == KT_LOG_CHECKPOINT && i < state->tag_count; i++)
@@ -170,7 +170,7 @@ static kith_status remove_log(struct kt_store *store, const struct kt_state *sta
         uint64_t commit;
         enum kt_log_kind kind;
         const char *name = listing.names.names[i];
-        if (kt_log_parse_name(name, &commit, &kind) && !keeps_name(state, commit, kind))
+        if (kt_log_parse_name(name, &commit, &kind) && !kt_state_keeps_name(state, commit, kind))
             status = kt_io_remove(store->log, name, error);
     }
     kt_io_names_release(&listing.names);
@@ -230,7 +230,7 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
 {
     const struct forgetting *forgetting = context;
     if (kt_state_private_part(state)->below >= forgetting->below)
-        return kt_fail(error, KITH_CONFLICT, "another clean-up was faster");
+        return kt_fail(error, KITH_CONFLICT, "another clean-up came before this one");
     return kt_txn_forget(txn, forgetting->below, forgetting->gone->files, forgetting->gone->count, error);
 }
 
@@ -284,7 +284,7 @@ kith_status kt_store_clean(struct kt_store *store, const struct kt_retention *ke
     struct kt_cleaned cleaned = { 0 };
     kith_status status = kt_store_load(store, &state, error);
     if (!status) {
-        uint64_t below = choose(state, keep, kt_io_now_us(store->io));
+        uint64_t below = keep->all ? state->commit : choose(state, keep, kt_io_now_us(store->io));
         status = clean(store, &state, below, keep->orphans, &cleaned, error);
     }
     kt_state_release(state);

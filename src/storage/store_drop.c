@@ -40,11 +40,12 @@ void kt_drop_folder(struct kt_io *parent, const char *name, const char *table_id
         if (!is_dropped(parent, name, table_id)) return;
         status = kt_io_rename(parent, name, away, NULL);
     }
-    if (!status && !is_dropped(parent, away, table_id)) {
+    bool moved = !status || status == KITH_UNKNOWN;
+    if (moved && !is_dropped(parent, away, table_id)) {
         kt_io_rename(parent, away, name, NULL); /* a table that was created meanwhile */
         return;
     }
-    if (!status || status == KITH_NOT_FOUND) kt_io_remove_tree(parent, away, NULL);
+    if (moved || status == KITH_NOT_FOUND) kt_io_remove_tree(parent, away, NULL);
 }
 
 /* A log that cannot be read takes no commit: the folder goes as it is. */

@@ -262,24 +262,39 @@ static kith_status confirm_first(struct kt_store *store, kith_error *error)
     char name[KT_LOG_NAME], path[1400];
     kt_log_name(1, KT_LOG_COMMIT, name);
     snprintf(path, sizeof path, "%s/log/%s", store->name, name);
-    if (kt_io_exists(store->parent, path)) return KITH_OK;
-    return kt_fail(error, KITH_UNKNOWN, "%s: the folder was moved away while the table was created",
-                   kt_io_root(store->io));
+    kith_error why = { 0 };
+    kith_status status = kt_io_look(store->parent, path, &why);
+    if (status == KITH_NOT_FOUND)
+        return kt_fail(error, KITH_UNKNOWN, "%s: the folder was moved away while the table was created",
+                       kt_io_root(store->io));
+    return status ? kt_fail(error, KITH_UNKNOWN, "%s: whether the table was created is not known: %.400s",
+                            kt_io_root(store->io), why.message)
+                  : KITH_OK;
+}
+
+static const char *newest_operation(const struct kt_state *state)
+{
+    return state && state->version_count ? state->versions[state->version_count - 1].operation : "none";
 }
 
 /* The winner's check, see store_txn.c. `*lost` when the name was free because it had been forgotten. */
-static kith_status confirm(struct kt_store *store, const uint8_t txn[16], uint64_t commit, bool *lost,
+static kith_status confirm(struct kt_store *store, const struct kt_txn *txn, uint64_t commit, bool *lost,
                            kith_error *error)
 {
     struct kt_state *state = NULL;
     char name[KT_LOG_NAME];
     if (commit == 1) return confirm_first(store, error);
-    if (kt_store_has_commit(store, commit - 1)) return KITH_OK;
-
-    kith_status status = kt_store_reload(store, &state, error);
-    bool ours = !status && state && kt_state_has_txn(state, txn);
+    kt_log_name(commit - 1, KT_LOG_COMMIT, name);
+    kith_error why = { 0 };
+    kith_status status = kt_io_look(store->log, name, NULL);
+    if (!status) return KITH_OK;
+    bool refused = status != KITH_NOT_FOUND; /* nobody knows whether it is there: the log decides */
+    status = kt_store_reload(store, &state, &why);
+    bool ours = !status && state && kt_state_has_txn(state, txn->id);
     bool dropped = !status && (!state || state->dropped);
     bool forgotten = !status && !dropped && !ours && kt_state_private_part(state)->below > commit;
+    char winner[16];
+    snprintf(winner, sizeof winner, "%s", newest_operation(state));
     kt_state_release(state);
     if (forgotten) { /* ours alone has that name now, and nobody may follow it */
         kt_log_name(commit, KT_LOG_COMMIT, name);
@@ -287,11 +302,14 @@ static kith_status confirm(struct kt_store *store, const uint8_t txn[16], uint64
         *lost = true;
     }
     if (ours || forgotten) return KITH_OK;
-    if (status == KITH_NOT_FOUND) return status;
+    if (status == KITH_NOT_FOUND) return kt_fail(error, status, "%s", why.message);
+    if (status && refused)
+        return kt_fail(error, KITH_UNKNOWN, "%s: whether commit %llu stands is not known: %.400s",
+                       kt_io_root(store->io), (unsigned long long)commit, why.message);
     if (dropped) return kt_fail(error, KITH_NOT_FOUND, "%s: the table was dropped", kt_io_root(store->io));
     if (!status)
-        return kt_fail(error, KITH_CONFLICT, "%s: the log moved on past commit %llu", kt_io_root(store->io),
-                       (unsigned long long)commit);
+        return kt_fail(error, KITH_CONFLICT, "%s: the log moved on (%s) past commit %llu during %s",
+                       kt_io_root(store->io), winner, (unsigned long long)commit, txn->operation);
     kt_log_name(commit - 1, KT_LOG_COMMIT, name);
     return kt_fail(error, KITH_UNKNOWN, "%s/%s vanished while the commit after it was made",
                    kt_io_root(store->log), name);
@@ -307,7 +325,7 @@ static void publish(struct group *group, struct attempt *attempt, bool *lost)
     kt_log_name(attempt->header.commit, KT_LOG_COMMIT, name);
     switch (kt_io_publish(store->log, name, attempt->bytes.data, attempt->bytes.size, &why)) {
     case KT_WON:
-        status = confirm(store, first_included(group)->txn->id, attempt->header.commit, lost, &why);
+        status = confirm(store, first_included(group)->txn, attempt->header.commit, lost, &why);
         break;
     case KT_LOST:
         *lost = true;
@@ -368,6 +386,18 @@ static void pause_a_little(struct kt_random *random, uint32_t losses)
     nanosleep(&(struct timespec){ .tv_nsec = (long)ns }, NULL);
 }
 
+static void give_up(struct group *group, uint32_t losses)
+{
+    kith_error why = { 0 };
+    struct kt_state *newest = kt_store_known(group->store);
+    kt_fail(&why, KITH_CONFLICT,
+            "%s: %u other commits (the newest: %s) came first during %s, in %d s; try again when fewer write",
+            kt_io_root(group->store->io), losses, newest_operation(newest),
+            first_unsettled(group)->txn->operation, RETRY_SECONDS);
+    settle_all(group, KITH_CONFLICT, &why);
+    kt_state_release(newest);
+}
+
 static void commit_members(struct group *group)
 {
     struct kt_random random = { kt_get_u64(group->members->txn->id) };
@@ -378,11 +408,7 @@ static void commit_members(struct group *group)
         attempt_commit(group, &lost);
         if (!lost) continue;
         if (monotonic_ms() > deadline) {
-            kith_error why = { 0 };
-            kt_fail(&why, KITH_CONFLICT,
-                    "%s: %u other commits came first in %d s; try again when fewer write",
-                    kt_io_root(group->store->io), losses + 1, RETRY_SECONDS);
-            settle_all(group, KITH_CONFLICT, &why);
+            give_up(group, losses + 1);
             return;
         }
         pause_a_little(&random, losses++);

@@ -88,6 +88,10 @@ struct kt_columns {
 /** Commits it. KITH_CONFLICT where another writer changed rows or columns meanwhile. */
 kith_status kt_table_set_columns(struct kt_table *table, struct kt_snapshot *base,
                                  const struct kt_columns *columns, uint64_t *version, kith_error *error);
+/** What was done to the table since `base`, for messages: the newest three operations that users know, such
+ * as "append, delete"; "upkeep" where there is none. @return `to` */
+enum { KT_NEWS = 80 };
+const char *kt_state_news(const struct kt_state *state, const struct kt_state *base, char to[KT_NEWS]);
 /** The next field id: above all that the table ever gave. */
 int32_t kt_snapshot_next_field(const struct kt_snapshot *snapshot);
 /** The newest snapshot; KITH_READ_ONLY when the handle is pinned. */
@@ -97,6 +101,8 @@ int kt_snapshot_key(const struct kt_snapshot *snapshot);
 kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_error *error);
 /** Makes `version` (0: the one that the handle shows) the newest; *out is the new one's number. */
 kith_status kt_table_restore(struct kt_table *table, uint64_t version, uint64_t *out, kith_error *error);
+/** Adds struct kt_past_commit to `out`: what led to the version that the handle shows, newest first. */
+kith_status kt_table_history(struct kt_table *table, uint64_t most, struct kt_buffer *out, kith_error *error);
 kith_status kt_table_tag(struct kt_table *table, const char *name, uint64_t version, kith_tag_change change,
                          kith_error *error);
 kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
@@ -104,6 +110,10 @@ kith_status kt_table_checkout_latest(struct kt_table *table, kith_error *error);
 /** As kith.h says of kith_optimize(). */
 kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
                               kith_error *error);
+/** What kith_erase() does before it deletes rows, and after. */
+kith_status kt_table_may_erase(struct kt_table *table, const kith_erasing *options, kith_error *error);
+kith_status kt_table_erase_dead(struct kt_table *table, const kith_erasing *options, kith_erased *done,
+                                kith_error *error);
 /** Copies the version that the handle shows into another catalog. */
 kith_status kt_table_backup(struct kt_table *table, struct kt_catalog *to, kith_error *error);
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error);
@@ -132,9 +142,10 @@ struct kt_table_index {
     uint64_t rows_indexed, rows_unindexed; /* that are there */
     uint64_t rows_dead;                    /* covered, and not there any more */
     uint64_t bytes;
-    const char *calibrated_on;  /* "rows" or "queries"; NULL: not calibrated */
-    uint32_t calibrated_with;   /* so many of them */
-    struct kt_index_slot *slot; /* private */
+    const char *calibrated_on;      /* "rows" or "queries"; NULL: not calibrated */
+    uint32_t calibrated_with;       /* so many of them */
+    struct kt_index_slot *slot;     /* private */
+    struct kt_lived *_Atomic lived; /* private: kt_snapshot_lived(), once asked for */
 };
 
 /* A piece of an index over values, and the rows it answers for: those in piece->covers. Pieces of one index
@@ -177,6 +188,10 @@ bool kt_snapshot_find(const struct kt_snapshot *snapshot, uint64_t row, uint32_t
  * nothing stored or indexed was deleted; it stays the snapshot's. */
 kith_status kt_snapshot_live(const struct kt_snapshot *snapshot, const struct kt_selection **out,
                              kith_error *error);
+/** How many rows of each list of an index over vectors are there, about, where many are not; else NULL. It
+ * stays the snapshot's. */
+kith_status kt_snapshot_lived(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                              const struct kt_index_matches **out, kith_error *error);
 /** Counts the live rows with ids of [begin, end). */
 uint64_t kt_state_count(const struct kt_state *state, uint64_t begin, uint64_t end);
 /** The file of a column of a segment and the column's number in it; *out stays the segment's. */

@@ -264,10 +264,10 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
     const struct columns_change *change = context;
     const struct kt_state *base = change->base->state;
     const struct kt_columns *columns = change->columns;
+    char news[KT_NEWS];
     if (!json_equal(state->schema, base->schema) || (change->made->count && !same_fragments(state, base)))
-        return kt_fail(error, KITH_CONFLICT, "table '%s' was changed (%s) while its columns were (%s)",
-                       change->table->name, state->versions[state->version_count - 1].operation,
-                       columns->operation);
+        return kt_fail(error, KITH_CONFLICT, "table '%s' was changed (%s) during %s", change->table->name,
+                       kt_state_news(state, base, news), columns->operation);
     kith_status status = kt_txn_set_schema(txn, change->schema_json, error);
     for (uint32_t i = 0; i < change->fragment_count && !status; i++)
         status = kt_txn_widen_fragment(txn, &change->fragments[i], error);

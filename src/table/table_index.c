@@ -2,12 +2,13 @@
  *
  * A build reads one snapshot and takes as long as it takes; rows added meanwhile are simply not covered, and
  * are scanned exactly beside the index until a later build. Its one commit is maintenance: the table shows
- * the same rows before and after. It relies on the rows it read still being there, so a table that was
- * overwritten meanwhile makes it a conflict.
+ * the same rows before and after. It relies on some of the rows it read still being there, and on the columns
+ * being the same; else it is a conflict.
  *
  * An index that somebody asked for takes the place of the one of its name, and of the automatic one of its
  * column, whatever that is called. An automatic one (table_auto.c) takes the place of none. Who may go is
- * asked before the build, to save it, and again in the commit, where it counts. A piece more stands beside
+ * asked before the build, to save it, and again in the commit, where it counts; where other rows or columns
+ * are there by then, it is built again over those. A piece more stands beside
  * the others: all it asks is that they are there, and that nobody was first. An index that is built anew, as
  * its table has become another, takes the place of its own pieces, which must be those that it had.
  */
@@ -17,6 +18,7 @@
 #include <stdio.h>
 
 enum { LEAST_MEMORY_ROW = 8, LEAST_MEMORY = 4 << 20 }; /* bytes of a build: its list and place; buffers */
+enum { RETRY_SECONDS = 30, LEAST_ATTEMPTS = 3 };       /* of one that others' changes overtake */
 
 enum purpose {
     ASKED_FOR,
@@ -25,6 +27,12 @@ enum purpose {
     MERGED,   /* some files of an index over vectors as one */
     ANEW      /* the whole index once more, with the parameters it has */
 };
+
+static const char *const DOING[] = { [ASKED_FOR] = "it was being built",
+                                     [AUTOMATIC] = "it was being built",
+                                     [ONE_MORE] = "rows were being added to it",
+                                     [MERGED] = "files of it were being merged",
+                                     [ANEW] = "it was being built anew" };
 
 struct indexing {
     struct kt_table *table;
@@ -136,7 +144,8 @@ static bool has_merged(const struct indexing *indexing, const struct kt_state *s
     return found == indexing->part_count;
 }
 
-/* Whether the state has rows that the piece covers: deletions leave some, an overwritten table has none. */
+/* Whether the state has rows that the piece covers: an overwritten table has none, nor has one that lost them
+ * all to deletions; a piece over nothing would be of no use to either. */
 static kith_status has_rows(const struct indexing *indexing, const struct kt_state *state, bool *out,
                             kith_error *error)
 {
@@ -153,23 +162,26 @@ static kith_status has_rows(const struct indexing *indexing, const struct kt_sta
 static kith_status prepare(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
 {
     const struct indexing *indexing = context;
-    const char *table = indexing->table->name;
+    const char *table = indexing->table->name, *name = indexing->piece.index;
+    char news[KT_NEWS];
     bool there;
     kt_txn_maintenance(txn);
+    kt_state_news(state, indexing->snapshot->state, news);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", table);
     kith_status status = has_rows(indexing, state, &there, error);
     if (status) return status;
     if (!json_equal(state->schema, indexing->snapshot->state->schema) || !there)
-        return kt_fail(error, KITH_CONFLICT,
-                       "table '%s' was overwritten while index \"%s\" was being built; build it again", table,
-                       indexing->piece.index);
+        return kt_fail(
+            error, KITH_CONFLICT,
+            "the rows or columns of table '%s' were changed (%s) while index \"%s\" was being built", table,
+            news, name);
     bool exactly = indexing->index && indexing->index->ops && indexing->index->ops->fold_share;
     if ((exactly && !has_own_pieces(indexing, state)) ||
         (indexing->purpose == ONE_MORE && !has_place_beside(indexing, state)) ||
         (indexing->purpose == MERGED && !has_merged(indexing, state)) ||
         (indexing->purpose == ANEW && !has_own_pieces(indexing, state)))
-        return kt_fail(error, KITH_CONFLICT, "index \"%s\" was changed while rows were being added to it",
-                       indexing->piece.index);
+        return kt_fail(error, KITH_CONFLICT, "index \"%s\" of table '%s' was changed (%s) while %s", name,
+                       table, news, DOING[indexing->purpose]);
     status = make_place(indexing, state, txn, error);
     return status ? status : kt_txn_add_piece(txn, &indexing->piece, error);
 }
@@ -240,12 +252,17 @@ static kith_status calibrate(struct indexing *indexing, struct kt_work *work, ki
         kt_view_open(indexing->snapshot->io, piece->file.name, &piece->file.seal, &file, error);
     if (!status) status = ops->open(&file, 1, NULL, &index, error);
     if (status) return status;
-    status = ops->calibrate(index, vectors_of(indexing), &indexing->queries, indexing->plan.seed + 5, work,
-                            &calibration, error);
+    status = kt_snapshot_live(indexing->snapshot, &indexing->queries.live, error);
+    if (!status)
+        status = ops->calibrate(index, vectors_of(indexing), &indexing->queries, indexing->plan.seed + 5,
+                                work, &calibration, error);
     ops->close(index);
     if (!status && calibration && json_object_set_new(piece->meta, "calibration", calibration))
         status = kt_fail_memory(error, 4096);
-    return status;
+    if (!status && calibration &&
+        json_object_set(piece->meta, "fit_as_built", json_object_get(calibration, "fit")))
+        json_object_del(piece->meta, "fit_as_built"); /* an index without */
+    return status ? status : kt_piece_note_calibrated(indexing->snapshot, piece->meta, error);
 }
 
 /* The rows that the piece is to cover. */
@@ -489,7 +506,7 @@ static kith_status settle_queries(struct indexing *indexing, kith_error *error)
         kt_arena_clear(&scratch);
     }
     kt_arena_release(&scratch);
-    indexing->queries = (struct kt_samples){ options->queries, count };
+    indexing->queries = (struct kt_samples){ .vectors = options->queries, .count = count };
     return status;
 }
 
@@ -510,7 +527,9 @@ static kith_status settle_index(struct indexing *indexing, kith_index *options, 
         return kt_fail(error, KITH_NOT_FOUND, "table '%s' has no index \"%s\" any more",
                        indexing->table->name, options->name);
     if (indexing->first_part + indexing->part_count > index->part_count)
-        return kt_fail(error, KITH_CONFLICT, "index \"%s\" was changed while it was merged", options->name);
+        return kt_fail(error, KITH_CONFLICT,
+                       "index \"%s\" was changed (another merge, or built anew) while %s", options->name,
+                       DOING[indexing->purpose]);
     const json_t *asked = json_object_get(index->piece->meta, "asked");
     options->column = snapshot->schema->fields[index->column].name;
     options->type = index->type;
@@ -557,8 +576,15 @@ static kith_status create(struct indexing *indexing, kith_error *error)
 kith_status kt_table_create_index(struct kt_table *table, const kith_index *options, kith_error *error)
 {
     kith_index defaults = KITH_INIT(kith_index);
-    struct indexing indexing = { .table = table, .options = options ? options : &defaults };
-    return create(&indexing, error);
+    double began = kt_seconds();
+    kith_status status;
+    uint32_t attempts = 0;
+    do { /* a conflict is no answer to somebody who asked for an index over what is there */
+        struct indexing indexing = { .table = table, .options = options ? options : &defaults };
+        status = create(&indexing, error);
+    } while (status == KITH_CONFLICT &&
+             (++attempts < LEAST_ATTEMPTS || kt_seconds() - began < RETRY_SECONDS));
+    return status;
 }
 
 kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *options, kith_error *error)

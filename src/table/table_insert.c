@@ -3,12 +3,15 @@
  * The data is drained first: each batch is checked, cast to the table's types and written into files that
  * nobody knows yet. Then one commit names them. Before that commit nothing has happened; after it the rows
  * are there for every process. A write that loses the race for a commit is put on top of the winner's, as
- * long as what it rests on still holds: an append rests on the schema, and on its keys being new; a change on
- * the rows that it deletes being there.
+ * long as what it rests on still holds: an append rests on the columns, and on its keys being new; a change
+ * on the rows that it deletes being there. Where the columns are others by then, the rows of an append are
+ * written again for those (table_redo.c).
  */
 #include "table/table_private.h"
 
 #include "parallel/parallel.h"
+
+enum { RETRY_SECONDS = 30 };
 
 struct insertion {
     struct kt_table_home *home;
@@ -26,6 +29,7 @@ struct insertion {
     uint64_t guarded;             /* the version that it was last asked about */
     const struct kt_change *change;
     struct kt_repeat repeat; /* of the write that had the same key */
+    struct kt_redo redo; /* held where the columns were changed meanwhile: to be written again for those */
     struct kt_fragments fragments;
 };
 
@@ -172,27 +176,46 @@ static kith_status check_keys(struct insertion *insertion, const struct kt_state
     return status;
 }
 
-static kith_status check_base(const struct insertion *insertion, const struct kt_state *state,
-                              kith_error *error)
+static kith_status check_base(struct insertion *insertion, const struct kt_state *state, kith_error *error)
 {
     const struct kt_change *change = insertion->change;
+    const struct kt_state *base = insertion->base ? insertion->base->state : NULL;
+    char news[KT_NEWS];
     if (insertion->fresh && state->commit && !(insertion->create && insertion->create->overwrite))
         return kt_fail(error, KITH_EXISTS, "Table '%s' already exists", insertion->name);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", insertion->name);
-    if (!insertion->fresh && !insertion->replace && !json_equal(state->schema, insertion->schema_json))
-        return kt_fail(error, KITH_CONFLICT,
-                       "the columns of table '%s' were changed while rows were being added; add them again",
-                       insertion->name);
-    if (change && change->of_this_version && state->version != insertion->base->state->version)
+    if (!insertion->fresh && !insertion->replace && !json_equal(state->schema, insertion->schema_json)) {
+        kith_status status = change ? KITH_OK
+                                    : kt_redo_hold(&insertion->redo, kt_store_io(insertion->home->store),
+                                                   &insertion->fragments, error);
+        return status ? status
+                      : kt_fail(error, KITH_CONFLICT, "the columns of table '%s' were changed (%s) during %s",
+                                insertion->name, kt_state_news(state, base, news),
+                                change ? change->operation : "append");
+    }
+    if (change && change->of_this_version && state->version != base->version)
         return kt_fail(error, KITH_CONFLICT, "table '%s' was changed (%s) during %s", insertion->name,
-                       state->versions[state->version_count - 1].operation, change->operation);
+                       kt_state_news(state, base, news), change->operation);
     return KITH_OK;
+}
+
+static kith_status delete_rows(const struct insertion *insertion, const struct kt_state *state,
+                               struct kt_txn *txn, kith_error *error)
+{
+    const struct kt_change *change = insertion->change;
+    kith_error why = { 0 };
+    char news[KT_NEWS];
+    if (!change || !change->deleted_count) return KITH_OK;
+    kith_status status = kt_txn_delete(txn, change->deleted, change->deleted_count, &why);
+    if (status == KITH_CONFLICT)
+        return kt_fail(error, status, "table '%s' was changed (%s) during %s: %.300s", insertion->name,
+                       kt_state_news(state, insertion->base->state, news), change->operation, why.message);
+    return status ? kt_fail(error, status, "%.500s", why.message) : KITH_OK;
 }
 
 static kith_status prepare(void *context, const struct kt_state *state, struct kt_txn *txn, kith_error *error)
 {
     struct insertion *insertion = context;
-    const struct kt_change *change = insertion->change;
     kith_status status = check_base(insertion, state, error);
     if (!status) status = check_keys(insertion, state, error);
     if (status) return status;
@@ -200,8 +223,7 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
     if (!status && (insertion->fresh || insertion->replace))
         status = kt_txn_set_schema(txn, insertion->schema_json, error);
     if (!status && insertion->creates) status = set_options(insertion->create, txn, error);
-    if (!status && change && change->deleted_count)
-        status = kt_txn_delete(txn, change->deleted, change->deleted_count, error);
+    if (!status) status = delete_rows(insertion, state, txn, error);
     for (uint32_t i = 0; i < insertion->fragments.done_count && !status; i++)
         status = kt_txn_add_fragment(txn, &insertion->fragments.done[i], error);
     return status;
@@ -212,6 +234,7 @@ static kith_status insert(struct insertion *insertion, const char *operation, co
                           struct kt_state **out, kith_error *error)
 {
     struct kt_txn *txn = NULL;
+    insertion->fragments = (struct kt_fragments){ 0 };
     insertion->schema_json = kt_schema_to_json(insertion->schema);
     kith_status status = insertion->schema_json ? KITH_OK : kt_fail_memory(error, 1024);
     if (!status) status = kt_txn_begin(insertion->home->store, operation, &txn, error);
@@ -385,6 +408,43 @@ int kt_snapshot_key(const struct kt_snapshot *snapshot)
     return key ? kt_schema_find(snapshot->schema, key) : -1;
 }
 
+/* The columns are the newest version's from here on. */
+static kith_status take_columns(struct insertion *insertion, kith_error *error)
+{
+    int key = kt_snapshot_key(insertion->base);
+    insertion->schema = insertion->base->schema;
+    insertion->guarded = 0;
+    return begin_guard(insertion, key < 0 ? NULL : insertion->schema->fields[key].name, error);
+}
+
+/* insert(), and once more for each time that the columns were changed meanwhile. */
+static kith_status insert_until_it_fits(struct kt_table *table, struct insertion *insertion,
+                                        const kith_write *options, struct kt_state **out, kith_error *error)
+{
+    double began = kt_seconds();
+    kith_error why = { 0 };
+    kith_status status = insert(insertion, insertion->replace ? "overwrite" : "append", options, out, &why);
+    while (status == KITH_CONFLICT && insertion->redo.held && kt_seconds() - began < RETRY_SECONDS) {
+        struct kt_redo rows = insertion->redo;
+        struct kt_snapshot *newer = NULL;
+        insertion->redo = (struct kt_redo){ 0 };
+        status = kt_table_writable(table, &newer, &why);
+        if (!status) {
+            kt_snapshot_release(insertion->base);
+            insertion->base = newer;
+            status = take_columns(insertion, &why);
+        }
+        if (!status) status = kt_redo_begin(&rows, insertion->schema, &why);
+        insertion->next = kt_redo_next;
+        insertion->context = &rows;
+        if (!status) status = insert(insertion, "append", options, out, &why);
+        kt_redo_release(&rows);
+    }
+    kt_redo_release(&insertion->redo);
+    if (status && error) *error = why;
+    return status;
+}
+
 kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *data, const kith_write *options,
                             const struct kt_guard *guard, uint64_t *version, kith_error *error)
 {
@@ -400,14 +460,11 @@ kith_status kt_table_insert(struct kt_table *table, struct ArrowArrayStream *dat
 
     kith_status status = kt_table_writable(table, &insertion.base, error);
     if (!status) status = source_open(&source, options, error);
+    if (!status) status = take_columns(&insertion, error);
     if (!status) {
-        int key = kt_snapshot_key(insertion.base);
-        insertion.schema = source.to = insertion.base->schema;
-        status = begin_guard(&insertion, key < 0 ? NULL : insertion.schema->fields[key].name, error);
-    }
-    if (!status) {
+        source.to = insertion.schema;
         if (source.first || replace)
-            status = insert(&insertion, replace ? "overwrite" : "append", options, &state, error);
+            status = insert_until_it_fits(table, &insertion, options, &state, error);
         else
             state = kt_state_share(insertion.base->state); /* no rows, no version */
     }

@@ -21,6 +21,7 @@ kith_status kt_table_new(const char *name, struct kt_store *store, struct kt_tab
     }
     atomic_init(&home->references, 1);
     home->store = store;
+    kt_lock_init(&home->lock);
     table->home = home;
     table->name = copy;
     kt_lock_init(&table->lock);

@@ -5,12 +5,17 @@
 #include "base/lock.h"
 #include "table/table.h"
 
+enum { KT_LIVED_KEPT = 4 };
+
 /* The open folder, shared by a handle and every snapshot and stream that came from it. */
 struct kt_table_home {
     _Atomic uint32_t references;
     struct kt_store *store;
     struct kt_arena_chunk *_Atomic scratch; /* of a search that ended, for the next one; or NULL */
+    struct kt_lock lock;
+    struct kt_lived *lived[KT_LIVED_KEPT]; /* the latest counts, guarded by the lock */
 };
+void kt_lived_release(struct kt_lived *lived); /* NULL is allowed */
 struct kt_table_home *kt_home_share(struct kt_table_home *home);
 void kt_home_release(struct kt_table_home *home);
 
@@ -20,7 +25,8 @@ struct kt_table {
     struct kt_lock lock; /* guards `current` and `pinned` */
     struct kt_snapshot *current;
     bool pinned;
-    _Atomic uint64_t auto_from; /* rows from which an automatic index is tried again, once it failed */
+    _Atomic uint64_t calibrate_from; /* row id from which indexes are calibrated again, once it failed */
+    _Atomic uint64_t auto_from;      /* rows from which an automatic index is tried again, once it failed */
 };
 
 struct kt_segment {
@@ -125,6 +131,32 @@ kith_status kt_fragments_add(struct kt_fragments *fragments, struct kt_batch *ba
 kith_status kt_fragments_end(struct kt_fragments *fragments, bool allow_inline, kith_error *error);
 void kt_fragment_free(struct kt_fragment *fragment);       /* one of `done`, or made like it */
 void kt_fragments_release(struct kt_fragments *fragments); /* abandons what is open */
+
+/* The rows of fragments that were not committed, as a stream for other columns. Zeroed is empty. */
+struct kt_redo {
+    bool held;
+    struct kt_segment **segments;
+    uint32_t count;
+    struct kt_schema *from, *lent; /* as they were written; of that, what there still is, by today's names */
+    uint32_t *columns;             /* of `from`, for each of `lent` */
+    struct kt_schema *to;          /* borrowed */
+    uint32_t segment, batch;       /* the next */
+};
+/** Opens what the ended fragments wrote, so that it can be read when the files are removed. */
+kith_status kt_redo_hold(struct kt_redo *redo, struct kt_io *io, const struct kt_fragments *fragments,
+                         kith_error *error);
+/** From here on kt_redo_next(), a kt_next_fn, gives the rows as batches of `to`. */
+kith_status kt_redo_begin(struct kt_redo *redo, struct kt_schema *to, kith_error *error);
+kith_status kt_redo_next(void *context, struct kt_batch **out, kith_error *error);
+void kt_redo_release(struct kt_redo *redo);
+
+/** Whether so much came or went since a vector index was calibrated that it is to be calibrated again. */
+bool kt_table_is_miscalibrated(const struct kt_snapshot *snapshot, const struct kt_table_index *index);
+/** Does it where `seen` asks for it. */
+kith_status kt_table_recalibrate(struct kt_table *table, const struct kt_snapshot *seen,
+                                 kith_progress_fn progress, void *user, kith_error *error);
+/** Notes of what rows the piece's calibration was learned. */
+kith_status kt_piece_note_calibrated(const struct kt_snapshot *snapshot, json_t *meta, kith_error *error);
 
 /** The handle follows the newest version from its next use on. */
 void kt_table_unpin(struct kt_table *table);

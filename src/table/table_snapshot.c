@@ -34,6 +34,8 @@ void kt_home_release(struct kt_table_home *home)
     if (!home || atomic_fetch_sub(&home->references, 1) != 1) return;
     struct kt_arena scratch = { atomic_load(&home->scratch) };
     kt_arena_release(&scratch);
+    for (int i = 0; i < KT_LIVED_KEPT; i++) kt_lived_release(home->lived[i]);
+    kt_lock_release(&home->lock);
     kt_store_close(home->store);
     kt_free(home);
 }
@@ -250,6 +252,8 @@ struct kt_snapshot *kt_snapshot_share(const struct kt_snapshot *snapshot)
 void kt_snapshot_release(struct kt_snapshot *snapshot)
 {
     if (!snapshot || atomic_fetch_sub(&snapshot->references, 1) != 1) return;
+    for (uint32_t i = 0; i < snapshot->index_count; i++)
+        kt_lived_release(atomic_load(&snapshot->indexes[i].lived));
     kt_pieces_release(snapshot);
     for (uint32_t i = 0; snapshot->segments && i < snapshot->state->fragment_count; i++)
         kt_segment_release(snapshot->segments[i]);

@@ -16,6 +16,9 @@ void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struc
     kt_table_adopt(table, kt_state_share(state), base, &after, &ignored);
     kt_table_fold(table->home, state);
     if (after) kt_table_auto_index(table, after, options);
+    if (after)
+        kt_table_recalibrate(table, after, options ? options->progress : NULL,
+                             options ? options->progress_user : NULL, &ignored);
     kt_store_clean_if_due(table->home->store, state);
     kt_snapshot_release(after);
 }
@@ -45,6 +48,16 @@ static kith_status catch_up(struct kt_table *table, const kith_upkeep *options, 
     }
     kt_snapshot_release(snapshot);
     return status;
+}
+
+static kith_status calibrate(struct kt_table *table, const kith_upkeep *options, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status = kt_table_newest(table, &snapshot, error);
+    if (!status)
+        status = kt_table_recalibrate(table, snapshot, options->progress, options->progress_user, error);
+    kt_snapshot_release(snapshot);
+    return status == KITH_CONFLICT ? KITH_OK : status; /* another is at it */
 }
 
 /* Removes what old versions alone need: those older than asked, or by the table's settings. */
@@ -83,6 +96,7 @@ kith_status kt_table_optimize(struct kt_table *table, const kith_upkeep *options
     kt_snapshot_release(snapshot);
     if (!status && options->rewrite) status = kt_table_fold_all(table, &work, stats, error);
     if (!status) status = catch_up(table, options, stats, error);
+    if (!status) status = calibrate(table, options, error);
     if (!status) status = clean(table, options, stats, error);
     return status;
 }

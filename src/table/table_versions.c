@@ -4,7 +4,27 @@
  * those of the newest version, and those in between stay readable. Row ids given meanwhile are not given
  * again.
  */
+#include <stdio.h>
+
 #include "table/table_private.h"
+
+const char *kt_state_news(const struct kt_state *state, const struct kt_state *base, char to[KT_NEWS])
+{
+    enum { MOST = 3 };
+    const char *seen[MOST];
+    int count = 0, length = 0;
+    uint64_t since = base ? base->version : 0;
+    for (uint32_t i = state->version_count; i-- > 0 && state->versions[i].version > since && count < MOST;) {
+        const char *operation = state->versions[i].operation;
+        bool known = false;
+        for (int s = 0; s < count; s++) known |= strcmp(seen[s], operation) == 0;
+        if (!known) seen[count++] = operation;
+    }
+    snprintf(to, KT_NEWS, "%s", state->uncommitted ? "another thread's write" : "upkeep");
+    for (int s = count; s-- > 0;)
+        length += snprintf(to + length, (size_t)(KT_NEWS - length), length ? ", %s" : "%s", seen[s]);
+    return to;
+}
 
 struct restoring {
     const char *table;
@@ -39,6 +59,15 @@ kith_status kt_table_restore(struct kt_table *table, uint64_t version, uint64_t 
     }
     kt_state_release(state);
     kt_state_release(old);
+    kt_snapshot_release(shown);
+    return status;
+}
+
+kith_status kt_table_history(struct kt_table *table, uint64_t most, struct kt_buffer *out, kith_error *error)
+{
+    struct kt_snapshot *shown = NULL;
+    kith_status status = kt_table_snapshot(table, &shown, error);
+    if (!status) status = kt_store_history(table->home->store, shown->state, most, out, error);
     kt_snapshot_release(shown);
     return status;
 }

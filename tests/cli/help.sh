@@ -1,6 +1,6 @@
 # Help lists every command; a usage error says what was expected, and where help is.
 kith help
-for command in import index search explain bench info export verify; do
+for command in import index search explain bench info log export verify erase; do
     kith help $command >help.txt || echo "no help for $command"
     kith $command --help | cmp - help.txt
     grep -o '^  .\{4\}--[a-z0-9-]*' help.txt | sed 's/.*--//' | while read -r option; do

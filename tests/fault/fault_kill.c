@@ -1,4 +1,4 @@
-/* kill -9, again and again, of four writers and two readers of one table on a real disk.
+/* kill -9, again and again, of four writers, two readers and a cleaner of one table on a real disk.
  *
  * Writers add rows, few and many, change and remove what they added, and make an index now and then; each
  * deed is noted in a ledger outside the table before it is begun and after it is acknowledged. A writer that
@@ -24,7 +24,7 @@
 #include "fault/ledger.h"
 #include "fault/own.h"
 
-enum { READERS = 2, PROCESSES = LEDGER_WRITERS + READERS, LIVE_MOST = 800, KILLS_A_LOOK = 25 };
+enum { READERS = 2, CLEANER = LEDGER_WRITERS + READERS, PROCESSES, LIVE_MOST = 800, KILLS_A_LOOK = 25 };
 
 struct shared {
     struct ledger ledger;
@@ -207,6 +207,25 @@ static void read_for_ever(uint32_t process)
     }
 }
 
+/* ---- the cleaner: folds, and removes what old versions alone need, now and then all of it */
+
+static void clean_for_ever(uint64_t seed)
+{
+    struct kt_random random = { seed };
+    kith_database *db;
+    kith_table *table = open_table(CLEANER, &db);
+    for (;;) {
+        kith_error error = { 0 };
+        kith_upkeep upkeep = KITH_INIT(kith_upkeep);
+        upkeep.older_than_us = kt_random_below(&random, 3) ? -1 : 0;
+        upkeep.rewrite = kt_random_below(&random, 2);
+        upkeep.orphans = true;
+        kith_status status = kith_optimize(table, &upkeep, NULL, &error);
+        if (status && status != KITH_CONFLICT) end_badly(CLEANER, "optimize", status, &error);
+        usleep((useconds_t)kt_random_below(&random, 50000));
+    }
+}
+
 /* ---- the killer */
 
 static pid_t begin(uint32_t process, struct kt_random *random)
@@ -215,6 +234,7 @@ static pid_t begin(uint32_t process, struct kt_random *random)
     pid_t child = fork();
     if (child) return child;
     if (process < LEDGER_WRITERS) write_for_ever(process, seed);
+    if (process == CLEANER) clean_for_ever(seed);
     read_for_ever(process);
     _exit(0);
 }

@@ -24,6 +24,7 @@ struct model {
     bool keyed;                                   /* by "id" */
     bool unordered;                               /* something does not say where it puts its rows */
     bool keeps_one;                               /* old versions may go at any time */
+    uint64_t keys;                                /* idempotency keys under which something was written */
     uint64_t loose;                               /* versions up to this may have gone, the tagged one not */
     uint64_t tagged;                              /* the version that TAG names; 0: there is no tag */
     uint32_t indexes;                             /* that must be there, */

@@ -78,7 +78,7 @@ kith_status session_step(struct session *session, const struct step *step, kith_
     if (session->complaint.text[0]) {
     } else if (!status) {
         if (kind->expect) kind->expect(&session->model, step);
-    } else if (kind->expect && (status == KITH_UNKNOWN || kind->vague)) {
+    } else if (kind->expect && status == KITH_UNKNOWN) {
         settle(session, step);
     } else if (!fits(session, &session->model, &changed)) {
         complain(&session->complaint, "%s failed (%s: %.200s), but: %.300s", kind->name,

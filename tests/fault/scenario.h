@@ -23,13 +23,12 @@ struct op_kind {
     /** What a healthy disk answers, going by the model; NULL: KITH_OK if there is a table. */
     kith_status (*answer)(const struct session *session, const struct step *step);
     bool versioned; /* the step's number is a version */
-    bool vague;     /* a failure of any name may leave it done: what is promised is one or the other */
 };
 
 extern const struct op_kind op_create, op_append, op_overwrite, op_index, op_drop_index, op_drop, op_rename,
     op_checkout, op_latest, op_reopen, op_read, op_search, op_filter, op_take, op_verify;
 extern const struct op_kind op_delete, op_update, op_merge, op_get, op_restore, op_tag, op_add_column,
-    op_drop_column, op_optimize;
+    op_drop_column, op_optimize, op_erase;
 
 /* One operation of a scenario. */
 struct op {
@@ -40,7 +39,8 @@ struct op {
     uint32_t pad;   /* each with so many bytes of text more: 1 KiB makes files of 100 rows */
     uint32_t from;  /* the step whose ids its rows have; 0: its own */
     uint64_t
-        number; /* a version, a threshold; op_delete, op_update: of column n, below which rows are meant */
+        number;   /* a version, a threshold; op_delete, op_update: of column n, below which rows are meant */
+    uint32_t key; /* op_append: 1 to 63, its idempotency key: what was written once is not again */
     uint32_t index; /* an index_bit */
     kith_index_type type;
     kith_tag_change change;

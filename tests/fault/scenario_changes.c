@@ -221,6 +221,21 @@ static kith_status run_optimize(struct session *session, const struct step *step
 
 const struct op_kind op_optimize = { .name = "optimize", .run = run_optimize, .answer = answer_write };
 
+/* What was deleted before leaves the files. Files that an operation before it left in doubt are in nobody's
+ * way: this process is alone. */
+static kith_status run_erase(struct session *session, const struct step *step, kith_error *error)
+{
+    kith_table *table;
+    kith_erasing erasing = KITH_INIT(kith_erasing);
+    erasing.alone = true;
+    kith_status status = want(session, step, &table, error);
+    if (status) return status;
+    if (session->model.version_count) session->model.loose = session->model.version_count - 1;
+    return kith_erase(table, &erasing, NULL, error);
+}
+
+const struct op_kind op_erase = { .name = "erase", .run = run_erase, .answer = answer_write };
+
 /* ---- columns */
 
 static bool has_extra(const struct model *model)

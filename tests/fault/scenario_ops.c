@@ -115,13 +115,16 @@ static kith_status write_rows(struct session *session, const struct step *step, 
     kith_table *table;
     kith_write write = KITH_INIT(kith_write);
     uint64_t version = 0;
+    char key[32];
     write.mode = mode;
+    snprintf(key, sizeof key, "write %u", step->op->key);
+    write.idempotency_key = step->op->key ? key : NULL;
     kith_status status = want(session, step, &table, error);
     if (status) return status;
     stream_of(step, &data);
     status = kith_append(table, &data, &write, &version, error);
     bool counts = mode == KITH_OVERWRITE || step->op->rows;
-    if (!status && version != session->model.version_count + counts)
+    if (!status && !step->op->key && version != session->model.version_count + counts)
         complain(&session->complaint, "a write says that it made version %llu, after %u",
                  (unsigned long long)version, session->model.version_count);
     return status;
@@ -134,7 +137,9 @@ static kith_status run_append(struct session *session, const struct step *step, 
 
 static void expect_append(struct model *model, const struct step *step)
 {
-    if (!step->op->rows) return;
+    uint64_t key = step->op->key ? (uint64_t)1 << step->op->key : 0;
+    if (!step->op->rows || (model->keys & key)) return;
+    model->keys |= key;
     struct rows *added = rows_of(step);
     model_push(model, rows_join(model_rows(model), added));
     rows_release(added);
@@ -267,7 +272,7 @@ static void expect_rename(struct model *model, const struct step *step)
 }
 
 const struct op_kind op_rename = {
-    .name = "rename", .run = run_rename, .expect = expect_rename, .answer = answer_there, .vague = true
+    .name = "rename", .run = run_rename, .expect = expect_rename, .answer = answer_there
 };
 
 /* ---- versions, handles */

@@ -306,6 +306,20 @@ static const struct op columns[] = {
     { .kind = NULL },
 };
 
+static const struct op twice[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append, .rows = 3, .key = 1 },
+    { .kind = &op_append, .rows = 3, .key = 1 },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD, .key = 2 },
+    { .kind = &op_delete, .number = 30 },
+    { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD, .key = 2 },
+    { .kind = &op_reopen },
+    { .kind = &op_append, .rows = 2, .key = 1 },
+    { .kind = &op_append, .rows = 2, .key = 3 },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
+
 static const struct op upkeep[] = {
     { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
     { .kind = &op_append, .rows = 10, .times = 3 },
@@ -361,6 +375,18 @@ static const struct op upkeep_indexed[] = {
     { .kind = &op_filter },
     { .kind = NULL },
 };
+static const struct op erased[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_index, .index = NUMBER_INDEX },
+    { .kind = &op_append, .rows = 5, .times = 2 },
+    { .kind = &op_delete, .number = 40 },
+    { .kind = &op_erase },
+    { .kind = &op_filter },
+    { .kind = &op_overwrite, .rows = 3 },
+    { .kind = &op_erase },
+    { .kind = &op_read },
+    { .kind = NULL },
+};
 static const struct op keeps_one[] = {
     { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD, .keeps_one = true },
     { .kind = &op_overwrite, .rows = FILE_ROWS, .pad = FILE_PAD, .times = 15 },
@@ -403,7 +429,9 @@ const struct scenario scenarios[] = {
     { "restored", restored, 3 },
     { "tagged", tagged, 2 },
     { "columns", columns, 2 },
+    { "twice", twice, 1 },
     { "upkeep", upkeep, 2 },
+    { "erased", erased, 2 },
     { "upkeep_tagged", upkeep_tagged, 2 },
     { "upkeep_pinned", upkeep_pinned, 2 },
     { "upkeep_indexed", upkeep_indexed, 3 },

@@ -41,6 +41,7 @@ static const float least_spread = 0.5f;
 struct tally { /* of the first part, for one worker or all */
     uint64_t lists[IVF_CURVES][FINE], hits[IVF_CURVES][FINE];
     uint64_t sign_errors[ERRORS], errors[ERRORS];
+    uint64_t centre, neighbour; /* squares of the distances of the nearest list and of the tenth neighbour */
 };
 
 struct point_sum {
@@ -52,10 +53,12 @@ struct calibrating {
     const struct kt_vectors *vectors;
     struct kt_source source;
     const struct kt_samples *queries;
-    const uint64_t *picks; /* positions of rows, or numbers of queries */
-    uint64_t first, count; /* traces of the two parts */
-    float unit;            /* of fine bins */
-    struct tally *tallies; /* one a worker */
+    const struct kt_selection *live; /* NULL: every row is */
+    struct kt_index_matches lived;   /* those of each list */
+    const uint64_t *picks;           /* positions of rows, or numbers of queries */
+    uint64_t first, count;           /* traces of the two parts */
+    float unit;                      /* of fine bins */
+    struct tally *tallies;           /* one a worker */
     struct point_sum (*sums)[IVF_CURVES][IVF_POINTS];
     uint64_t (*traces)[IVF_CURVES]; /* that counted, by k */
     struct kt_arena *arenas;
@@ -97,7 +100,9 @@ static kith_status trace_vector(struct calibrating *c, uint64_t t, struct full_s
         return KITH_OK;
     }
     *element = shape->element;
-    f->s.left_out = kt_source_row(&c->source, c->picks[t]) - shape->base_row;
+    uint64_t row = kt_source_row(&c->source, c->picks[t]);
+    if (c->live && !kt_selected(c->live, row)) return KITH_OK;
+    f->s.left_out = row - shape->base_row;
     return kt_source_lend(&c->source, c->picks[t], vector, f->s.error);
 }
 
@@ -190,7 +195,10 @@ static kith_status run_trace(struct calibrating *c, uint64_t t, const struct ivf
     kt_kernels()->to_float[element](vector, shape->dim, values);
     if (kt_kernels()->has_bad[KITH_F32](values, shape->dim)) return KITH_OK;
     status = kt_scan_prepare(c->vectors, shape->metric, vector, element, scratch, &f->exact, error);
-    f->query = (struct kt_index_query){ .vector = values, .exact = &f->exact, .k = IVF_MOST_K };
+    f->exact.among = c->live;
+    f->query = (struct kt_index_query){
+        .vector = values, .exact = &f->exact, .k = IVF_MOST_K, .lived = c->live ? &c->lived : NULL
+    };
     f->s.traces = (struct ivf_trace *)&no_trace; /* makes room for traces beside candidates */
     if (!status) status = take_tops(f, scratch);
     if (!status) status = kt_ivf_search_begin(&f->s);
@@ -224,6 +232,17 @@ static uint32_t fine_bin(const struct full_search *f, float unit, uint32_t rank,
     return z > 0 ? (z < FINE ? (uint32_t)z : FINE - 1) : 0;
 }
 
+/* How well the lists fit where the rows are. Rows that come where there were none when the tree was made have
+ * a centroid that is far beside how near their neighbours are. */
+static void count_fit(const struct full_search *f, float unit, struct tally *tally)
+{
+    static const float most = 1e12f;
+    float square = unit * unit, tenth = f->truths[kt_min_u64(kt_ivf_ks[1], f->answer.count) - 1];
+    if (!(square > 0)) return;
+    tally->centre += (uint64_t)fminf(fmaxf(f->s.ranking.near[0] / square, 0), most);
+    tally->neighbour += (uint64_t)fminf(fmaxf(tenth / square, 0), most);
+}
+
 static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
                                kith_error *error)
 {
@@ -235,6 +254,7 @@ static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint
         kith_status status = run_trace(c, t, NULL, &c->arenas[worker], &f, &seen, error);
         if (status) return status;
         if (!seen) continue;
+        count_fit(&f, c->unit, tally);
         for (uint32_t i = 0; i < IVF_CURVES; i++) {
             uint32_t k = (uint32_t)kt_min_u64(kt_ivf_ks[i], f.answer.count);
             float bound = f.truths[k - 1];
@@ -311,6 +331,7 @@ static void settle_first(struct calibrating *c, uint32_t workers)
         c->out.sign_spread[i] = spread_for(all->sign_errors, (double)kt_ivf_losses[i]);
         c->out.spread[i] = spread_for(all->errors, (double)kt_ivf_losses[i]);
     }
+    c->out.fit = all->neighbour ? (float)((double)all->centre / (double)all->neighbour) : 0;
     for (uint32_t i = 0; i < IVF_CURVES; i++) settle_masses(all, i, c->unit, &c->out.curve[i]);
 }
 
@@ -433,12 +454,14 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
 {
     struct calibrating c = { .index = index,
                              .vectors = vectors,
-                             .queries = queries && queries->count ? queries : NULL };
+                             .queries = queries && queries->count ? queries : NULL,
+                             .live = queries ? queries->live : NULL };
     uint32_t workers = kt_work_threads(work);
     uint64_t *picks = NULL;
     *out = NULL;
     if (index->shape.lists < 2) return KITH_OK; /* there is nothing to choose */
     kith_status status = kt_source_init(&c.source, vectors, &index->space, error);
+    if (!status && c.live) status = kt_ivf_count(index, c.live, &c.lived, error);
     if (!status) status = take_memory(&c, workers, error);
     if (!status) status = pick_traces(&c, seed, &picks, error);
     if (!status) {
@@ -462,6 +485,7 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
     kt_free(c.sums);
     kt_free(c.traces);
     kt_free(picks);
+    kt_free(c.lived.lists);
     kt_source_release(&c.source);
     return status;
 }

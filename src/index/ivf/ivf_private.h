@@ -434,6 +434,8 @@ struct ivf_calibration {
     bool known;
     bool on_queries; /* the user's; else rows held out */
     uint32_t queries;
+    float fit; /* square of the distance of a row's centroid, beside that of its tenth neighbour; not read
+                  back */
     float sign_spread[IVF_LOSSES], spread[IVF_LOSSES]; /* by kt_ivf_losses */
     struct ivf_curve curve[IVF_CURVES];
 };

@@ -95,8 +95,9 @@ kith_status kt_ivf_search_begin(struct ivf_search *s)
     s->query_square = query_square(s);
     s->exact_distance =
         (integer ? kt_kernels()->integer_distance : kt_kernels()->distance)[shape->metric][shape->element];
-    kith_status status = kt_ivf_rank_begin(s->index, s->vector, query->matches ? query->matches->lists : NULL,
-                                           s->scratch, &s->ranking, s->error);
+    const struct kt_index_matches *counts = query->matches ? query->matches : query->lived;
+    kith_status status = kt_ivf_rank_begin(s->index, s->vector, counts ? counts->lists : NULL, s->scratch,
+                                           &s->ranking, s->error);
     if (!status) status = kt_ivf_scan_begin(s);
     if (!status && shape->kind == IVF_SIGNS) status = prepare_signs(s);
     if (!status && shape->kind == IVF_PQ) status = prepare_pq(s);

@@ -276,7 +276,7 @@ static inline json_t *calibrate(const struct column *c, const struct built *b, c
                                 uint64_t count, uint32_t threads)
 {
     struct kt_work work = { .threads = threads };
-    struct kt_samples samples = { queries, count };
+    struct kt_samples samples = { .vectors = queries, .count = count };
     json_t *out = NULL;
     kith_error error = { 0 };
     if (b->ops->calibrate(b->index, &c->vectors, count ? &samples : NULL, 1, &work, &out, &error))

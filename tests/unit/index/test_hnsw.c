@@ -384,7 +384,7 @@ static void use(const struct column *c, const struct built *b)
             struct kt_index_query ask = { .vector = query, .k = k };
             if (index_try(c, &hostile, ask, &top, NULL, &error)) assert_true(error.message[0] != 0);
         }
-        struct kt_samples samples = { query, 1 };
+        struct kt_samples samples = { .vectors = query, .count = 1 };
         struct kt_work work = { .threads = 1 };
         json_t *out = NULL, *meta = NULL;
         if (b->ops->calibrate(hostile.index, &c->vectors, &samples, 1, &work, &out, &error))

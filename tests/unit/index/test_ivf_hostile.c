@@ -26,7 +26,7 @@ static void search(const struct column *c, const struct built *b, uint32_t nprob
 static void learn(const struct column *c, const struct built *b)
 {
     float *queries = kt_alloc_zero(3 * DIM, sizeof *queries);
-    struct kt_samples samples = { queries, 3 };
+    struct kt_samples samples = { .vectors = queries, .count = 3 };
     struct kt_work work = { .threads = 1 };
     kith_error error = { 0 };
     json_t *out = NULL;

@@ -310,6 +310,26 @@ static void a_success_reported_as_a_failure_is_a_win(void **state)
     scratch_close(&scratch);
 }
 
+static void a_rename_that_was_done_is_never_called_a_failure(void **state)
+{
+    struct scratch scratch;
+    (void)state;
+    scratch_open(&scratch, false);
+    assert_int_equal(kt_io_publish(scratch.io, "1", "mine", 4, NULL), KT_WON);
+    kt_posix.rename = lie_about_rename;
+    assert_ok(kt_io_rename(scratch.io, "1", "2", &error));
+    assert_status(KITH_NOT_FOUND, kt_io_rename(scratch.io, "1", "3", &error));
+    kt_posix = real;
+    kt_posix.sync = fail_sync;
+    assert_status(KITH_UNKNOWN, kt_io_rename(scratch.io, "2", "3", &error));
+    assert_true(kt_io_exists(scratch.io, "3"));
+    kt_posix = real;
+    kt_posix.rename = refuse_rename;
+    assert_status(KITH_IO, kt_io_rename(scratch.io, "3", "4", &error));
+    assert_true(kt_io_exists(scratch.io, "3"));
+    scratch_close(&scratch);
+}
+
 static void a_name_whose_folder_was_not_synced_is_unknown(void **state)
 {
     struct scratch scratch;
@@ -448,6 +468,7 @@ int main(void)
         cmocka_unit_test_teardown(a_folder_is_removed_though_files_keep_coming, restore),
         cmocka_unit_test_teardown(processes_race_by_link, restore),
         cmocka_unit_test_teardown(processes_race_by_named_link, restore),
+        cmocka_unit_test_teardown(a_rename_that_was_done_is_never_called_a_failure, restore),
         cmocka_unit_test_teardown(processes_race_by_rename, restore),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
