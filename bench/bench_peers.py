@@ -149,6 +149,13 @@ def kith(rows: np.ndarray, lib: Any, pa: Any, query: bool = False) -> Built:
     return Built(ids if query else lambda q: searchers[here.setting](q)[0])
 
 
+def kith_hnsw(rows: np.ndarray, lib: Any, pa: Any) -> Built:
+    table = table_of(rows, lib, pa, auto_index=False)
+    table.create_index("dot" if here.metric == "ip" else here.metric, index_type="HNSW", m=16, ef_construction=200)
+    searchers = {ef: table.searcher(k=here.k, ef=ef, threads=here.threads) for ef in BEAMS}
+    return Built(lambda q: searchers[here.setting](q)[0])
+
+
 class Kind(NamedTuple):
     build: Callable[..., Built]
     modules: str  # imported before time and memory are counted, and handed to build()
@@ -163,6 +170,7 @@ ENGINES = {
     "kith": Kind(kith, "kith pyarrow", RECALLS),
     "kith-native": Kind(kith, "kith pyarrow", RECALLS, "native"),
     "kith-table": Kind(partial(kith, query=True), "kith pyarrow", RECALLS),
+    "kith-hnsw": Kind(kith_hnsw, "kith pyarrow", BEAMS),
     "hnswlib": Kind(hnswlib, "hnswlib", BEAMS),
     "faiss-hnsw": Kind(faiss, "faiss", [f"efSearch={beam}" for beam in BEAMS], "unit"),
     "faiss-ivfpqfs": Kind(partial(faiss, ivf=True), "faiss", PROBES, "unit"),

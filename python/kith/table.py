@@ -487,7 +487,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         >>> table.list_indices()[0].calibration["on"]
         'queries'
         """
-        first_is_metric = metric is None or (metric.lower() in _metrics and config is None and column is None)
+        first_is_metric = metric is None or column is not None or (metric.lower() in _metrics and config is None)
         old_form = first_is_metric and config is None and column is None
         options: dict[str, Any] = {
             "num_partitions": num_partitions, "num_sub_vectors": num_sub_vectors, "num_bits": num_bits,
@@ -496,7 +496,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             "target_partition_size": target_partition_size, "m": m, "ef_construction": ef_construction,
         }  # fmt: skip
         if config is not None:
-            options.update(_config_options(config))
+            options.update({key: value for key, value in _config_options(config).items() if value is not None})
         if old_form:
             target = self._old_column(vector_column_name)
         else:

@@ -63,6 +63,13 @@ def test_lancedbs_names_are_understood(db):
     assert table.search(table.to_arrow()["vector"][7].values.to_numpy()).limit(1).to_arrow()["id"][0].as_py() == 7
 
 
+def test_a_metric_and_a_column_may_both_be_named(db):
+    table = db.create_table("t", {"a": vectors(300, 2), "b": vectors(300, 3)}, auto_index=False)
+    table.create_index("cosine", column="b", index_type="HNSW")
+    table.create_index("dot", column="a", config=Hnsw())
+    assert {index.columns[0]: index.distance_type for index in table.list_indices()} == {"a": "dot", "b": "cosine"}
+
+
 def test_bad_parameters_are_refused_in_words(db):
     table = db.create_table("t", {"vector": vectors(300, 2), "n": range(300)}, auto_index=False)
     for call, words in [

@@ -16,7 +16,7 @@ object stands on a line of its own,
 and nowhere else is there a line break, as JSON writes those in texts as \\n. So the row has the member "page" of value 3
 if and only if its text has the part "\\n\"page\":3\\n". Beside it lies a hidden column with the CRC-32 of each such line:
 an index over that gives the few rows that may have the member, and the text says which do
-(docs/decisions/0014-json-members-are-lines.md).
+(docs/decisions/0015-json-members-are-lines.md).
 """
 
 from __future__ import annotations
