@@ -1,9 +1,14 @@
 /* Rows and queries as the learned part of an index sees them: floats, in a space where the square of the
- * euclidean distance orders rows as the metric does. l2       the numbers as they are cosine   of unit length
- * (a zero vector stays zero) dot      with one number more, which makes all rows as long as the longest: then
- * a larger product is a smaller distance (Neyshabur, Srebro 2015). A query's is zero. Rows longer than the
- * longest of the sample are outliers. hamming  one number a bit Then less the mean of the sample, and, where
- * codes are bits, rotated.
+ * euclidean distance orders rows as the metric does.
+ *
+ *   l2       the numbers as they are
+ *   cosine   of unit length (a zero vector stays zero)
+ *   dot      with one number more, which makes all rows as long as the longest: then a larger product
+ *            is a smaller distance (Neyshabur, Srebro 2015). A query's is zero. Rows longer than the
+ *            longest of the sample are outliers.
+ *   hamming  one number a bit
+ *
+ * Then less the mean of the sample, and, where codes are bits, rotated.
  *
  * The mean goes because every later step loses digits to it: ranking by |c|^2 - 2 x.c, and above all the byte
  * table of a query, whose scale would be spent on the part that is the same for every row.

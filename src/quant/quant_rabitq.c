@@ -144,6 +144,7 @@ float kt_to_bytes(const float *values, uint32_t dim, int8_t *bytes)
         largest = size > largest ? size : largest;
     }
     float scale = largest > 0 ? 127 / largest : 0;
+    if (!(scale < INFINITY)) scale = largest = 0; /* so short that it counts as zero */
     for (uint32_t i = 0; i < dim; i++) {
         float value = values[i] * scale;
         bytes[i] = (int8_t)(int)(value + (value < 0 ? -0.5f : 0.5f));

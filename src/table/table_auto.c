@@ -8,7 +8,7 @@
  * build that failed would fail at the next append as well, after the same minutes: so this handle waits until
  * the table has grown by a quarter.
  *
- * An index over vectors that has grown to twice its rows, or is mostly dead, is built anew.
+ * When an index over vectors is merged or built anew is said in table_scalar.c.
  */
 #include "table/table_private.h"
 
@@ -56,18 +56,33 @@ static void build_key(struct kt_table *table, const struct kt_snapshot *after, k
     index->type = KITH_INDEX_DEFAULT;
 }
 
+/* Merges files of an index as it is now: a run may just have come to it. */
+static kith_status merge_many(struct kt_table *table, kith_index *index)
+{
+    kith_error ignored;
+    struct kt_snapshot *now = NULL;
+    uint32_t merged = 0, parts = 0;
+    kith_status status = kt_table_writable(table, &now, &ignored);
+    for (uint32_t i = 0; !status && i < now->index_count; i++) {
+        if (strcmp(now->indexes[i].name, index->name) != 0) continue;
+        merged = kt_table_to_merge(&now->indexes[i]);
+        parts = now->indexes[i].part_count;
+    }
+    kt_snapshot_release(now);
+    return merged ? kt_table_merge_index(table, index, parts - merged, merged, &ignored) : status;
+}
+
 /* What one index asks for. */
 static kith_status bring_up(struct kt_table *table, const struct kt_snapshot *after,
                             const struct kt_table_index *behind, kith_index *index)
 {
     kith_error ignored;
-    uint32_t merged = kt_table_to_merge(behind);
     kith_status status = KITH_OK;
     index->name = behind->name;
     if (kt_table_is_spent(behind)) return kt_table_rebuild_index(table, index, &ignored);
-    if (kt_table_is_behind(after, behind)) status = kt_table_extend_index(table, index, &ignored);
-    if (!status && merged)
-        status = kt_table_merge_index(table, index, behind->part_count - merged, merged, &ignored);
+    bool extends = kt_table_is_behind(after, behind);
+    if (extends) status = kt_table_extend_index(table, index, &ignored);
+    if (!status && (extends || kt_table_to_merge(behind))) status = merge_many(table, index);
     return status == KITH_UNSUPPORTED ? kt_table_rebuild_index(table, index, &ignored) : status;
 }
 

@@ -178,7 +178,9 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
     bool exactly = indexing->index && indexing->index->ops && indexing->index->ops->fold_share;
     if ((exactly && !has_own_pieces(indexing, state)) ||
         (indexing->purpose == ONE_MORE && !has_place_beside(indexing, state)) ||
-        (indexing->purpose == MERGED && !has_merged(indexing, state)) ||
+        (indexing->purpose == MERGED &&
+         (!has_merged(indexing, state) ||
+          kt_state_restored_since(state, indexing->snapshot->state->commit))) || /* the dead may live */
         (indexing->purpose == ANEW && !has_own_pieces(indexing, state)))
         return kt_fail(error, KITH_CONFLICT, "index \"%s\" of table '%s' was changed (%s) while %s", name,
                        table, news, DOING[indexing->purpose]);

@@ -38,7 +38,7 @@ static bool is_of(const struct kt_lived *lived, const struct kt_table_index *ind
            strcmp(lived->last, index->parts[index->part_count - 1]->id) == 0;
 }
 
-static bool restored_since(const struct kt_state *state, uint64_t commit)
+bool kt_state_restored_since(const struct kt_state *state, uint64_t commit)
 {
     for (uint32_t i = state->version_count; i-- > 0 && state->versions[i].commit > commit;)
         if (strcmp(state->versions[i].operation, "restore") == 0) return true;
@@ -50,7 +50,7 @@ static bool serves(const struct kt_lived *lived, const struct kt_snapshot *snaps
 {
     return is_of(lived, index) && lived->commit <= snapshot->state->commit &&
            lived->rows >= index->rows_indexed && lived->rows - index->rows_indexed <= lived->rows / STALE &&
-           !restored_since(snapshot->state, lived->commit);
+           !kt_state_restored_since(snapshot->state, lived->commit);
 }
 
 static struct kt_lived *known(const struct kt_snapshot *snapshot, const struct kt_table_index *index)

@@ -108,6 +108,8 @@ kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const struct 
 bool kt_table_is_behind(const struct kt_snapshot *snapshot, const struct kt_table_index *index);
 /** Whether so much came since an index over vectors was trained that it is to be built anew. */
 bool kt_table_is_spent(const struct kt_table_index *index);
+/** Whether an older version was put back by a commit after this one: then rows may live that were dead. */
+bool kt_state_restored_since(const struct kt_state *state, uint64_t commit);
 /** How many of its last files, or all, are to be merged; 0: none. */
 uint32_t kt_table_to_merge(const struct kt_table_index *index);
 

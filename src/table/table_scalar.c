@@ -7,7 +7,8 @@
  * builds a piece over them before it returns.
  *
  * The files of an index over vectors are merged as they become many, and when half of what they hold is dead;
- * its tree is trained anew when half as many rows have come as it was trained on.
+ * its tree is trained anew when half as many rows have come as it was trained on. A graph learned nothing
+ * that ages: it is folded into one file when a quarter of its rows came after the base, or is dead.
  */
 #include "table/table_private.h"
 

@@ -179,6 +179,24 @@ def test_a_table_that_changes_keeps_its_recall(db):
     table.verify()
 
 
+def test_files_stay_few_and_a_fold_is_made_once(db):
+    data = np.random.default_rng(3).standard_normal((12000, 256)).astype("f4")
+    table = db.create_table("t", {"vector": data[:3000], "id": np.arange(3000)}, auto_index=False, key="id")
+    table.create_index("vector", config=Hnsw(m=8, ef_construction=40))
+    for begin in range(3000, 9000, 600):  # more than a search would scan beside the graph: each write adds a run
+        table.add({"vector": data[begin : begin + 600], "id": np.arange(begin, begin + 600)})
+        assert table.list_indices()[0].num_unindexed_rows <= 600
+    sizes = []
+    for row in range(9000, 9012):
+        table.delete(f"id >= {(row - 9000) * 300} AND id < {(row - 8999) * 300}")
+        table.add({"vector": data[row : row + 1], "id": [row]})
+        sizes.append(table.list_indices()[0].size_bytes)
+    assert len(set(sizes)) <= 3  # a quarter dead: folded; not again by every write that follows
+    per_row = sizes[0] / 9000
+    assert sizes[-1] < per_row * 7500
+    assert per_row < 2 * (256 + 8 * 8 + 32)
+
+
 def test_other_numbers(db):
     data = vectors(3000, 11)
     bits = np.random.default_rng(1).integers(0, 256, (3000, 16), dtype=np.uint8)

@@ -16,6 +16,8 @@ enum {
     FEW_ASIDE = 256,
     ASIDE_SHARE = 64,
     SAMPLE = 4096,
+    LEAST_SAMPLE = 64,
+    SAMPLE_BYTES = 16 << 20,
     GRAIN = 64,
     FAR = 64 /* times the median square: such rows have no say in the mean */
 };
@@ -79,7 +81,10 @@ static kith_status learn(struct building *b, kith_error *error)
 {
     struct kt_index *graph = b->graph;
     uint32_t dim = graph->shape.space_dim;
-    uint64_t picks[SAMPLE], count = kt_sample(b->source.rows, SAMPLE, graph->shape.seed, picks);
+    bool moves = graph->shape.metric == KITH_L2 || graph->shape.metric == KITH_COSINE;
+    uint64_t most = moves ? kt_max_u64(LEAST_SAMPLE, SAMPLE_BYTES / (dim * sizeof(float))) : 0;
+    uint64_t picks[SAMPLE],
+        count = kt_sample(b->source.rows, kt_min_u64(SAMPLE, most), graph->shape.seed, picks);
     float *sample = kt_alloc_array(count + 1, dim * sizeof *sample),
           *squares = kt_alloc_array(count + 1, sizeof *squares);
     uint8_t *there = kt_alloc_zero(count + 1, 1);
@@ -98,6 +103,27 @@ static kith_status learn(struct building *b, kith_error *error)
 
 /* ---- rows to codes ---- */
 
+static bool is_zero(const void *numbers, const struct hnsw_shape *shape)
+{
+    const uint8_t *bytes = numbers;
+    size_t size = kt_element_bytes(shape->element), sign = shape->element <= KITH_F64 ? 0x80 : 0;
+    for (size_t i = 0; i < shape->dim * size; i++)
+        if (bytes[i] && !(sign && i % size == size - 1 && bytes[i] == sign))
+            return false; /* -0 is zero too */
+    return true;
+}
+
+/* A row of zeros is as far from every other as two at right angles, which is twice what the space says. */
+static kith_status put_zeros_aside(const struct building *b, uint64_t position, float factors[2],
+                                   kith_error *error)
+{
+    const void *numbers = NULL;
+    const struct hnsw_shape *s = &b->graph->shape;
+    kith_status status = kt_source_lend(&b->source, position, &numbers, error);
+    if (!status && numbers && is_zero(numbers, s)) factors[1] += 1;
+    return status;
+}
+
 static kith_status encode(const struct building *b, uint64_t position, float *vector, uint8_t *code,
                           float factors[2], uint8_t *fine, kith_error *error)
 {
@@ -114,7 +140,7 @@ static kith_status encode(const struct building *b, uint64_t position, float *ve
     kith_status status = kt_source_load(&b->source, position, 1, vector, &there, error);
     if (status) return status;
     *fine = !there ? 0 : kt_hnsw_encode(graph, vector, code, factors) ? 1 : 2;
-    return KITH_OK;
+    return graph->shape.metric == KITH_COSINE ? put_zeros_aside(b, position, factors, error) : KITH_OK;
 }
 
 static kith_status look_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)

@@ -82,7 +82,8 @@ void kt_hnsw_distances(const struct kt_index *graph, const struct hnsw_point *po
         for (uint32_t i = 0; i < some; i++) {
             const float *factors = looks[begin + i].factors;
             float squares = product ? 0 : point->square + factors[1];
-            out[begin + i] = squares - 2 * point->unit * factors[0] * (float)dots[i];
+            float distance = squares - 2 * point->unit * factors[0] * (float)dots[i];
+            out[begin + i] = distance < INFINITY ? distance : INFINITY; /* a file may say what is no number */
         }
     }
 }

@@ -37,6 +37,7 @@ static uint32_t slot_of(const struct hnsw_patches *patches, uint32_t node, uint3
 
 static bool grow(struct hnsw_patches *patches)
 {
+    if (patches->mask >= UINT32_MAX / 4) return false;
     uint32_t slots = patches->slots ? 2 * (patches->mask + 1) : LEAST_SLOTS;
     struct hnsw_patches larger = *patches;
     larger.mask = slots - 1;

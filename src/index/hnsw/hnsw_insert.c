@@ -117,7 +117,7 @@ static kith_status link_node(struct inserting *x, struct inserter *worker, uint3
         if (!status)
             status =
                 kt_hnsw_select(graph, walk->pool, walk->count, graph->shape.m, worker->code, links, error);
-        uint32_t nearest = walk->pool[0].node;
+        uint32_t nearest = status ? 0 : walk->pool[0].node;
         kt_hnsw_walk_clear(walk);
         if (!status && l) status = kt_hnsw_walk_from(walk, nearest);
     }
@@ -271,9 +271,10 @@ static uint32_t batch_end(const struct inserting *x, uint32_t first, uint32_t la
     uint32_t begin = x->begin, share = kt_max_u32(LEAST_BATCH, begin / BATCH_SHARE);
     uint32_t some = kt_min_u32(kt_min_u32((begin - first) / GROWTH, share), MOST_BATCH);
     uint32_t end = kt_min_u32(begin + kt_max_u32(some, 1), last);
+    if (level_of(x, begin) > x->graph->top) return begin + 1;
     for (uint32_t node = begin + 1; node < end; node++)
         if (level_of(x, node) > x->graph->top) return node;
-    return level_of(x, begin) > x->graph->top ? begin + 1 : end;
+    return end;
 }
 
 /* Lists above the lowest level of nodes that are not of a base in memory are patches, made beforehand. */

@@ -34,6 +34,9 @@ static kith_status is_led_to(const struct kt_index *graph, uint32_t node, uint32
     const uint32_t *links = NULL, *others = NULL;
     uint32_t room = kt_hnsw_room(graph, 0);
     *out = false;
+    if (node >= graph->nodes) /* it stood in a list of a file */
+        return kt_fail(error, KITH_CORRUPT, "%s links to node %u of %u", kt_hnsw_name(graph), node,
+                       graph->nodes);
     kith_status status = kt_hnsw_links(graph, node, 0, &links, error);
     for (uint32_t i = 0; !status && !*out && i < room && links[i] != HNSW_NONE; i++) {
         if (links[i] >= graph->nodes)

@@ -10,7 +10,7 @@
 
 #include "index/hnsw/hnsw_private.h"
 
-enum { GRAIN = 64 };
+enum { CANDIDATES = 8 /* times the room of a list, at most */, GRAIN = 64 };
 
 struct folding {
     const struct kt_index *from;
@@ -164,7 +164,7 @@ static kith_status choose(const struct folding *f, uint32_t node, struct candida
 static kith_status fold_list(const struct folding *f, uint32_t place, uint32_t level,
                              struct kt_arena *scratch, uint32_t *to, kith_error *error)
 {
-    uint32_t room = kt_hnsw_room(f->from, level), most = room * (room + 1), node = f->nodes[place];
+    uint32_t room = kt_hnsw_room(f->from, level), most = CANDIDATES * room, node = f->nodes[place];
     struct candidates c = { .room = most };
     kt_arena_clear(scratch);
     c.near = kt_arena_take(scratch, most, sizeof *c.near);

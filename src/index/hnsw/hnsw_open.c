@@ -3,8 +3,6 @@
  */
 #include "index/hnsw/hnsw_private.h"
 
-enum { MOST_DIM = 1 << 20 };
-
 static kith_status corrupt(const struct kt_view_file *file, const char *what, uint64_t is, uint64_t most,
                            kith_error *error)
 {
@@ -26,8 +24,8 @@ static kith_status decode_fields(const struct kt_view_file *file, const uint8_t 
         uint32_t least, most;
     } fields[] = { { "metric", KITH_L2, KITH_HAMMING },
                    { "element type", 0, KITH_U8 },
-                   { "dimension", 1, MOST_DIM },
-                   { "dimension of the space", 1, 8 * MOST_DIM },
+                   { "dimension", 1, HNSW_MOST_DIM },
+                   { "dimension of the space", 1, 8 * HNSW_MOST_DIM },
                    { "m", HNSW_LEAST_M, HNSW_MOST_M },
                    { "ef_construction", 1, HNSW_MOST_EF },
                    { "kind of file", 0, 1 },
@@ -179,6 +177,8 @@ static kith_status open_part(struct kt_index *graph, uint32_t number, struct hea
     part->aside_count = h->extent.aside;
     kt_view_window(part->file, &part->window);
     if (graph->layout.wide > KT_BLOCK_VECTORS) part->window.table = 0; /* longer than it can tell */
+    if ((uint64_t)graph->aside + part->aside_count >= HNSW_MOST_NODES)
+        return corrupt(part->file, "rows aside", part->aside_count, HNSW_MOST_NODES, error);
     graph->nodes += part->count;
     graph->aside += part->aside_count;
     graph->part_rows[number] = (uint64_t)part->count + part->aside_count;

@@ -12,7 +12,7 @@ static uint64_t bytes_needed(const struct kt_index_plan *plan, uint32_t dim, uin
     struct hnsw_layout layout;
     kt_hnsw_layout(&shape, &layout);
     return rows * (layout.code_bytes + layout.link_bytes + 12 + 4 * (uint64_t)plan->m / 2 + 24) +
-           (UINT64_C(4) << 20); /* levels, positions, batches */
+           (UINT64_C(20) << 20); /* levels, positions, batches; a sample */
 }
 
 kith_status kt_hnsw_plan(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
@@ -30,6 +30,9 @@ kith_status kt_hnsw_plan(struct kt_index_plan *plan, uint32_t dim, kith_element 
     if (plan->num_bits && plan->num_bits != 8)
         return kt_fail(error, KITH_INVALID, "num_bits is %u; HNSW walks by codes of 8 bits a number",
                        plan->num_bits);
+    if (dim > HNSW_MOST_DIM)
+        return kt_fail(error, KITH_INVALID, "vectors have %u numbers; HNSW has codes of at most %d", dim,
+                       HNSW_MOST_DIM);
     plan->type = KITH_HNSW;
     plan->num_partitions = plan->num_sub_vectors = 0; /* of LanceDB's IVF_HNSW types: there is one graph */
     plan->num_bits = 8;

@@ -33,7 +33,8 @@ enum {
     HNSW_LEAST_M = 4,
     HNSW_MOST_M = 256,
     HNSW_MOST_EF = 1 << 20,
-    HNSW_CURVES = 3, /* of a calibration: for the nearest, the 10 and the 100 nearest */
+    HNSW_MOST_DIM = 1 << 17, /* products of more bytes do not fit 32 bits */
+    HNSW_CURVES = 3,         /* of a calibration: for the nearest, the 10 and the 100 nearest */
     HNSW_EFS = 12,
     HNSW_MOST_K = 100
 };

@@ -15,6 +15,7 @@
 
 enum {
     DEFAULT_EF = 64,
+    MOST_EF = 1 << 14,
     MOST_POOL = 4096, /* under a filter */
     LEAST_REREAD = 2, /* rows beyond k, however sure the codes are */
     BATCH = 64
@@ -242,6 +243,10 @@ kith_status kt_hnsw_search(const struct kt_index *graph, const struct kt_vectors
     status = read_aside(&s);
     if (status || !graph->nodes) return status;
     choose_ef(&s);
+    if (s.ef > MOST_EF) { /* a flat pool of so many costs more than reading every row */
+        s.stats->expected = 1;
+        return read_all(&s);
+    }
     status = walk(&s);
     if (status) return status;
     if (is_answered(&s))

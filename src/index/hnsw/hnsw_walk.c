@@ -171,7 +171,7 @@ kith_status kt_hnsw_descend(struct hnsw_walk *walk, uint32_t level)
         kt_hnsw_walk_clear(walk);
         status = kt_hnsw_walk_from(walk, nearest);
         if (!status) status = kt_hnsw_walk_level(walk, l, 1);
-        nearest = walk->pool[0].node;
+        if (!status) nearest = walk->pool[0].node;
     }
     kt_hnsw_walk_clear(walk);
     return status ? status : kt_hnsw_walk_from(walk, nearest);

@@ -148,6 +148,27 @@ static void rows_that_no_code_holds_are_found_all_the_same(void **state)
     column_release(&c);
 }
 
+/* To a row of zeros the cosine distance is 1 from anywhere; nearer ones must not be hidden behind many such.
+ */
+static void rows_of_zeros_stand_where_they_should(void **state)
+{
+    enum { ROWS = 3000, DIM = 16, ASKED = 40 };
+    struct column c;
+    (void)state;
+    float *queries = column_and_queries(&c, ROWS, ASKED, DIM, KITH_F32, 40);
+    for (uint64_t i = 0; i < ROWS; i += 4) memset(c.data + i * DIM * 4, 0, DIM * 4);
+    for (uint64_t i = 0; i < ASKED * DIM; i++)
+        queries[i] = queries[i] * 0.3f + (float)(i % 3) - 1; /* far off */
+    struct built b = build_first(&c, graph_plan(KITH_COSINE), ROWS / 2);
+    extend(&c, &b, ROWS / 2, ROWS);
+    double recall = recall_at(&c, &b, queries, ASKED, (struct kt_index_query){ .k = 10, .ef = 100 });
+    if (recall < 0.97) fail_msg("recall %.4f", recall);
+    check_complete(&c, &b, NULL);
+    built_release(&b);
+    kt_free(queries);
+    column_release(&c);
+}
+
 static void few_rows_or_none_are_a_graph_too(void **state)
 {
     (void)state;
@@ -474,6 +495,7 @@ int main(void)
         cmocka_unit_test(every_row_is_reachable_and_found_by_its_own_vector),
         cmocka_unit_test(copies_hide_nobody),
         cmocka_unit_test(rows_that_no_code_holds_are_found_all_the_same),
+        cmocka_unit_test(rows_of_zeros_stand_where_they_should),
         cmocka_unit_test(few_rows_or_none_are_a_graph_too),
         cmocka_unit_test(a_graph_is_the_same_file_for_any_threads),
         cmocka_unit_test(a_turnover_leaves_the_graph_as_good_as_new),
