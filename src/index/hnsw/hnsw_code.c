@@ -50,11 +50,11 @@ void kt_hnsw_point(const struct kt_index *graph, const struct hnsw_look *look, s
     out->square = look->factors[1];
 }
 
-/* Asks for the lines of some codes, but for the first, which the walk has asked for. */
+/* Asks for the lines of some codes, but for the first two, which the walk has asked for. */
 static void fetch(const struct hnsw_look *looks, uint32_t count, uint32_t bytes)
 {
     for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t at = 64; at < bytes; at += 64) {
+        for (uint32_t at = 128; at < bytes; at += 64) {
             __builtin_prefetch(looks[i].code + at);
             atomic_signal_fence(memory_order_seq_cst); /* GCC 12 drops all but the first without it */
         }

@@ -123,11 +123,26 @@ static kith_status meet(struct hnsw_walk *walk, uint32_t node, uint32_t level, s
         if (visit(walk, links[i])) continue;
         status = kt_hnsw_look(graph, links[i], &met->looks[met->count], walk->error);
         __builtin_prefetch(met->looks[met->count].code);
+        atomic_signal_fence(memory_order_seq_cst); /* GCC 12 drops all but the first without it */
+        if (graph->layout.code_bytes > 64) __builtin_prefetch(met->looks[met->count].code + 64);
         atomic_signal_fence(memory_order_seq_cst);
         __builtin_prefetch(met->looks[met->count].factors);
         met->nodes[met->count++] = links[i];
     }
     return status;
+}
+
+/* Asks for the list of the lowest level that is likely to be followed next (where a patch stands in its
+ * place, in vain). */
+static inline void fetch_links(const struct kt_index *graph, uint32_t node)
+{
+    const struct hnsw_part *part = kt_hnsw_part(graph, node & ~SEEN);
+    uint64_t at = (uint64_t)((node & ~SEEN) - part->first) * graph->layout.link_bytes;
+    const uint8_t *list =
+        part->link_memory ? (const uint8_t *)part->link_memory + at : part->window.map + part->links + at;
+    __builtin_prefetch(list);
+    atomic_signal_fence(memory_order_seq_cst);
+    __builtin_prefetch(list + 64);
 }
 
 kith_status kt_hnsw_walk_level(struct hnsw_walk *walk, uint32_t level, uint32_t ef)
@@ -150,12 +165,15 @@ kith_status kt_hnsw_walk_level(struct hnsw_walk *walk, uint32_t level, uint32_t 
         walk->expanded++;
         kith_status status = meet(walk, node, level, &met);
         if (status) return status;
+        if (!level && at + 1 < walk->count) fetch_links(walk->graph, walk->pool[at + 1].node);
         kt_hnsw_distances(walk->graph, &walk->point, met.looks, met.count, distances);
         walk->codes += met.count;
         for (uint32_t i = 0; i < met.count; i++) {
             if (walk->among) status = gather(walk, distances[i], met.nodes[i]);
             if (status) return status;
-            first = kt_min_u32(first, put(walk->pool, &walk->count, capacity, distances[i], met.nodes[i]));
+            uint32_t place = put(walk->pool, &walk->count, capacity, distances[i], met.nodes[i]);
+            if (!level && place <= at + 1) fetch_links(walk->graph, met.nodes[i]);
+            first = kt_min_u32(first, place);
         }
         if (first <= at) at = first;
     }
