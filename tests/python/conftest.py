@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import socket
+import uuid
 
 import numpy as np
 import pytest
@@ -26,6 +28,22 @@ def pytest_configure(config):
 @pytest.fixture
 def db(tmp_path):
     return kith.connect(tmp_path / "db")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Opening a connection fails the test."""
+
+    def refused(*args, **kwargs):
+        raise AssertionError("a connection was to be opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+
+
+@pytest.fixture(params=["disk", "memory"])
+def path(request, tmp_path):
+    """Where a store of Deep Lake's face may lie."""
+    return str(tmp_path / "store") if request.param == "disk" else f"mem://{uuid.uuid4()}"
 
 
 @pytest.fixture(scope="session")

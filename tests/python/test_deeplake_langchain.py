@@ -1,15 +1,14 @@
 """LangChain's class over Deep Lake (langchain-community 0.4.1; that of 0.3.31 is the same file), run on kith.deeplake."""
 
 import pathlib
-import socket
-import uuid
 
 import numpy as np
 import pytest
 
 import kith
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # LangChain's own, above all that the class is deprecated
+# The warnings are LangChain's own, above all that the class is deprecated.
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("offline")]
 
 texts = ["apple banana", "cherry", "quick brown fox", "zebra"]
 metadata = [{"page": str(i), "kind": "fruit" if i < 2 else "other"} for i in range(4)]
@@ -44,19 +43,6 @@ def langchain():
         structured=structured_query, TensorDoesNotExistError=TensorDoesNotExistError,
     )  # fmt: skip
     return names
-
-
-@pytest.fixture(autouse=True)
-def nothing_opens_a_connection(monkeypatch):
-    def refused(*args, **kwargs):
-        raise AssertionError("a connection was to be opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refused)
-
-
-@pytest.fixture(params=["disk", "memory"])
-def path(request, tmp_path):
-    return str(tmp_path / "store") if request.param == "disk" else f"mem://{uuid.uuid4()}"
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """LlamaIndex's class over Deep Lake (llama-index-vector-stores-deeplake 0.6), run on kith.deeplake."""
 
-import socket
-import uuid
-
 import pytest
 
 import kith
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # LlamaIndex's own
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("offline")]  # LlamaIndex's own
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +41,6 @@ def llama():
         Letters=Letters, TokenTextSplitter=TokenTextSplitter,
     )  # fmt: skip
     return names
-
-
-@pytest.fixture(autouse=True)
-def nothing_opens_a_connection(monkeypatch):
-    def refused(*args, **kwargs):
-        raise AssertionError("a connection was to be opened")
-
-    monkeypatch.setattr(socket.socket, "connect", refused)
-
-
-@pytest.fixture(params=["disk", "memory"])
-def path(request, tmp_path):
-    return str(tmp_path / "store") if request.param == "disk" else f"mem://{uuid.uuid4()}"
 
 
 @pytest.fixture

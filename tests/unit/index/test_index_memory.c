@@ -41,6 +41,19 @@ static kith_status open_and_search(kith_error *error)
     return status;
 }
 
+/* Ends a file that was written, whatever became of it, and forgets it. */
+static kith_status let_go(kith_status status, struct kt_sink *sink, struct kt_buffer *buffer, json_t *meta,
+                          kith_error *error)
+{
+    if (status)
+        kt_sink_abandon(sink);
+    else
+        status = kt_sink_finish(sink, NULL, error);
+    json_decref(meta);
+    kt_buffer_release(buffer);
+    return status;
+}
+
 static kith_status add_a_run(kith_error *error)
 {
     struct kt_work work = { .threads = 1 };
@@ -51,14 +64,7 @@ static kith_status add_a_run(kith_error *error)
     kith_status status = kt_sink_memory(&buffer, &sink, error);
     if (!status)
         status = built.ops->extend(built.index, &column.vectors, &rows, 1, &work, sink, &meta, error);
-    if (!status) {
-        status = kt_sink_finish(sink, NULL, error);
-        sink = NULL;
-    }
-    kt_sink_abandon(sink);
-    json_decref(meta);
-    kt_buffer_release(&buffer);
-    return status;
+    return let_go(status, sink, &buffer, meta, error);
 }
 
 static kith_status build_anew(kith_error *error)
@@ -71,11 +77,8 @@ static kith_status build_anew(kith_error *error)
     if (!status) status = built.ops->build(&built.plan, &column.vectors, &work, sink, &meta, error);
     if (!status)
         status = built.ops->calibrate(built.index, &column.vectors, NULL, 1, &work, &calibration, error);
-    kt_sink_abandon(sink);
-    json_decref(meta);
     json_decref(calibration);
-    kt_buffer_release(&buffer);
-    return status;
+    return let_go(status, sink, &buffer, meta, error);
 }
 
 static kith_status merge_both(kith_error *error)
@@ -87,14 +90,7 @@ static kith_status merge_both(kith_error *error)
     kith_status status = kt_sink_memory(&buffer, &sink, error);
     if (!status)
         status = built.ops->merge(built.index, 0, 2, NULL, &column.vectors, &work, sink, &meta, error);
-    if (!status) {
-        status = kt_sink_finish(sink, NULL, error);
-        sink = NULL;
-    }
-    kt_sink_abandon(sink);
-    json_decref(meta);
-    kt_buffer_release(&buffer);
-    return status;
+    return let_go(status, sink, &buffer, meta, error);
 }
 
 static void every_allocation_may_fail(void **state)
