@@ -593,7 +593,8 @@ typedef struct kith_index {
                              or more: the index is calibrated on them. NULL: on rows of the table. Borrowed */
     size_t query_count;
     uint64_t max_memory; /* bytes that the build may hold beside the table: at least 8 a row and 4 MiB; less
-                            is KITH_INVALID. 0: as much as it likes */
+                            is KITH_INVALID. HNSW needs all of its index and some, as the message says. 0: as
+                            much as it likes */
     uint32_t m;          /* HNSW: links that a row makes, 4 to 256, and at most twice as many that it has;
                             0: 16 */
     uint32_t ef_construction; /* HNSW: how many near rows its links are chosen from; 0: 200 */
@@ -681,7 +682,7 @@ typedef struct kith_query {
     uint32_t maximum_nprobes;
     uint32_t refine_factor; /* re-ranks k * refine_factor candidates by their stored vectors; 0: chosen */
     uint32_t ef;  /* HNSW: how many near rows a walk keeps, k at least; 0: as many as the recall takes, and
-                     where  no recall is named not fewer than 64 or one and a half times k. Unused by others */
+                     where no recall is named not fewer than 64 or one and a half times k. Unused by others */
     float recall; /* wanted recall, 0 < r <= 1; 1 is exact; 0: the default, 0.95. An index visits as
                      many lists as that took when it was calibrated */
     bool exact;   /* scan every row, no index */

@@ -103,6 +103,21 @@ float kt_space_distance(const struct kt_space *space, float query_square, float 
     return query_square + (float)space->longest - 2 * (1 - distance);
 }
 
+kith_status kt_vectors_range(const struct kt_vectors *vectors, uint64_t *base_row, uint64_t *row_span,
+                             kith_error *error)
+{
+    *base_row = *row_span = 0;
+    if (!vectors->run_count) return KITH_OK;
+    const struct kt_vectors_run *last = &vectors->runs[vectors->run_count - 1];
+    *base_row = vectors->runs[0].first_row;
+    *row_span = last->first_row + last->span - *base_row;
+    if (*row_span <= UINT64_C(1) << 32) return KITH_OK;
+    return kt_fail(
+        error, KITH_UNSUPPORTED,
+        "one piece of an index covers row ids over a range of at most 2^32; these go from %llu to %llu",
+        (unsigned long long)*base_row, (unsigned long long)(*base_row + *row_span - 1));
+}
+
 kith_status kt_source_init(struct kt_source *source, const struct kt_vectors *vectors,
                            const struct kt_space *space, kith_error *error)
 {

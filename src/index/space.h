@@ -30,6 +30,11 @@ float kt_space_distance(const struct kt_space *space, float query_square, float 
 
 /* ---- rows of a table by position ---- */
 
+/** The first row id, and from there to behind the last; 0 where there are no rows. KITH_UNSUPPORTED when they
+ * are more than 32 bits tell apart. */
+kith_status kt_vectors_range(const struct kt_vectors *vectors, uint64_t *base_row, uint64_t *row_span,
+                             kith_error *error);
+
 struct kt_source {
     const struct kt_vectors *vectors;
     const struct kt_space *space;

@@ -108,9 +108,8 @@ kith_status kt_snapshot_lived(const struct kt_snapshot *snapshot, const struct k
 {
     struct kt_table_index *owner = (struct kt_table_index *)index;
     *out = NULL;
-    if (!snapshot->has_dead || !index->ops || index->type == KITH_HNSW ||
-        /* a graph has no lists */ !index->ops->count || index->rows_dead < index->rows_indexed / FEW_DEAD ||
-        !index->rows_indexed)
+    if (!snapshot->has_dead || !index->ops || index->type == KITH_HNSW || /* a graph has no lists */
+        index->rows_dead < index->rows_indexed / FEW_DEAD || !index->rows_indexed)
         return KITH_OK;
     struct kt_lived *lived = atomic_load_explicit(&owner->lived, memory_order_acquire), *none = NULL;
     if (!lived) {

@@ -203,9 +203,10 @@ static kith_status finish_index(struct kt_snapshot *snapshot, const struct kt_sn
     for (uint32_t c = 0; c < index->cover_count; c++)
         index->rows_indexed += kt_state_count(state, index->covers[c].begin, index->covers[c].end);
     index->rows_dead = kt_rows_count(index->covers, index->cover_count) - index->rows_indexed;
-    if (index->ops)
-        index->rows_dead =
-            rows_held(index) > index->rows_indexed ? rows_held(index) - index->rows_indexed : 0;
+    if (index->ops) {
+        uint64_t held = rows_held(index);
+        index->rows_dead = held > index->rows_indexed ? held - index->rows_indexed : 0;
+    }
     index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
     if (!index->ops) return KITH_OK;
     index->slot = slot_of(snapshot, older, index);

@@ -113,8 +113,8 @@ static kith_status order_nodes(struct arranging *a, kith_error *error)
     uint32_t *stack = a->incoming, height = 0; /* which is not needed any more; a node is in it once */
     kith_status status = KITH_OK;
     memset(a->reached, 0, ((size_t)nodes / 64 + 1) * sizeof *a->reached);
-    for (uint32_t begin = 0; begin < nodes; begin++) {
-        uint32_t from = begin ? begin : a->graph->entry;
+    for (uint32_t begin = 0; begin <= nodes; begin++) { /* the entry first, then who is not reached from it */
+        uint32_t from = begin ? begin - 1 : a->graph->entry;
         if (set_bit(a->reached, from)) continue;
         a->queue[count++] = stack[height++] = from;
         while (height) {
@@ -125,7 +125,6 @@ static kith_status order_nodes(struct arranging *a, kith_error *error)
                 if (!set_bit(a->reached, links[i])) a->queue[count++] = stack[height++] = links[i];
         }
     }
-    if (count < nodes && !set_bit(a->reached, 0)) a->queue[count++] = 0; /* where the entry stood for it */
     return KITH_OK;
 }
 
@@ -136,9 +135,8 @@ static void give_numbers(const struct arranging *a, uint32_t *numbers)
     uint32_t next[HNSW_LEVELS + 1];
     for (uint32_t l = 0; l <= HNSW_LEVELS; l++) next[l] = l < HNSW_LEVELS ? above[l + 1] : 0;
     for (uint32_t i = 0; i < a->graph->nodes; i++) {
-        uint32_t node = a->queue[i], level = 0;
-        while (level < HNSW_LEVELS && node < above[level + 1]) level++;
-        numbers[node] = next[level]++;
+        uint32_t node = a->queue[i];
+        numbers[node] = next[kt_hnsw_base_level(&a->graph->upper, node)]++;
     }
 }
 

@@ -1,10 +1,10 @@
 /* A new graph over all rows, and a run of nodes more for one that is there.
  *
- * What is learned of the rows is their mean (and for dot the longest: rows much longer stand aside and are
- * read by every search), from a sample; then every row becomes a code. In a base nodes are numbered by level,
- * highest first, and within a level by a hash of their rows, for rows that were inserted in the order of
- * clusters make a poorer graph; once all are linked they are numbered anew, so that neighbours share pages.
- * Nodes of a run keep the order of their rows.
+ * What is learned of the rows is their mean, from a sample; then every row becomes a code. (One so long that
+ * floats do not hold its distances stands aside, and is read by every search.) In a base nodes are numbered
+ * by level, highest first, and within a level by a hash of their rows, for rows that were inserted in the
+ * order of clusters make a poorer graph; once all are linked they are numbered anew, so that neighbours share
+ * pages. Nodes of a run keep the order of their rows.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -114,7 +114,7 @@ static bool is_zero(const void *numbers, const struct hnsw_shape *shape)
 }
 
 /* A row of zeros is as far from every other as two at right angles, which is twice what the space says. */
-static kith_status put_zeros_aside(const struct building *b, uint64_t position, float factors[2],
+static kith_status set_zeros_apart(const struct building *b, uint64_t position, float factors[2],
                                    kith_error *error)
 {
     const void *numbers = NULL;
@@ -140,7 +140,7 @@ static kith_status encode(const struct building *b, uint64_t position, float *ve
     kith_status status = kt_source_load(&b->source, position, 1, vector, &there, error);
     if (status) return status;
     *fine = !there ? 0 : kt_hnsw_encode(graph, vector, code, factors) ? 1 : 2;
-    return graph->shape.metric == KITH_COSINE ? put_zeros_aside(b, position, factors, error) : KITH_OK;
+    return graph->shape.metric == KITH_COSINE ? set_zeros_apart(b, position, factors, error) : KITH_OK;
 }
 
 static kith_status look_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker, kith_error *error)
@@ -248,52 +248,35 @@ static kith_status begin_graph(const struct kt_index_plan *plan, const struct kt
                               .m = plan->m,
                               .ef_construction = plan->ef_construction,
                               .seed = plan->seed };
-    if (vectors->run_count) {
-        const struct kt_vectors_run *last = &vectors->runs[vectors->run_count - 1];
-        s->base_row = vectors->runs[0].first_row;
-        graph->row_span = last->first_row + last->span - s->base_row;
-    }
-    if (graph->row_span > UINT64_C(1) << 32)
-        return kt_fail(error, KITH_UNSUPPORTED,
-                       "one index covers row ids over a range of at most 2^32; these go from %llu to %llu",
-                       (unsigned long long)s->base_row,
-                       (unsigned long long)(s->base_row + graph->row_span - 1));
     kt_hnsw_layout(s, &graph->layout);
     graph->space = kt_hnsw_space(s);
-    return KITH_OK;
+    return kt_vectors_range(vectors, &s->base_row, &graph->row_span, error);
 }
 
-/* Room for the lists above the lowest level of a base whose nodes come by level. */
-static kith_status make_upper(struct kt_index *graph, const uint8_t *levels, uint32_t count,
-                              kith_error *error)
+/* Nodes come by level, highest first. */
+static void count_levels(struct kt_index *graph, const uint8_t *levels, uint32_t count)
 {
-    struct hnsw_upper *upper = &graph->upper;
     for (uint32_t i = 0; i < count; i++)
-        for (uint32_t l = 0; l <= levels[i]; l++) upper->above[l] = i + 1;
-    for (uint32_t l = 1; l <= HNSW_LEVELS && upper->above[l]; l++) {
-        size_t bytes = (size_t)upper->above[l] * graph->shape.m * sizeof(uint32_t);
-        upper->memory[l] = kt_alloc(bytes);
-        if (!upper->memory[l]) return kt_fail_memory(error, bytes);
-        memset(upper->memory[l], 0xff, bytes);
-    }
-    return KITH_OK;
+        for (uint32_t l = 0; l <= levels[i]; l++) graph->upper.above[l] = i + 1;
 }
 
-static kith_status write_base(struct building *b, struct kt_work *work, struct kt_sink *sink, json_t **meta,
-                              kith_error *error)
+kith_status kt_hnsw_write_base(struct kt_index *graph, const uint32_t *aside, uint32_t aside_count,
+                               struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error)
 {
-    struct kt_index *graph = b->graph;
-    uint32_t *numbers = kt_alloc_array((size_t)b->count + 1, sizeof *numbers);
-    if (!numbers) return kt_fail_memory(error, b->count * sizeof *numbers);
+    uint32_t count = graph->nodes;
+    uint32_t *numbers = kt_alloc_array((size_t)count + 1, sizeof *numbers);
+    if (!numbers) return kt_fail_memory(error, count * sizeof *numbers);
     kith_status status = kt_hnsw_arrange(graph, numbers, error);
+    if (!status)
+        graph->shape.graph ^= kt_hash(graph->parts[0].link_memory, (size_t)count * graph->layout.link_bytes);
     struct hnsw_writing writing = { .graph = graph,
-                                    .extent = { .count = b->count,
-                                                .aside = b->aside_count,
-                                                .entry = b->count ? numbers[graph->entry] : 0,
+                                    .extent = { .count = count,
+                                                .aside = aside_count,
+                                                .entry = count ? numbers[graph->entry] : 0,
                                                 .top = graph->top,
                                                 .row_span = graph->row_span },
                                     .numbers = numbers,
-                                    .aside = b->aside };
+                                    .aside = aside };
     if (!status) status = kt_hnsw_write(&writing, work, sink, error);
     if (!status) status = kt_hnsw_describe(graph, &writing.extent, meta, error);
     kt_free(numbers);
@@ -309,13 +292,11 @@ kith_status kt_hnsw_build(const struct kt_index_plan *plan, const struct kt_vect
     if (!status) status = kt_source_init(&b.source, vectors, &graph.space, error);
     if (!status) status = learn(&b, error);
     if (!status) status = take_rows(&b, true, work, error);
-    if (!status) status = make_upper(&graph, b.levels, b.count, error);
+    if (!status) count_levels(&graph, b.levels, b.count);
+    if (!status) status = kt_hnsw_add_upper(&graph, error);
     if (!status) status = kt_hnsw_insert(&graph, NULL, work, error);
     graph.shape.graph = kt_mix(plan->seed ^ kt_mix(graph.nodes) ^ graph.shape.base_row);
-    if (!status && graph.nodes)
-        graph.shape.graph ^=
-            kt_hash(graph.parts[0].link_memory, (size_t)graph.nodes * graph.layout.link_bytes);
-    if (!status) status = write_base(&b, work, sink, meta, error);
+    if (!status) status = kt_hnsw_write_base(&graph, b.aside, b.aside_count, work, sink, meta, error);
     release(&b);
     kt_hnsw_release(&graph);
     return status;

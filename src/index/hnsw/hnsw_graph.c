@@ -18,6 +18,12 @@ const char *kt_hnsw_name(const struct kt_index *graph)
     return graph->part_count && graph->parts[0].file ? kt_view_name(graph->parts[0].file) : "the new index";
 }
 
+kith_status kt_hnsw_bad_link(const struct kt_index *graph, uint32_t node, uint32_t link, kith_error *error)
+{
+    return kt_fail(error, KITH_CORRUPT, "%s: node %u links to node %u of %u", kt_hnsw_name(graph), node, link,
+                   graph->nodes);
+}
+
 kith_status kt_hnsw_lend(const struct hnsw_part *part, uint64_t offset, uint64_t count, const uint8_t **out,
                          kith_error *error)
 {
@@ -122,12 +128,9 @@ static kith_status make_patch(struct kt_index *graph, uint32_t node, uint32_t le
     if (status) return status;
     uint32_t *links = kt_arena_take(&graph->lists, room, sizeof *links);
     if (!links) return kt_fail_memory(error, room * sizeof *links);
-    uint32_t count = 0;
-    while (count < room && now[count] != HNSW_NONE) {
-        links[count] = now[count];
-        count++;
-    }
-    for (; count < room; count++) links[count] = HNSW_NONE;
+    uint32_t count = kt_hnsw_count(now, room);
+    memset(links, 0xff, room * sizeof *links);
+    memcpy(links, now, count * sizeof *links);
     *out = links;
     return kt_hnsw_add_patch(graph, node, level, links, error);
 }
@@ -202,6 +205,18 @@ kith_status kt_hnsw_add_memory(struct kt_index *graph, uint32_t count, kith_erro
     return KITH_OK;
 }
 
+kith_status kt_hnsw_add_upper(struct kt_index *graph, kith_error *error)
+{
+    struct hnsw_upper *upper = &graph->upper;
+    for (uint32_t l = 1; l <= HNSW_LEVELS && upper->above[l]; l++) {
+        size_t bytes = (size_t)upper->above[l] * graph->shape.m * sizeof(uint32_t);
+        upper->memory[l] = kt_alloc(bytes);
+        if (!upper->memory[l]) return kt_fail_memory(error, bytes);
+        memset(upper->memory[l], 0xff, bytes);
+    }
+    return KITH_OK;
+}
+
 kith_status kt_hnsw_row(const struct kt_index *graph, uint32_t node, uint64_t *out, kith_error *error)
 {
     const struct hnsw_part *part = kt_hnsw_part(graph, node);
@@ -229,7 +244,6 @@ void kt_hnsw_release(struct kt_index *graph)
 {
     for (uint32_t i = 0; i < graph->part_count; i++) release_part(&graph->parts[i]);
     for (uint32_t l = 0; l <= HNSW_LEVELS; l++) kt_free(graph->upper.memory[l]);
-    kt_rotation_release(&graph->space.rotation);
     kt_arena_release(&graph->lists);
     kt_free(graph->parts);
     kt_free(graph->own_mean);

@@ -93,10 +93,8 @@ kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near 
 
 static uint32_t level_of(const struct inserting *x, uint32_t node)
 {
-    uint32_t level = 0;
     if (x->levels) return x->levels[node - x->graph->parts[x->graph->part_count - 1].first];
-    while (level < HNSW_LEVELS && node < x->graph->upper.above[level + 1]) level++;
-    return level;
+    return kt_hnsw_base_level(&x->graph->upper, node);
 }
 
 /* The lists of one new node, by walking from the top. */
@@ -190,21 +188,19 @@ static int compare_near(const void *a, const void *b)
     return (x->node > y->node) - (x->node < y->node);
 }
 
-/* Chooses the links of a node anew among some: those that it has, and those that want to be. */
-static kith_status choose_again(const struct kt_index *graph, struct inserter *worker, uint32_t node,
-                                struct hnsw_near *candidates, uint32_t count, uint32_t room, uint32_t *links,
-                                kith_error *error)
+kith_status kt_hnsw_choose(const struct kt_index *graph, uint32_t node, struct hnsw_near *candidates,
+                           uint32_t count, uint32_t room, struct kt_arena *scratch, uint32_t *links,
+                           kith_error *error)
 {
-    struct hnsw_point point = { .code = worker->code };
-    struct hnsw_look *looks = kt_arena_take(&worker->scratch, count, sizeof *looks), own;
-    float *distances = kt_arena_take(&worker->scratch, count, sizeof *distances);
-    if (!looks || !distances) return kt_fail_memory(error, count * sizeof *looks);
     const struct hnsw_part *last = &graph->parts[graph->part_count - 1];
+    struct hnsw_point point = { .code = kt_arena_take(scratch, graph->layout.wide, 1) };
+    struct hnsw_look *looks = kt_arena_take(scratch, count, sizeof *looks), own;
+    float *distances = kt_arena_take(scratch, count, sizeof *distances);
+    if (!point.code || !looks || !distances) return kt_fail_memory(error, count * sizeof *looks);
     kith_status status = kt_hnsw_look(graph, node, &own, error);
     for (uint32_t i = 0; !status && i < count; i++) {
         if (candidates[i].node >= last->first + last->count) /* it stood in a file */
-            return kt_fail(error, KITH_CORRUPT, "%s: node %u links to node %u of %u", kt_hnsw_name(graph),
-                           node, candidates[i].node, last->first);
+            return kt_hnsw_bad_link(graph, node, candidates[i].node, error);
         status = kt_hnsw_look(graph, candidates[i].node, &looks[i], error);
     }
     if (status) return status;
@@ -212,7 +208,7 @@ static kith_status choose_again(const struct kt_index *graph, struct inserter *w
     kt_hnsw_distances(graph, &point, looks, count, distances);
     for (uint32_t i = 0; i < count; i++) candidates[i].distance = distances[i];
     qsort(candidates, count, sizeof *candidates, compare_near);
-    return kt_hnsw_select(graph, candidates, count, room, worker->code, links, error);
+    return kt_hnsw_select(graph, candidates, count, room, point.code, links, error);
 }
 
 /* Remembers who is not among the chosen any more, to be looked after in the end. */
@@ -232,12 +228,12 @@ static kith_status note_dropped(struct inserter *worker, const uint32_t *before,
 static kith_status take_back(struct inserting *x, struct inserter *worker, uint32_t group, kith_error *error)
 {
     const struct edge *edges = x->edges + x->groups[group];
-    uint32_t more = x->groups[group + 1] - x->groups[group], have = 0, *links = NULL;
+    uint32_t more = x->groups[group + 1] - x->groups[group], *links = NULL;
     uint32_t node = (uint32_t)edges->place, level = (uint32_t)(edges->place >> 32);
     uint32_t room = kt_hnsw_room(x->graph, level);
     kith_status status = kt_hnsw_own_links(x->graph, node, level, &links, error);
     if (status) return status;
-    while (have < room && links[have] != HNSW_NONE) have++;
+    uint32_t have = kt_hnsw_count(links, room);
     if (have + more <= room) {
         for (uint32_t i = 0; i < more; i++) links[have + i] = edges[i].to;
         return KITH_OK;
@@ -249,7 +245,7 @@ static kith_status take_back(struct inserting *x, struct inserter *worker, uint3
     for (uint32_t i = 0; i < have; i++) candidates[i].node = links[i];
     for (uint32_t i = 0; i < more; i++) candidates[have + i].node = edges[i].to;
     for (uint32_t i = 0; i < have + more; i++) before[i] = candidates[i].node;
-    status = choose_again(x->graph, worker, node, candidates, have + more, room, links, error);
+    status = kt_hnsw_choose(x->graph, node, candidates, have + more, room, &worker->scratch, links, error);
     return status || !x->levels || level ? status
                                          : note_dropped(worker, before, have + more, links, room, error);
 }

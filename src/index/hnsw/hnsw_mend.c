@@ -9,16 +9,9 @@
 #include "index/hnsw/hnsw_private.h"
 
 enum {
-    CHAIN = 8 /* nodes that may lose their places one for another */,
-    TRIES = 8 /* links of a list that are thought of as free, from the last on */
+    CHAIN = 8, /* nodes that may lose their places one for another */
+    TRIES = 8  /* links of a list that are thought of as free, from the last on */
 };
-
-static uint32_t count_of(const uint32_t *links, uint32_t room)
-{
-    uint32_t count = 0;
-    while (count < room && links[count] != HNSW_NONE) count++;
-    return count;
-}
 
 static bool has(const uint32_t *links, uint32_t room, uint32_t node)
 {
@@ -39,9 +32,7 @@ static kith_status is_led_to(const struct kt_index *graph, uint32_t node, uint32
                        graph->nodes);
     kith_status status = kt_hnsw_links(graph, node, 0, &links, error);
     for (uint32_t i = 0; !status && !*out && i < room && links[i] != HNSW_NONE; i++) {
-        if (links[i] >= graph->nodes)
-            return kt_fail(error, KITH_CORRUPT, "%s: node %u links to node %u of %u", kt_hnsw_name(graph),
-                           node, links[i], graph->nodes);
+        if (links[i] >= graph->nodes) return kt_hnsw_bad_link(graph, node, links[i], error);
         if (links[i] == except) continue;
         status = kt_hnsw_links(graph, links[i], 0, &others, error);
         *out = !status && has(others, room, node);
@@ -55,7 +46,7 @@ static kith_status is_led_to(const struct kt_index *graph, uint32_t node, uint32
 static kith_status place_in(const struct kt_index *graph, uint32_t from, const uint32_t *links, uint32_t *out,
                             kith_error *error)
 {
-    uint32_t room = kt_hnsw_room(graph, 0), count = count_of(links, room);
+    uint32_t room = kt_hnsw_room(graph, 0), count = kt_hnsw_count(links, room);
     kith_status status = KITH_OK;
     *out = count < room ? count : room - 1;
     for (uint32_t i = room; !status && count == room && i-- > room - kt_min_u32(TRIES, room);) {

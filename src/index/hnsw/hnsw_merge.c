@@ -6,7 +6,6 @@
  * them. Codes are moved, not made again.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "index/hnsw/hnsw_private.h"
 
@@ -26,22 +25,6 @@ struct folding {
 
 /* ---- who is left */
 
-static kith_status level_of(const struct kt_index *graph, uint32_t node, uint32_t *out, kith_error *error)
-{
-    uint64_t row;
-    kith_status status = kt_hnsw_row(graph, node, &row, error);
-    if (!status) *out = kt_hnsw_level(&graph->shape, row);
-    return status;
-}
-
-static kith_status is_live(const struct folding *f, uint32_t node, bool *out, kith_error *error)
-{
-    uint64_t row;
-    kith_status status = kt_hnsw_row(f->from, node, &row, error);
-    if (!status) *out = !f->live || kt_selected(f->live, row);
-    return status;
-}
-
 /* Gives live nodes their places: by level, highest first, as a base in memory has them. */
 static kith_status place_nodes(struct folding *f, kith_error *error)
 {
@@ -49,10 +32,10 @@ static kith_status place_nodes(struct folding *f, kith_error *error)
     uint8_t *levels = kt_alloc_zero((size_t)nodes + 1, 1);
     kith_status status = levels ? KITH_OK : kt_fail_memory(error, nodes);
     for (uint32_t node = 0; !status && node < nodes; node++) {
-        uint32_t level = 0;
-        bool live = false;
-        status = is_live(f, node, &live, error);
-        if (!status) status = level_of(f->from, node, &level, error);
+        uint64_t row = 0;
+        status = kt_hnsw_row(f->from, node, &row, error);
+        uint32_t level = kt_hnsw_level(&f->from->shape, row);
+        bool live = !f->live || kt_selected(f->live, row);
         levels[node] = (uint8_t)level;
         f->places[node] = live ? 0 : HNSW_NONE;
         for (uint32_t l = 0; live && l <= level; l++) above[l]++;
@@ -66,19 +49,6 @@ static kith_status place_nodes(struct folding *f, kith_error *error)
     f->count = above[0];
     memcpy(f->to.upper.above, above, sizeof f->to.upper.above);
     kt_free(levels);
-    return status;
-}
-
-static kith_status make_room(struct folding *f, kith_error *error)
-{
-    struct hnsw_upper *upper = &f->to.upper;
-    kith_status status = kt_hnsw_add_memory(&f->to, f->count, error);
-    for (uint32_t l = 1; !status && l <= HNSW_LEVELS && upper->above[l]; l++) {
-        size_t bytes = (size_t)upper->above[l] * f->to.shape.m * sizeof(uint32_t);
-        upper->memory[l] = kt_alloc(bytes);
-        if (!upper->memory[l]) return kt_fail_memory(error, bytes);
-        memset(upper->memory[l], 0xff, bytes);
-    }
     return status;
 }
 
@@ -104,9 +74,7 @@ static kith_status gather(const struct folding *f, uint32_t node, uint32_t level
     const uint32_t *links = NULL, *further = NULL;
     kith_status status = kt_hnsw_links(f->from, node, level, &links, error);
     for (uint32_t i = 0; !status && i < room && links[i] != HNSW_NONE; i++) {
-        if (links[i] >= f->from->nodes)
-            return kt_fail(error, KITH_CORRUPT, "%s: node %u links to node %u of %u", kt_hnsw_name(f->from),
-                           node, links[i], f->from->nodes);
+        if (links[i] >= f->from->nodes) return kt_hnsw_bad_link(f->from, node, links[i], error);
         if (f->places[links[i]] != HNSW_NONE) {
             add_candidate(c, links[i]);
             continue;
@@ -119,45 +87,16 @@ static kith_status gather(const struct folding *f, uint32_t node, uint32_t level
     return status;
 }
 
-static int compare_near(const void *a, const void *b)
-{
-    const struct hnsw_near *x = a, *y = b;
-    if (x->distance != y->distance) return x->distance < y->distance ? -1 : 1;
-    return (x->node > y->node) - (x->node < y->node);
-}
-
 /* The nearest of those that were not chosen, into what is left of a list: where nodes were taken out, ways
  * are to be many rather than short. */
 static void fill_up(const struct candidates *c, uint32_t room, uint32_t *links)
 {
-    uint32_t count = 0;
-    while (count < room && links[count] != HNSW_NONE) count++;
+    uint32_t count = kt_hnsw_count(links, room);
     for (uint32_t i = 0, chosen = count; i < c->count && count < room; i++) {
         uint32_t at = 0;
         while (at < chosen && links[at] != c->near[i].node) at++;
         if (at == chosen) links[count++] = c->near[i].node;
     }
-}
-
-static kith_status choose(const struct folding *f, uint32_t node, struct candidates *c, uint32_t room,
-                          struct kt_arena *scratch, uint32_t *links, kith_error *error)
-{
-    const struct kt_index *graph = f->from;
-    struct hnsw_point point = { .code = kt_arena_take(scratch, graph->layout.wide, 1) };
-    uint8_t *other = kt_arena_take(scratch, graph->layout.wide, 1);
-    struct hnsw_look look;
-    if (!point.code || !other) return kt_fail_memory(error, graph->layout.wide);
-    kith_status status = kt_hnsw_look(graph, node, &look, error);
-    if (!status) kt_hnsw_point(graph, &look, &point);
-    for (uint32_t i = 0; !status && i < c->count; i++) {
-        status = kt_hnsw_look(graph, c->near[i].node, &look, error);
-        if (!status) kt_hnsw_distances(graph, &point, &look, 1, &c->near[i].distance);
-    }
-    if (status) return status;
-    qsort(c->near, c->count, sizeof *c->near, compare_near);
-    status = kt_hnsw_select(graph, c->near, c->count, room, other, links, error);
-    if (!status) fill_up(c, room, links);
-    return status;
 }
 
 /* The list of one node and level in the new graph. */
@@ -173,7 +112,8 @@ static kith_status fold_list(const struct folding *f, uint32_t place, uint32_t l
     kith_status status = gather(f, node, level, &c, error);
     if (status) return status;
     if (c.count > room) {
-        status = choose(f, node, &c, room, scratch, links, error);
+        status = kt_hnsw_choose(f->from, node, c.near, c.count, room, scratch, links, error);
+        if (!status) fill_up(&c, room, links);
         for (uint32_t i = 0; !status && i < room; i++)
             to[i] = links[i] == HNSW_NONE ? HNSW_NONE : f->places[links[i]];
         return status;
@@ -238,7 +178,8 @@ static kith_status fold(struct folding *f, struct kt_work *work, kith_error *err
     f->arenas = kt_alloc_zero(threads, sizeof *f->arenas);
     if (!f->places || !f->nodes || !f->arenas) return kt_fail_memory(error, 2 * nodes * sizeof *f->places);
     kith_status status = place_nodes(f, error);
-    if (!status) status = make_room(f, error);
+    if (!status) status = kt_hnsw_add_memory(&f->to, f->count, error);
+    if (!status) status = kt_hnsw_add_upper(&f->to, error);
     if (!status) status = kt_parallel_for(work, "fold", f->count, GRAIN, fold_chunk, f, error);
     for (uint32_t i = 0; i < threads; i++) kt_arena_release(&f->arenas[i]);
     f->to.nodes = f->count;
@@ -255,31 +196,6 @@ static kith_status name_tree(const struct kt_index *graph, json_t *meta, kith_er
                                                                 : KITH_OK;
 }
 
-static kith_status write_folded(struct folding *f, struct kt_work *work, struct kt_sink *sink, json_t **meta,
-                                kith_error *error)
-{
-    struct kt_index *graph = &f->to;
-    uint32_t *numbers = kt_alloc_array((size_t)f->count + 1, sizeof *numbers);
-    if (!numbers) return kt_fail_memory(error, f->count * sizeof *numbers);
-    kith_status status = kt_hnsw_arrange(graph, numbers, error);
-    if (!status)
-        graph->shape.graph = f->from->shape.graph ^ kt_hash(graph->parts[0].link_memory,
-                                                            (size_t)f->count * graph->layout.link_bytes);
-    struct hnsw_writing writing = { .graph = graph,
-                                    .extent = { .count = f->count,
-                                                .aside = f->aside_count,
-                                                .entry = f->count ? numbers[graph->entry] : 0,
-                                                .top = graph->top,
-                                                .row_span = graph->row_span },
-                                    .numbers = numbers,
-                                    .aside = f->aside };
-    if (!status) status = kt_hnsw_write(&writing, work, sink, error);
-    if (!status) status = kt_hnsw_describe(graph, &writing.extent, meta, error);
-    if (!status) status = name_tree(graph, *meta, error);
-    kt_free(numbers);
-    return status;
-}
-
 static kith_status merge_all(struct folding *f, struct kt_work *work, struct kt_sink *sink, json_t **meta,
                              kith_error *error)
 {
@@ -289,7 +205,8 @@ static kith_status merge_all(struct folding *f, struct kt_work *work, struct kt_
                                .row_span = f->from->row_span };
     kith_status status = fold(f, work, error);
     if (!status) status = gather_aside(f, 0, f->from->part_count, error);
-    if (!status) status = write_folded(f, work, sink, meta, error);
+    if (!status) status = kt_hnsw_write_base(&f->to, f->aside, f->aside_count, work, sink, meta, error);
+    if (!status) status = name_tree(&f->to, *meta, error);
     kt_hnsw_release(&f->to);
     return status;
 }

@@ -199,6 +199,21 @@ static inline uint32_t kt_hnsw_room(const struct kt_index *graph, uint32_t level
 {
     return level ? graph->shape.m : 2 * graph->shape.m;
 }
+static inline uint32_t kt_hnsw_count(const uint32_t *links, uint32_t room)
+{
+    uint32_t count = 0;
+    while (count < room && links[count] != HNSW_NONE) count++;
+    return count;
+}
+/** The highest level of a node of a base. */
+static inline uint32_t kt_hnsw_base_level(const struct hnsw_upper *upper, uint32_t node)
+{
+    uint32_t level = 0;
+    while (level < HNSW_LEVELS && node < upper->above[level + 1]) level++;
+    return level;
+}
+/** KITH_CORRUPT: a file lets a node link to one that is not there. */
+kith_status kt_hnsw_bad_link(const struct kt_index *graph, uint32_t node, uint32_t link, kith_error *error);
 /** Lends the list of a node: kt_hnsw_room() numbers, HNSW_NONE behind the last. */
 kith_status kt_hnsw_links(const struct kt_index *graph, uint32_t node, uint32_t level, const uint32_t **out,
                           kith_error *error);
@@ -208,6 +223,8 @@ kith_status kt_hnsw_own_links(struct kt_index *graph, uint32_t node, uint32_t le
                               kith_error *error);
 kith_status kt_hnsw_add_patch(struct kt_index *graph, uint32_t node, uint32_t level, uint32_t *links,
                               kith_error *error);
+/** Makes room for the lists above the lowest level of a base in memory, whose upper.above is known. */
+kith_status kt_hnsw_add_upper(struct kt_index *graph, kith_error *error);
 /** Adds a part in memory for `count` nodes more. */
 kith_status kt_hnsw_add_memory(struct kt_index *graph, uint32_t count, kith_error *error);
 /** The row of a node; KITH_CORRUPT when it is none of the index. */
@@ -259,6 +276,11 @@ kith_status kt_hnsw_descend(struct hnsw_walk *walk, uint32_t level);
  * to it than the node is (Malkov, Yashunin, algorithm 4). `scratch_code` has layout.wide bytes. */
 kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near *candidates, uint32_t count,
                            uint32_t most, uint8_t *scratch_code, uint32_t *links, kith_error *error);
+/** The same for a node and candidates in any order, whose distances are filled in: all that wants to be in
+ * its list. */
+kith_status kt_hnsw_choose(const struct kt_index *graph, uint32_t node, struct hnsw_near *candidates,
+                           uint32_t count, uint32_t room, struct kt_arena *scratch, uint32_t *links,
+                           kith_error *error);
 /** Links the nodes of the last part, which is in memory and has codes. A base in memory has its nodes by
  * level, highest first. `levels` is NULL for it; otherwise that of each new node. */
 kith_status kt_hnsw_insert(struct kt_index *graph, const uint8_t *levels, struct kt_work *work,
@@ -310,6 +332,11 @@ kith_status kt_hnsw_open(struct kt_view_file *const *files, uint32_t count, cons
 void kt_hnsw_close(struct kt_index *graph);
 
 /* ---- operations ---- */
+
+/** Arranges a base in memory whose nodes are linked, gives it its name (shape.graph) and writes it; `aside`
+ * are offsets of rows. `meta` as of build(). */
+kith_status kt_hnsw_write_base(struct kt_index *graph, const uint32_t *aside, uint32_t aside_count,
+                               struct kt_work *work, struct kt_sink *sink, json_t **meta, kith_error *error);
 
 kith_status kt_hnsw_plan(struct kt_index_plan *plan, uint32_t dim, kith_element element, uint64_t rows,
                          kith_error *error);

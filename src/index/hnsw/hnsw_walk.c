@@ -118,8 +118,7 @@ static kith_status meet(struct hnsw_walk *walk, uint32_t node, uint32_t level, s
     kith_status status = kt_hnsw_links(graph, node, level, &links, walk->error);
     for (uint32_t i = 0; !status && i < room && links[i] != HNSW_NONE; i++) {
         if (__builtin_expect(links[i] >= graph->nodes, 0))
-            return kt_fail(walk->error, KITH_CORRUPT, "%s: node %u links to node %u of %u",
-                           kt_hnsw_name(graph), node, links[i], graph->nodes);
+            return kt_hnsw_bad_link(graph, node, links[i], walk->error);
         if (visit(walk, links[i])) continue;
         status = kt_hnsw_look(graph, links[i], &met->looks[met->count], walk->error);
         __builtin_prefetch(met->looks[met->count].code);

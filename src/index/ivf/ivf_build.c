@@ -46,17 +46,7 @@ static kith_status build_shape(struct build *b, const struct kt_vectors *vectors
                              .seed = plan->seed + 4 };
     s->tree_dim = kt_space_dim(s->dim, s->metric, s->kind == IVF_SIGNS);
     s->tables = tables_of(plan, s);
-    if (vectors->run_count) {
-        const struct kt_vectors_run *last = &vectors->runs[vectors->run_count - 1];
-        s->base_row = vectors->runs[0].first_row;
-        b->row_span = last->first_row + last->span - s->base_row;
-    }
-    if (b->row_span > UINT64_C(1) << 32)
-        return kt_fail(
-            error, KITH_UNSUPPORTED,
-            "one piece of an index covers row ids over a range of at most 2^32; these go from %llu to %llu",
-            (unsigned long long)s->base_row, (unsigned long long)(s->base_row + b->row_span - 1));
-    return KITH_OK;
+    return kt_vectors_range(vectors, &s->base_row, &b->row_span, error);
 }
 
 /* What was trained becomes the tree. */
