@@ -78,6 +78,11 @@ static inline const uint8_t *kt_window_at(const struct kt_window *window, uint64
     return window->map + offset;
 }
 
+/** Says that from now on the file is read here and there, in small pieces: where memory is short the system
+ * keeps what was asked for, and not what lies behind it. What kt_view_at() then lends much of is read ahead.
+ */
+void kt_view_jumps(struct kt_view_file *file);
+
 /** Reads and checks everything. */
 kith_status kt_view_verify(struct kt_view_file *file, kith_error *error);
 

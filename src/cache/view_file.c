@@ -14,6 +14,7 @@
 #include "cache/view.h"
 
 enum {
+    MUCH = 64 * 1024, /* lent at once: worth reading ahead */
     SMALLEST_BLOCK = 64,
     LARGEST_BLOCK = 64 * 1024,
     TABLE_HEADER = 16,
@@ -30,6 +31,7 @@ struct kt_view_file {
     uint64_t *sums;             /* of the blocks */
     struct kt_seal seal;
     struct kt_io_file *file; /* NULL for memory */
+    _Atomic bool jumps;      /* reads of its map do */
     uint8_t *owned;          /* the bytes, where they are not mapped */
     char *name;
 };
@@ -257,6 +259,11 @@ kith_status kt_view(struct kt_view_file *file, uint64_t offset, uint64_t count, 
     return KITH_OK;
 }
 
+void kt_view_jumps(struct kt_view_file *file)
+{
+    if (file->file && !atomic_exchange(&file->jumps, true)) kt_io_file_jumps(file->file);
+}
+
 void kt_view_window(const struct kt_view_file *file, struct kt_window *out)
 {
     *out = (struct kt_window){ .map = file->map,
@@ -271,6 +278,8 @@ kith_status kt_view_at(struct kt_view_file *file, const void *data, uint64_t cou
     const uint8_t *lent;
     uintptr_t at = (uintptr_t)data - (uintptr_t)file->map;
     *inside = at <= file->length && count <= file->length - at;
+    if (count >= MUCH && *inside && atomic_load_explicit(&file->jumps, memory_order_relaxed))
+        kt_io_file_ahead(file->file, at, count);
     return *inside ? kt_view(file, at, count, &lent, error) : KITH_OK;
 }
 

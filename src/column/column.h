@@ -240,6 +240,8 @@ uint64_t kt_ipc_batch_begin(const struct kt_ipc_file *file,
  * read and verified. `array` and its children are filled in place: `room` must have kt_ipc_room(file, column)
  * arrays for the children. */
 uint32_t kt_ipc_room(const struct kt_ipc_file *file, uint32_t column);
+/** Says that its columns are read a row here and a row there (cache/view.h). */
+void kt_ipc_jumps(struct kt_ipc_file *file);
 /** Verifies bytes beside others that kt_ipc_column() lent; `*inside` is false where they are not the file's
  * own (a compressed column's are not). */
 kith_status kt_ipc_beside(struct kt_ipc_file *file, const void *data, uint64_t count, bool *inside,

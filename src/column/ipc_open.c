@@ -375,6 +375,11 @@ kith_status kt_ipc_beside(struct kt_ipc_file *file, const void *data, uint64_t c
     return kt_view_at(file->view, data, count, inside, error);
 }
 
+void kt_ipc_jumps(struct kt_ipc_file *file)
+{
+    kt_view_jumps(file->view);
+}
+
 kith_status kt_ipc_column(struct kt_ipc_file *file, uint32_t column, uint64_t row, uint64_t count,
                           struct kt_array *array, struct kt_array *room, kith_error *error)
 {

@@ -55,6 +55,10 @@ kith_status kt_io_file_read(struct kt_io_file *file, uint64_t offset, void *to, 
                             kith_error *error);
 /** The whole file as memory, for as long as it is open; NULL when it cannot be mapped. */
 const uint8_t *kt_io_file_map(struct kt_io_file *file);
+/** Says that the map is read here and there, so that reading ahead would be for nothing. A hint. */
+void kt_io_file_jumps(struct kt_io_file *file);
+/** Says that these bytes of the map are read next, from end to end. A hint too. */
+void kt_io_file_ahead(struct kt_io_file *file, uint64_t offset, uint64_t count);
 
 /** Creates a file that must not exist (its folder must). */
 kith_status kt_io_create(struct kt_io *io, const char *name, struct kt_io_writer **out, kith_error *error);

@@ -181,6 +181,16 @@ const uint8_t *kt_io_file_map(struct kt_io_file *file)
     return file->backend->file_map(file);
 }
 
+void kt_io_file_jumps(struct kt_io_file *file)
+{
+    if (file->backend->file_jumps) file->backend->file_jumps(file);
+}
+
+void kt_io_file_ahead(struct kt_io_file *file, uint64_t offset, uint64_t count)
+{
+    if (file->backend->file_ahead) file->backend->file_ahead(file, offset, count);
+}
+
 kith_status kt_io_create(struct kt_io *io, const char *name, struct kt_io_writer **out, kith_error *error)
 {
     kith_status status = check_name(io, name, false, error);

@@ -494,6 +494,22 @@ static const uint8_t *posix_file_map(struct kt_io_file *base)
     return map;
 }
 
+static void posix_file_jumps(struct kt_io_file *base)
+{
+    uint8_t *map = atomic_load(&((struct posix_file *)base)->map);
+    if (map) (void)posix_madvise(map, (size_t)base->size, POSIX_MADV_RANDOM);
+}
+
+static void posix_file_ahead(struct kt_io_file *base, uint64_t offset, uint64_t count)
+{
+    enum { PAGE = 4096 }; /* where pages are larger it is refused: a hint is lost */
+    uint8_t *map = atomic_load(&((struct posix_file *)base)->map);
+    uint64_t begin = offset & ~(uint64_t)(PAGE - 1);
+    if (map && offset < base->size)
+        (void)posix_madvise(map + begin, (size_t)(kt_min_u64(count, base->size - offset) + offset - begin),
+                            POSIX_MADV_WILLNEED);
+}
+
 /* ---- writing */
 
 static void remove_file(struct posix_io *io, const char *name)
@@ -989,6 +1005,8 @@ static const struct kt_io_backend posix_backend = {
     .file_close = posix_file_close,
     .file_read = posix_file_read,
     .file_map = posix_file_map,
+    .file_jumps = posix_file_jumps,
+    .file_ahead = posix_file_ahead,
     .create = posix_create,
     .append = posix_append,
     .finish = posix_finish,

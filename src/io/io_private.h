@@ -18,6 +18,8 @@ struct kt_io_backend {
     kith_status (*file_read)(struct kt_io_file *file, uint64_t offset, void *to, size_t count,
                              kith_error *error);
     const uint8_t *(*file_map)(struct kt_io_file *file);
+    void (*file_jumps)(struct kt_io_file *file); /* may be missing, as the next */
+    void (*file_ahead)(struct kt_io_file *file, uint64_t offset, uint64_t count);
     kith_status (*create)(struct kt_io *io, const char *name, struct kt_io_writer **out, kith_error *error);
     kith_status (*append)(struct kt_io_writer *writer, const void *bytes, size_t count, kith_error *error);
     kith_status (*finish)(struct kt_io_writer *writer, kith_error *error);

@@ -18,6 +18,7 @@ struct vector_source {
     struct kt_segment *segment;
     uint32_t column;
     uint32_t row_bytes;
+    bool jumps;                       /* an index says which rows to read */
     uint64_t row;                     /* of the segment, where the run begins */
     struct kt_ipc_file *_Atomic file; /* set before: */
     const uint8_t *_Atomic first; /* the run's first vector, once one was lent, where none is null; or NULL */
@@ -51,6 +52,7 @@ static kith_status remember_run(struct vector_source *source, struct kt_ipc_file
     if (view->validity) return KITH_OK;
     kith_status status = kt_ipc_beside(file, view->data, source->row_bytes, &inside, error);
     if (status || !inside) return status;
+    if (source->jumps) kt_ipc_jumps(file);
     atomic_store_explicit(&source->file, file, memory_order_relaxed);
     atomic_store_explicit(&source->first, (const uint8_t *)view->data - offset * source->row_bytes,
                           memory_order_release);
@@ -94,6 +96,9 @@ static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t col
     const struct kt_field *field = &snapshot->schema->fields[column];
     *vectors = (struct kt_vectors){ .dim = (uint32_t)field->width, .element = kt_field_element(field) };
     uint64_t runs = 0;
+    bool jumps = false;
+    for (uint32_t i = 0; i < snapshot->state->piece_count; i++)
+        jumps |= kt_piece_covers_field(&snapshot->state->pieces[i], field->id);
     for (uint32_t i = 0; i < snapshot->state->fragment_count; i++) runs += snapshot->segments[i]->batch_count;
     if (!runs) return KITH_OK;
 
@@ -111,6 +116,7 @@ static kith_status vectors_open(const struct kt_snapshot *snapshot, uint32_t col
                 end < segment->rows ? kt_segment_id(segment, end) : segment->first_row + segment->span;
             *source = (struct vector_source){ .segment = segment,
                                               .column = column,
+                                              .jumps = jumps,
                                               .row_bytes =
                                                   vectors->dim * (uint32_t)kt_element_bytes(vectors->element),
                                               .row = row };

@@ -175,6 +175,7 @@ static kith_status open_part(struct kt_index *graph, uint32_t number, struct hea
     part->count = h->extent.count;
     part->aside = at.aside;
     part->aside_count = h->extent.aside;
+    kt_view_jumps(part->file);
     kt_view_window(part->file, &part->window);
     if (graph->layout.wide > KT_BLOCK_VECTORS) part->window.table = 0; /* longer than it can tell */
     if ((uint64_t)graph->aside + part->aside_count >= HNSW_MOST_NODES)
