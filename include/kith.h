@@ -58,7 +58,8 @@ typedef enum kith_status {
     KITH_UNKNOWN,     /* the commit may or may not have happened (its sync failed after publishing) */
     KITH_CANCELLED,   /* a progress callback asked to stop; the table is as it was */
     KITH_UNSUPPORTED, /* not in this version of Kith, or refused by this file system */
-    KITH_READ_ONLY    /* the handle is pinned to an old version */
+    KITH_READ_ONLY,   /* the handle is pinned to an old version */
+    KITH_TIMEOUT      /* the time that was given passed first; nothing was changed */
 } kith_status;
 
 typedef struct kith_error {
@@ -79,13 +80,15 @@ KITH_API const char *kith_isa(void);
 /* ---- progress and cancelling ----------------------------------------------------------------- */
 
 typedef struct kith_progress {
-    const char *stage; /* "rows", "train", "assign", "encode", "calibrate" */
+    const char
+        *stage; /* "rows", "train", "assign", "encode", "calibrate"; of a search "filter", "search", ... */
     uint64_t done;
     uint64_t total; /* 0 when not known */
 } kith_progress;
 
 /** Called from the calling thread, at least every 50 ms of work. A non-zero return cancels: the
- *  operation fails with KITH_CANCELLED and the table is as it was. */
+ *  operation fails with KITH_CANCELLED and the table is as it was. Searches, scans and counts call it only to
+ * ask whether to go on: from 40 ms on, with `done` and `total` 0. */
 typedef int (*kith_progress_fn)(const kith_progress *progress, void *user);
 
 /* ---- databases ------------------------------------------------------------------------------- */
@@ -288,7 +291,16 @@ typedef struct kith_scan {
     const char *const *expressions; /* as in kith_query */
     const kith_order *order_by;     /* NULL: insertion order. Equal rows come in that order, too */
     size_t order_count;
+    int64_t timeout_us; /* KITH_TIMEOUT when so many have passed since the call, be it in the call or when
+                           more is read from the stream; 0: never; negative: at once */
+    kith_progress_fn progress; /* asked whether to go on, in the call only */
+    void *progress_user;
 } kith_scan;
+
+/** Counts the rows that meet the filter of `options`, within its timeout. What else it says is not used.
+ *  @return KITH_OK, KITH_INVALID, KITH_NOT_FOUND, KITH_TYPE, KITH_TIMEOUT, KITH_CANCELLED */
+KITH_API kith_status kith_table_count_scan(kith_table *table, const kith_scan *options, uint64_t *out,
+                                           kith_error *error);
 
 /** Reads rows, in insertion order where nothing else is said. The stream pins the version it began with; its
  * arrays stay valid after the table is closed. */
@@ -296,7 +308,7 @@ KITH_API kith_status kith_table_scan(kith_table *table, const kith_scan *options
                                      struct ArrowArrayStream *out, kith_error *error);
 
 /** Fetches rows by row id, in the order given. An id that no row has is left out.
- *  @param options  columns and with_row_id are used; may be NULL */
+ *  @param options  columns, expressions, with_row_id, timeout_us and progress are used; may be NULL */
 KITH_API kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t count,
                                      const kith_scan *options, struct ArrowArrayStream *out,
                                      kith_error *error);
@@ -365,8 +377,8 @@ KITH_API kith_status kith_merge_rows(kith_table *table, struct ArrowArrayStream 
 
 /** Fetches rows by the table's key, in the order of the keys; a key that no row has is left out.
  *  @param keys     a stream of one column, of the key's type or one that casts to it. Consumed
- *  @param options  columns and with_row_id are used; may be NULL
- *  @return KITH_OK, KITH_INVALID where the table has no key */
+ *  @param options  columns, expressions, with_row_id, timeout_us and progress are used; may be NULL
+ *  @return KITH_OK, KITH_INVALID where the table has no key, KITH_TIMEOUT */
 KITH_API kith_status kith_get(kith_table *table, struct ArrowArrayStream *keys, const kith_scan *options,
                               struct ArrowArrayStream *out, kith_error *error);
 
@@ -707,6 +719,11 @@ typedef struct kith_query {
                         answer by another way, which is quicker where nearly every row is admitted */
     const char *const *expressions; /* beside `columns`: what column i is, as SQL over the table's columns;
                                        NULL, or NULL in it: the column of that name */
+    int64_t timeout_us;        /* KITH_TIMEOUT when so many have passed and the answer is not there; 0: never;
+                                  negative: at        once. Looked at every few thousand rows of a filter or a scan, and at
+                                  each list. A        searcher gives each run so much */
+    kith_progress_fn progress; /* asked whether to go on. A searcher does not use it */
+    void *progress_user;
 } kith_query;
 
 /** Finds the `k` rows nearest to each vector, nearest first, equal distances by row id.
@@ -717,7 +734,8 @@ typedef struct kith_query {
  *              "calibrated_on": "rows", "calibrated_with": 2560, "exact": false}. Where it is
  *              not known "expected" is null; "calibrated_on" may be "queries" or null, too
  *  @return KITH_OK; KITH_INVALID (dimension, k, NaN in the query, a range that is empty);
- *          KITH_NOT_FOUND (column); KITH_UNSUPPORTED (where); KITH_CORRUPT, KITH_IO */
+ *          KITH_NOT_FOUND (column); KITH_UNSUPPORTED (where); KITH_TIMEOUT, KITH_CANCELLED; KITH_CORRUPT,
+ * KITH_IO */
 KITH_API kith_status kith_search(kith_table *table, const kith_query *query, struct ArrowArrayStream *out,
                                  kith_error *error);
 

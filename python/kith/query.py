@@ -11,6 +11,7 @@ from .errors import InvalidError, UnsupportedError
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
+    from datetime import timedelta
     from typing import Any, Iterable, Mapping, NoReturn, Self, Sequence
 
     import pandas
@@ -218,12 +219,12 @@ class Query(frames.Streamable):
 
         This is how LanceDB's first release answered; `to_pandas` calls it ``_distance``.
         """
-        return frames.to_pandas(self.__arrow_c_stream__(), {"_distance": "score"})
+        return frames.to_pandas(self._stream(), {"_distance": "score"})
 
-    def to_pydantic(self, model: Any, *, timeout: Any = None) -> list[Any]:
+    def to_pydantic(self, model: Any, *, timeout: timedelta | float | None = None) -> list[Any]:
         """Give the rows as instances of a pydantic model; columns it does not have are left out."""
         names = list(model.model_fields)
-        return [model(**{name: row[name] for name in names if name in row}) for row in self.to_list()]
+        return [model(**{name: row[name] for name in names if name in row}) for row in self.to_list(timeout=timeout)]
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""
@@ -450,9 +451,12 @@ class VectorQuery(_core.Options, Query):
         self._with_row_id = bool(with_row_id)
         return self
 
-    def to_list(self, *, timeout: Any = None) -> list[dict[str, Any]]:
+    def to_list(self, *, timeout: timedelta | float | None = None) -> list[dict[str, Any]]:
         """Give the rows as dicts, nearest first; vectors as lists of float."""
-        return _core.search_rows(self)
+        return _core.search_rows(self) if timeout is None else _core.search_rows(self, frames.microseconds(timeout))
+
+    def _stream(self, timeout_us: int = 0) -> object:
+        return _core.search_stream(self, timeout_us)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Run the search and give its rows as an Arrow stream capsule; each call searches again."""
@@ -594,11 +598,11 @@ class ScanQuery(Query):
         self._with_row_id = bool(with_row_id)
         return self
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the rows as an Arrow stream capsule; each call reads anew."""
+    def _stream(self, timeout_us: int = 0) -> object:
         return self._table.scan(
-            self._columns, self._offset, self._limit, self._with_row_id, self._where, self._expressions, self._order
-        )
+            self._columns, self._offset, self._limit, self._with_row_id, self._where, self._expressions, self._order,
+            timeout_us,
+        )  # fmt: skip
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered, and how many rows the filter admits."""
@@ -674,9 +678,8 @@ class TakeQuery(Query):
         self._with_row_id = bool(with_row_id)
         return self
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the rows as an Arrow stream capsule; each call reads anew."""
-        return self._table.take(self._ids, self._columns, self._with_row_id, self._expressions)
+    def _stream(self, timeout_us: int = 0) -> object:
+        return self._table.take(self._ids, self._columns, self._with_row_id, self._expressions, timeout_us)
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""
@@ -704,9 +707,8 @@ class KeyQuery(Query):
         self._with_row_id = bool(with_row_id)
         return self
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the rows as an Arrow stream capsule; each call reads anew."""
-        return self._table.get(inputs.keys(self._keys), self._columns, self._with_row_id, self._expressions)
+    def _stream(self, timeout_us: int = 0) -> object:
+        return self._table.get(inputs.keys(self._keys), self._columns, self._with_row_id, self._expressions, timeout_us)
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""

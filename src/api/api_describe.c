@@ -1,4 +1,5 @@
 /* What a table says of itself: schema, counts, versions, indexes. Each answer is taken from one snapshot. */
+#include "api/api_private.h"
 #include "query/query.h"
 #include "storage/json.h"
 #include "table/table.h"
@@ -46,12 +47,12 @@ kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_e
 }
 
 static kith_status count_rows(kith_table *table, const char *text, const struct kt_expr *filter,
-                              uint64_t *out, kith_error *error)
+                              struct kt_work *work, uint64_t *out, kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
     struct kt_where *where = NULL;
     kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_where_of(snapshot, text, filter, 0, &where, error);
+    if (!status) status = kt_where_of(snapshot, text, filter, work, &where, error);
     if (!status) *out = where ? where->rows.count : snapshot->state->rows;
     kt_where_release(where);
     kt_snapshot_release(snapshot);
@@ -60,12 +61,26 @@ static kith_status count_rows(kith_table *table, const char *text, const struct 
 
 kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out, kith_error *error)
 {
-    return count_rows(table, where, NULL, out, error);
+    return count_rows(table, where, NULL, NULL, out, error);
 }
 
 kith_status kith_table_count_if(kith_table *table, const kith_expr *filter, uint64_t *out, kith_error *error)
 {
-    return count_rows(table, NULL, (const struct kt_expr *)filter, out, error);
+    return count_rows(table, NULL, (const struct kt_expr *)filter, NULL, out, error);
+}
+
+kith_status kith_table_count_scan(kith_table *table, const kith_scan *options, uint64_t *out,
+                                  kith_error *error)
+{
+    kith_scan scan;
+    struct kt_work work = { 0 };
+    kith_status status =
+        kt_options_read("kith_scan", options, offsetof(kith_scan, columns), &scan, sizeof scan, error);
+    if (status) return status;
+    kt_work_limit(&work, scan.timeout_us, scan.progress, scan.progress_user);
+    status = kt_work_poll(&work, "filter", error);
+    return status ? status
+                  : count_rows(table, scan.where, (const struct kt_expr *)scan.filter, &work, out, error);
 }
 
 kith_status kith_table_version(kith_table *table, uint64_t *out, kith_error *error)

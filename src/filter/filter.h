@@ -21,6 +21,7 @@
 
 #include "base/selection.h"
 #include "column/column.h"
+#include "parallel/parallel.h"
 
 enum { /* what is refused, in words */
        KT_FILTER_TEXT = 64 * 1024,
@@ -221,6 +222,7 @@ struct kt_filter_rows {
     uint64_t first_row;      /* of row 0: for _rowid, */
     const uint64_t *row_ids; /* where they do not run on: of each row; else NULL */
     uint32_t count;          /* at most KT_FILTER_ROWS */
+    struct kt_work *work;    /* asked every few thousand rows whether to go on; NULL: nobody minds */
 };
 enum { KT_FILTER_ROWS = 64 * 1024 };
 /** One bit a row where the predicate is true, into `bits` (cleared and set here; a whole number of words).

@@ -4,6 +4,7 @@
 
 #include "base/lock.h"
 #include "filter/filter.h"
+#include "parallel/parallel.h"
 #include "table/table.h"
 
 /* ---- which rows a filter admits ---- */
@@ -22,9 +23,10 @@ struct kt_where { /* immutable once made, shared by reference; of one snapshot *
 /** How the admitted rows lie in an index of the snapshot; `where` keeps the answer. */
 kith_status kt_where_count(struct kt_where *where, const struct kt_table_index *index,
                            const struct kt_index_matches **out, kith_error *error);
-/** Of an SQL text or an expression, as options have them; *out is NULL where both are. */
+/** Of an SQL text or an expression, as options have them; *out is NULL where both are. `work` says on how
+ * many threads it is evaluated and until when; NULL: one a core, until it is done. */
 kith_status kt_where_of(struct kt_snapshot *snapshot, const char *text, const struct kt_expr *expr,
-                        uint32_t threads, struct kt_where **out, kith_error *error);
+                        struct kt_work *work, struct kt_where **out, kith_error *error);
 struct kt_where *kt_where_share(struct kt_where *where);
 void kt_where_release(struct kt_where *where); /* NULL is allowed */
 
@@ -52,6 +54,7 @@ struct kt_plan {
     uint32_t threads;
     bool fast_search;
     float lower, upper;
+    struct kt_work *work; /* borrowed: asked whether to go on; NULL: nobody minds how long it takes */
 };
 
 /** Shares the snapshot, and `where`, which is the query's filter over it. KITH_INVALID, KITH_NOT_FOUND,
@@ -91,6 +94,7 @@ struct kt_projection {
         uint32_t column;          /* of the table, for KT_SHOW_COLUMN */
         struct kt_filter *filter; /* for KT_SHOW_EXPRESSION */
     } * items;
+    struct kt_work *work; /* borrowed: asked whether to go on by who fetches; NULL: nobody minds */
 };
 /* Which columns are wanted. */
 struct kt_wanted {

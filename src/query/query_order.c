@@ -9,7 +9,10 @@
 struct sort {
     const struct kt_batch *keys;
     const kith_order *order;
+    struct kt_work *work; /* asked whether to go on; or NULL */
 };
+
+enum { ASK_EVERY = 64 * 1024 }; /* rows */
 
 static int compare_rows(const struct sort *sort, uint64_t i, uint64_t j)
 {
@@ -30,7 +33,8 @@ static int compare_rows(const struct sort *sort, uint64_t i, uint64_t j)
 }
 
 /* Merges from the bottom up; `places` ends up sorted, `spare` is as long. */
-static void sort_places(const struct sort *sort, uint64_t *places, uint64_t *spare, size_t count)
+static kith_status sort_places(const struct sort *sort, uint64_t *places, uint64_t *spare, size_t count,
+                               kith_error *error)
 {
     uint64_t *from = places, *to = spare;
     for (size_t width = 1; width < count; width *= 2) {
@@ -39,6 +43,8 @@ static void sort_places(const struct sort *sort, uint64_t *places, uint64_t *spa
             for (size_t i = begin, j = middle, at = begin; at < end; at++) {
                 bool first = j >= end || (i < middle && compare_rows(sort, from[i], from[j]) <= 0);
                 to[at] = first ? from[i++] : from[j++];
+                kith_status status = at % ASK_EVERY ? KITH_OK : kt_work_poll(sort->work, "order", error);
+                if (status) return status;
             }
         }
         uint64_t *swap = from;
@@ -46,12 +52,13 @@ static void sort_places(const struct sort *sort, uint64_t *places, uint64_t *spa
         to = swap;
     }
     if (from != places) memcpy(places, from, count * sizeof *places);
+    return KITH_OK;
 }
 
 /* The values to sort by, a column for each. */
 static kith_status fetch_keys(struct kt_snapshot *snapshot, const kith_order *order, size_t order_count,
-                              const struct kt_hit *hits, size_t count, struct kt_batch **out,
-                              kith_error *error)
+                              const struct kt_hit *hits, size_t count, struct kt_work *work,
+                              struct kt_batch **out, kith_error *error)
 {
     struct kt_projection projection = { 0 };
     const char **names = kt_alloc_array(2 * order_count, sizeof *names);
@@ -74,6 +81,7 @@ static kith_status fetch_keys(struct kt_snapshot *snapshot, const kith_order *or
             status = kt_fail(error, KITH_TYPE, "rows cannot be ordered by \"%.200s\": %s has no order",
                              order[i].expression, type);
     }
+    projection.work = work;
     if (!status) status = kt_fetch(snapshot, &projection, hits, &rows, 1, count, out, error);
     kt_projection_release(&projection);
     kt_free(names);
@@ -81,19 +89,19 @@ static kith_status fetch_keys(struct kt_snapshot *snapshot, const kith_order *or
 }
 
 kith_status kt_order_rows(struct kt_snapshot *snapshot, const kith_order *order, size_t order_count,
-                          struct kt_hit *hits, size_t count, kith_error *error)
+                          struct kt_hit *hits, size_t count, struct kt_work *work, kith_error *error)
 {
     struct kt_batch *keys = NULL;
     if (count > UINT32_MAX)
         return kt_fail(error, KITH_UNSUPPORTED, "at most %u rows can be ordered; give a filter",
                        (unsigned)UINT32_MAX);
-    kith_status status = fetch_keys(snapshot, order, order_count, hits, count, &keys, error);
+    kith_status status = fetch_keys(snapshot, order, order_count, hits, count, work, &keys, error);
     uint64_t *places = kt_alloc_array(2 * count, sizeof *places);
     if (!status && !places) status = kt_fail_memory(error, 2 * count * sizeof *places);
     if (!status) {
-        struct sort sort = { keys, order };
+        struct sort sort = { keys, order, work };
         for (size_t i = 0; i < count; i++) places[i] = i;
-        sort_places(&sort, places, places + count, count);
+        status = sort_places(&sort, places, places + count, count, error);
         for (size_t i = 0; i < count; i++) places[i] = hits[places[i]].row;
         for (size_t i = 0; i < count; i++) hits[i].row = places[i];
     }

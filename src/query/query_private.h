@@ -12,7 +12,7 @@ kith_status kt_plan_tell(const struct kt_plan *plan, struct kt_buffer *text, kit
 
 /** Sorts rows, which come in insertion order, by some expressions. KITH_TYPE for one without an order. */
 kith_status kt_order_rows(struct kt_snapshot *snapshot, const kith_order *order, size_t order_count,
-                          struct kt_hit *hits, size_t count, kith_error *error);
+                          struct kt_hit *hits, size_t count, struct kt_work *work, kith_error *error);
 
 /* ---- rows by their values (query_keys.c) */
 

@@ -2,6 +2,8 @@
  * to one bit each. A fragment that its statistics rule out, or in, is not read; of the others only the
  * columns that the predicate names, up to 64K rows at a time, on as many threads as were asked for.
  *
+ * Every few thousand rows it is asked whether to go on.
+ *
  * The bits are of one snapshot. A prepared search keeps them and asks again only for another one.
  */
 #include "base/bytes.h"
@@ -87,6 +89,7 @@ struct job {
     struct kt_where *where;
     const struct part *parts;
     struct kt_arena *scratch; /* one a worker */
+    struct kt_work *work;
 };
 
 /* The probes that were answered for all rows of a part; `bits` loses the rows that they rule out. */
@@ -133,6 +136,7 @@ static kith_status evaluate(struct job *job, const struct part *part, struct kt_
     kith_status status = kt_lend_columns(where->snapshot, where->filter, part->segment, part->row,
                                          part->count, scratch, &rows, error);
     if (status) return status;
+    rows.work = job->work;
     status =
         kt_filter_eval_rest(where->filter, answered, &rows, answered ? among : NULL, scratch, bits, error);
     if (!status) add_rows(job, part, bits, part->count);
@@ -235,7 +239,7 @@ static bool is_covered(const struct answer *answer, const struct kt_piece *piece
     return false;
 }
 
-static kith_status ask_indexes(struct job *job, kith_error *error)
+static kith_status ask_indexes(struct job *job, struct kt_work *work, kith_error *error)
 {
     struct kt_where *where = job->where;
     const struct kt_snapshot *snapshot = where->snapshot;
@@ -244,41 +248,47 @@ static kith_status ask_indexes(struct job *job, kith_error *error)
     for (uint32_t i = 0; i < job->answer_count; i++) {
         for (uint32_t s = 0; !status && s < snapshot->scalar_count; s++) {
             const struct kt_table_scalar *scalar = &snapshot->scalars[s];
-            if (scalar->column == probes[i].column && !is_covered(&job->answers[i], scalar->piece))
-                status = ask_piece(where, scalar, &probes[i], &job->answers[i], error);
+            if (scalar->column != probes[i].column || is_covered(&job->answers[i], scalar->piece)) continue;
+            status = kt_work_poll(work, "filter", error);
+            if (!status) status = ask_piece(where, scalar, &probes[i], &job->answers[i], error);
         }
         where->probed += job->answers[i].cover_count > 0;
+        if (status) break;
     }
     return status;
 }
 
 /* ---- all of it */
 
-static kith_status evaluate_all(struct kt_where *where, uint32_t threads, kith_error *error)
+static kith_status evaluate_all(struct kt_where *where, struct kt_work *work, kith_error *error)
 {
     struct kt_buffer parts = { 0 };
-    kith_status status = list_parts(where, &parts, error);
+    kith_status status = kt_work_poll(work, "filter", error);
+    if (!status) status = list_parts(where, &parts, error);
     size_t count = parts.size / sizeof(struct part);
-    struct kt_work work = { .threads = threads };
-    work.threads = (uint32_t)kt_max_u64(1, kt_min_u64(kt_work_threads(&work), count / PARTS_EACH));
-    struct job job = { .where = where, .parts = (const struct part *)(const void *)parts.data };
+    uint32_t asked = work->threads, threads;
+    threads = work->threads = (uint32_t)kt_max_u64(1, kt_min_u64(kt_work_threads(work), count / PARTS_EACH));
+    struct job job = { .where = where, .work = work, .parts = (const struct part *)(const void *)parts.data };
     if (!status && count) {
-        job.scratch = kt_alloc_zero(work.threads, sizeof *job.scratch);
-        if (!job.scratch) status = kt_fail_memory(error, work.threads * sizeof *job.scratch);
-        if (!status) status = ask_indexes(&job, error);
-        if (!status) status = kt_parallel_for(&work, NULL, count, 1, evaluate_parts, &job, error);
-        for (uint32_t i = 0; job.scratch && i < work.threads; i++) kt_arena_release(&job.scratch[i]);
+        job.scratch = kt_alloc_zero(threads, sizeof *job.scratch);
+        if (!job.scratch) status = kt_fail_memory(error, threads * sizeof *job.scratch);
+        if (!status) status = ask_indexes(&job, work, error);
+        if (!status)
+            status =
+                kt_parallel_for(work, work->asks ? "filter" : NULL, count, 1, evaluate_parts, &job, error);
+        for (uint32_t i = 0; job.scratch && i < threads; i++) kt_arena_release(&job.scratch[i]);
         for (uint32_t i = 0; i < job.answer_count; i++) {
             kt_free(job.answers[i].rows.words);
             kt_free(job.answers[i].covers);
         }
         kt_free(job.scratch);
     }
+    work->threads = asked;
     kt_buffer_release(&parts);
     return status;
 }
 
-static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr, uint32_t threads,
+static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr, struct kt_work *work,
                         struct kt_where **out, kith_error *error)
 {
     struct kt_where *where = kt_alloc_zero(1, sizeof *where);
@@ -291,7 +301,7 @@ static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr
     where->rows.words = kt_alloc_zero(where->rows.rows / 64 + 1, sizeof *where->rows.words);
     kith_status status = where->rows.words ? KITH_OK : kt_fail_memory(error, where->rows.rows / 8);
     if (!status) status = kt_filter_bind(expr, snapshot->schema, true, &where->filter, error);
-    if (!status) status = evaluate_all(where, threads, error);
+    if (!status) status = evaluate_all(where, work, error);
     if (!status) status = keep_live(where, error);
     where->seconds = kt_seconds() - begin;
     if (status)
@@ -302,16 +312,17 @@ static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr
 }
 
 kith_status kt_where_of(struct kt_snapshot *snapshot, const char *text, const struct kt_expr *expr,
-                        uint32_t threads, struct kt_where **out, kith_error *error)
+                        struct kt_work *work, struct kt_where **out, kith_error *error)
 {
     struct kt_expr *parsed = NULL;
+    struct kt_work any = { 0 };
     *out = NULL;
     if (!text && !expr) return KITH_OK;
     if (text && expr)
         return kt_fail(error, KITH_INVALID,
                        "a filter was given twice, as text and as an expression; give one");
     kith_status status = text ? kt_expr_parse(text, NULL, 0, &parsed, error) : KITH_OK;
-    if (!status) status = make(snapshot, text ? parsed : expr, threads, out, error);
+    if (!status) status = make(snapshot, text ? parsed : expr, work ? work : &any, out, error);
     kt_expr_release(parsed);
     return status;
 }

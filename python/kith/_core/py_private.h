@@ -296,8 +296,8 @@ PyMODINIT_FUNC PyInit__core(void);
 
 PyObject *kpy_table_wrap(struct kpy_state *state, PyObject *database, kith_table *handle); /* takes it over */
 PyObject *kpy_open(PyObject *module, PyObject *uri);
-PyObject *kpy_search_rows(PyObject *module, PyObject *options);
-PyObject *kpy_search_stream(PyObject *module, PyObject *options);
+PyObject *kpy_search_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *kpy_search_stream(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *kpy_search_explain(PyObject *module, PyObject *options);
 PyObject *kpy_search_analyze(PyObject *module, PyObject *options);
 PyObject *kpy_searcher_new(PyObject *module, PyObject *args);

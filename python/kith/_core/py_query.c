@@ -4,6 +4,9 @@
  * struct that the builder's class inherits: setting one is a store, and the search is one call that needs no
  * arguments parsed. kith.query checks what users give; here the fields are trusted to be in range.
  *
+ * While a search runs it asks now and then whether Ctrl-C was pressed, from 40 ms on: a shorter one never
+ * takes the interpreter back for that. A timeout comes as a second argument, in microseconds.
+ *
  * A search reads all its batches without the interpreter, so the only Python work is making the result. What
  * it did is always counted: that costs less than asking whether it should.
  */
@@ -276,38 +279,56 @@ static kith_table *handle_of(const struct kpy_options *options)
 
 /* ---- running it ---- */
 
-PyObject *kpy_search_rows(PyObject *module, PyObject *object)
+/* Of (options) or (options, timeout_us): the query of the first, with the second. */
+static struct kpy_options *begin(struct kpy_state *state, PyObject *const *args, Py_ssize_t count,
+                                 struct kpy_query *query, struct kpy_progress *progress)
+{
+    struct kpy_options *options = count ? checked(state, args[0]) : NULL;
+    if (!count) PyErr_SetString(PyExc_TypeError, "a kith._core.Options is wanted");
+    long long timeout_us = options && count > 1 ? PyLong_AsLongLong(args[1]) : 0;
+    if (!options || PyErr_Occurred() || kpy_query_init(state, options, query)) return NULL;
+    query->query.timeout_us = timeout_us;
+    query->query.progress = kpy_progress;
+    query->query.progress_user = progress;
+    return options;
+}
+
+PyObject *kpy_search_rows(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct kpy_state *state = kpy_module_state(module);
-    struct kpy_options *options = checked(state, object);
+    struct kpy_progress progress = { 0 };
     struct kpy_query query;
+    struct kpy_options *options = begin(state, args, count, &query, &progress);
     struct kpy_batches batches = { 0 };
     struct ArrowArrayStream stream;
     kith_error error = { 0 };
-    kith_status status;
-    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    if (!options) return NULL;
     kith_table *table = handle_of(options);
-    Py_BEGIN_ALLOW_THREADS status = kith_search(table, &query.query, &stream, &error);
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_search(table, &query.query, &stream, &error);
     if (!status) status = kpy_batches_read(&stream, &batches, &error);
-    Py_END_ALLOW_THREADS if (!status) keep_stats(options, &query);
+    PyEval_RestoreThread(progress.saved);
+    if (!status) keep_stats(options, &query);
     PyObject *rows = status ? kpy_raise_after(state, &error) : kpy_batches_rows(state, &batches);
     kpy_batches_release(&batches);
     kpy_query_release(&query);
     return rows;
 }
 
-PyObject *kpy_search_stream(PyObject *module, PyObject *object)
+PyObject *kpy_search_stream(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct kpy_state *state = kpy_module_state(module);
-    struct kpy_options *options = checked(state, object);
+    struct kpy_progress progress = { 0 };
     struct kpy_query query;
+    struct kpy_options *options = begin(state, args, count, &query, &progress);
     struct ArrowArrayStream stream;
     kith_error error = { 0 };
-    kith_status status;
-    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    if (!options) return NULL;
     kith_table *table = handle_of(options);
-    Py_BEGIN_ALLOW_THREADS status = kith_search(table, &query.query, &stream, &error);
-    Py_END_ALLOW_THREADS kpy_query_release(&query);
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_search(table, &query.query, &stream, &error);
+    PyEval_RestoreThread(progress.saved);
+    kpy_query_release(&query);
     if (status) return kpy_raise_after(state, &error);
     keep_stats(options, &query);
     return kpy_stream_own(&stream, options->table) ? NULL : kpy_stream_capsule(&stream);
@@ -319,15 +340,17 @@ typedef kith_status (*teller)(kith_table *table, const kith_query *query, char *
 static PyObject *tell(PyObject *module, PyObject *object, teller call)
 {
     struct kpy_state *state = kpy_module_state(module);
-    struct kpy_options *options = checked(state, object);
+    struct kpy_progress progress = { 0 };
     struct kpy_query query;
+    struct kpy_options *options = begin(state, &object, 1, &query, &progress);
     char *text = NULL;
     kith_error error = { 0 };
-    kith_status status;
-    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    if (!options) return NULL;
     kith_table *table = handle_of(options);
-    Py_BEGIN_ALLOW_THREADS status = call(table, &query.query, &text, &error);
-    Py_END_ALLOW_THREADS kpy_query_release(&query);
+    progress.saved = PyEval_SaveThread();
+    kith_status status = call(table, &query.query, &text, &error);
+    PyEval_RestoreThread(progress.saved);
+    kpy_query_release(&query);
     if (status) return kpy_raise_after(state, &error);
     PyObject *result = PyUnicode_FromString(text);
     kith_text_free(text);
