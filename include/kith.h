@@ -615,8 +615,8 @@ typedef struct kith_index {
 /** Builds an index over the rows of the newest version. Rows added later are found all the same:
  *  they are scanned exactly beside it. It replaces the index of its name, and the one that was built unasked
  *  on its column. An index over values is extended by the write that leaves it more than 20,000 rows, and
- * more than a quarter of what it covers, behind; the fields of `options` that are for vectors must be zero
- * for it.
+ * more than a quarter of what it covers, behind, and its files are merged as they become many or half dead;
+ * the fields of `options` that are for vectors must be zero for it.
  *  @param options  may be NULL
  *  @return KITH_OK; KITH_INVALID for parameters that do not fit (the message says what would);
  *          KITH_NOT_FOUND for the column; KITH_CANCELLED; KITH_IO; KITH_READ_ONLY */
@@ -720,8 +720,8 @@ typedef struct kith_query {
     const char *const *expressions; /* beside `columns`: what column i is, as SQL over the table's columns;
                                        NULL, or NULL in it: the column of that name */
     int64_t timeout_us;        /* KITH_TIMEOUT when so many have passed and the answer is not there; 0: never;
-                                  negative: at        once. Looked at every few thousand rows of a filter or a scan, and at
-                                  each list. A        searcher gives each run so much */
+                                  negative: at        once. Looked at every few thousand rows of a filter or a scan,
+                                  and at        each list. A        searcher gives each run so much */
     kith_progress_fn progress; /* asked whether to go on. A searcher does not use it */
     void *progress_user;
 } kith_query;

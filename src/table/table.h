@@ -135,7 +135,7 @@ struct kt_table_index {
     kith_metric metric;             /* KITH_METRIC_DEFAULT for an index over values, which has none */
     const struct kt_index_ops *ops; /* NULL for an index over values: kt_snapshot.scalars has it */
     const struct kt_piece *piece;   /* the first: of an index over vectors its base */
-    const struct kt_piece **parts;  /* of an index over vectors: the base, then its runs */
+    const struct kt_piece **parts;  /* of an index over vectors: the base, then its runs; else all pieces */
     uint32_t part_count;
     struct kt_rows *covers; /* row ids that the pieces cover: sorted, disjoint */
     uint32_t cover_count;

@@ -24,7 +24,7 @@ enum purpose {
     ASKED_FOR,
     AUTOMATIC,
     ONE_MORE, /* a piece over rows that the index does not cover */
-    MERGED,   /* some files of an index over vectors as one */
+    MERGED,   /* some files of an index as one */
     ANEW      /* the whole index once more, with the parameters it has */
 };
 
@@ -176,11 +176,12 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
             "the rows or columns of table '%s' were changed (%s) while index \"%s\" was being built", table,
             news, name);
     bool exactly = indexing->index && indexing->index->ops && indexing->index->ops->fold_share;
+    bool leaves_dead = indexing->purpose == MERGED || kt_is_scalar_index(indexing->plan.type);
     if ((exactly && !has_own_pieces(indexing, state)) ||
         (indexing->purpose == ONE_MORE && !has_place_beside(indexing, state)) ||
-        (indexing->purpose == MERGED &&
-         (!has_merged(indexing, state) ||
-          kt_state_restored_since(state, indexing->snapshot->state->commit))) || /* the dead may live */
+        (indexing->purpose == MERGED && !has_merged(indexing, state)) ||
+        (leaves_dead &&
+         kt_state_restored_since(state, indexing->snapshot->state->commit)) || /* they may live */
         (indexing->purpose == ANEW && !has_own_pieces(indexing, state)))
         return kt_fail(error, KITH_CONFLICT, "index \"%s\" of table '%s' was changed (%s) while %s", name,
                        table, news, DOING[indexing->purpose]);
@@ -267,6 +268,19 @@ static kith_status calibrate(struct indexing *indexing, struct kt_work *work, ki
     return status ? status : kt_piece_note_calibrated(indexing->snapshot, piece->meta, error);
 }
 
+/* Takes ids off that no fragment has any more, so that what covers are listed does not grow for ever. */
+static kith_status leave_ids_out(struct kt_cover *cover, const struct kt_state *state, kith_error *error)
+{
+    struct kt_cover gone = { 0 }, there = { 0 };
+    kith_status status = kt_cover_add(&gone, cover->rows, cover->count, error);
+    if (!status) status = kt_cover_state(state, &there, error);
+    if (!status) status = kt_cover_subtract(&gone, there.rows, there.count, error);
+    if (!status) status = kt_cover_subtract(cover, gone.rows, gone.count, error);
+    kt_cover_release(&gone);
+    kt_cover_release(&there);
+    return status;
+}
+
 /* The rows that the piece is to cover. */
 static kith_status settle_cover(struct indexing *indexing, kith_error *error)
 {
@@ -281,6 +295,8 @@ static kith_status settle_cover(struct indexing *indexing, kith_error *error)
         const struct kt_piece *part = indexing->index->parts[indexing->first_part + i];
         status = kt_cover_add(cover, part->covers, part->cover_count, error);
     }
+    if (!status && indexing->purpose == MERGED && kt_is_scalar_index(indexing->plan.type))
+        status = leave_ids_out(cover, snapshot->state, error);
     indexing->piece.covers = cover->rows;
     indexing->piece.cover_count = cover->count;
     return status;
@@ -310,20 +326,27 @@ static kith_status write_merged(struct indexing *indexing, struct kt_work *work,
                                              vectors_of(indexing), work, sink, &indexing->piece.meta, error);
 }
 
+static kith_status write_values(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
+                                kith_error *error)
+{
+    uint64_t held = 0;
+    kith_status status =
+        kt_table_write_scalar(indexing->snapshot, (uint32_t)indexing->column, indexing->plan.type,
+                              &indexing->cover, work, sink, &held, error);
+    if (status) return status;
+    indexing->piece.meta = json_pack("{s:I}", "rows", (json_int_t)held);
+    return indexing->piece.meta ? KITH_OK : kt_fail_memory(error, 64);
+}
+
 static kith_status write_file(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
                               kith_error *error)
 {
     const struct kt_index_plan *plan = &indexing->plan;
     json_t **meta = &indexing->piece.meta;
+    if (kt_is_scalar_index(plan->type)) return write_values(indexing, work, sink, error);
     if (indexing->purpose == MERGED) return write_merged(indexing, work, sink, error);
-    if (!kt_is_scalar_index(plan->type) && indexing->purpose == ONE_MORE)
-        return write_run(indexing, work, sink, error);
-    if (!kt_is_scalar_index(plan->type))
-        return kt_index_ops(plan->type)->build(plan, vectors_of(indexing), work, sink, meta, error);
-    *meta = json_object();
-    if (!*meta) return kt_fail_memory(error, 64);
-    return kt_table_write_scalar(indexing->snapshot, (uint32_t)indexing->column, plan->type, &indexing->cover,
-                                 work, sink, error);
+    if (indexing->purpose == ONE_MORE) return write_run(indexing, work, sink, error);
+    return kt_index_ops(plan->type)->build(plan, vectors_of(indexing), work, sink, meta, error);
 }
 
 static kith_status build(struct indexing *indexing, struct kt_work *work, kith_error *error)

@@ -172,7 +172,7 @@ static kith_status add_piece(struct kt_snapshot *snapshot, const struct kt_snaps
         *index = *found;
     }
     kith_status status = add_cover(index, found->piece, error);
-    if (!status && found->ops) status = add_part(index, found->piece, error);
+    if (!status) status = add_part(index, found->piece, error);
     if (status) return status;
     index->bytes += found->piece->file.seal.length;
     if (found->ops) return KITH_OK;
@@ -183,15 +183,19 @@ static kith_status add_piece(struct kt_snapshot *snapshot, const struct kt_snaps
     return KITH_OK;
 }
 
-/* Rows in the files of an index over vectors: merging takes dead ones out of these, not out of what is
- * covered. */
+uint64_t kt_piece_held(const struct kt_piece *piece)
+{
+    const json_t *held = json_object_get(piece->meta, "rows");
+    if (!json_is_integer(held)) /* an index over values of an older Kith: dead rows too */
+        return kt_rows_count(piece->covers, piece->cover_count);
+    return json_integer_value(held) > 0 ? (uint64_t)json_integer_value(held) : 0;
+}
+
+/* Rows in the files of an index: merging takes dead ones out of these, not out of what is covered. */
 static uint64_t rows_held(const struct kt_table_index *index)
 {
     uint64_t rows = 0;
-    for (uint32_t i = 0; i < index->part_count; i++) {
-        json_int_t held = json_integer_value(json_object_get(index->parts[i]->meta, "rows"));
-        rows += held > 0 ? (uint64_t)held : 0;
-    }
+    for (uint32_t i = 0; i < index->part_count; i++) rows += kt_piece_held(index->parts[i]);
     return rows;
 }
 
@@ -202,11 +206,8 @@ static kith_status finish_index(struct kt_snapshot *snapshot, const struct kt_sn
     const struct kt_state *state = snapshot->state;
     for (uint32_t c = 0; c < index->cover_count; c++)
         index->rows_indexed += kt_state_count(state, index->covers[c].begin, index->covers[c].end);
-    index->rows_dead = kt_rows_count(index->covers, index->cover_count) - index->rows_indexed;
-    if (index->ops) {
-        uint64_t held = rows_held(index);
-        index->rows_dead = held > index->rows_indexed ? held - index->rows_indexed : 0;
-    }
+    uint64_t held = rows_held(index);
+    index->rows_dead = held > index->rows_indexed ? held - index->rows_indexed : 0;
     index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
     if (!index->ops) return KITH_OK;
     index->slot = slot_of(snapshot, older, index);

@@ -9,6 +9,11 @@
  * The files of an index over vectors are merged as they become many, and when half of what they hold is dead;
  * its tree is trained anew when half as many rows have come as it was trained on. A graph learned nothing
  * that ages: it is folded into one file when a quarter of its rows came after the base, or is dead.
+ *
+ * Pieces of an index over values are merged by the same rule, the first as well as the others, as nothing was
+ * learned from it: the newest four or more of about the same size become one, and all of them when half of
+ * what they hold is dead. A merged piece is read from the column again, which costs what merging sorted files
+ * would, and leaves dead rows out. So a table that only changes, never grows, keeps a few pieces, too.
  */
 #include "table/table_private.h"
 
@@ -25,26 +30,48 @@ enum {
 struct reading {
     const struct kt_snapshot *snapshot;
     uint32_t column;
+    const struct kt_selection *live; /* NULL: all rows are */
     struct kt_scalar_build *build;
     struct kt_work *work;
-    uint64_t done, total;
+    uint64_t done, total, held; /* rows looked at, to look at, and added */
 };
 
+static bool is_live(const struct reading *reading, uint64_t id)
+{
+    return !reading->live || kt_selected(reading->live, id);
+}
+
+/* Where the run of consecutive ids of live rows ends that begins at `begin`. */
+static int64_t run_end(const struct reading *reading, const struct kt_segment *segment, uint64_t row,
+                       int64_t begin, int64_t count)
+{
+    uint64_t first = kt_segment_id(segment, row + (uint64_t)begin);
+    if (kt_segment_whole(segment) && !reading->live) return count;
+    int64_t end = begin + 1;
+    while (end < count) {
+        uint64_t id = kt_segment_id(segment, row + (uint64_t)end);
+        if (id != first + (uint64_t)(end - begin) || !is_live(reading, id)) break;
+        end++;
+    }
+    return end;
+}
+
 /* Values of consecutive rows, from `row` of the segment on. */
-static kith_status add_array(struct kt_scalar_build *build, const struct kt_segment *segment, uint64_t row,
+static kith_status add_array(struct reading *reading, const struct kt_segment *segment, uint64_t row,
                              const struct kt_array *array, kith_error *error)
 {
     int64_t count = array->length;
     kith_status status = KITH_OK;
     for (int64_t begin = 0, end = 0; begin < count && !status; begin = end) {
         uint64_t first = kt_segment_id(segment, row + (uint64_t)begin);
-        for (end = kt_segment_whole(segment) ? count : begin + 1;
-             end < count && kt_segment_id(segment, row + (uint64_t)end) == first + (uint64_t)(end - begin);)
-            end++;
+        end = begin + 1;
+        if (!is_live(reading, first)) continue;
+        end = run_end(reading, segment, row, begin, count);
         struct kt_array some = *array;
         some.offset += begin;
         some.length = end - begin;
-        status = kt_scalar_add(build, &some, first, error);
+        reading->held += (uint64_t)some.length;
+        status = kt_scalar_add(reading->build, &some, first, error);
     }
     return status;
 }
@@ -62,7 +89,7 @@ static kith_status add_rows(struct reading *reading, struct kt_segment *segment,
     room = kt_alloc_zero(children, sizeof *room);
     if (!room) return kt_fail_memory(error, children * sizeof *room);
     status = kt_ipc_column(file, column, row, count, &array, room, error);
-    if (!status) status = add_array(reading->build, segment, row, &array, error);
+    if (!status) status = add_array(reading, segment, row, &array, error);
     kt_free(room);
     reading->done += count;
     return status ? status : kt_work_tick(reading->work, "values", reading->done, reading->total, error);
@@ -84,18 +111,20 @@ static kith_status add_segment(struct reading *reading, struct kt_segment *segme
 
 kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column, kith_index_type type,
                                   const struct kt_cover *cover, struct kt_work *work, struct kt_sink *sink,
-                                  kith_error *error)
+                                  uint64_t *held, kith_error *error)
 {
     struct reading reading = { .snapshot = snapshot,
                                .column = column,
                                .work = work,
                                .total = kt_rows_count(cover->rows, cover->count) };
     kith_status status = kt_scalar_begin(type, &snapshot->schema->fields[column], &reading.build, error);
+    if (!status) status = kt_snapshot_live(snapshot, &reading.live, error);
     for (uint32_t c = 0; c < cover->count && !status; c++)
         for (uint32_t i = 0; i < snapshot->state->fragment_count && !status; i++)
             status = add_segment(&reading, snapshot->segments[i], cover->rows[c], error);
     if (!status) status = kt_scalar_write(reading.build, work, sink, error);
     kt_scalar_build_free(reading.build);
+    *held = reading.held;
     return status;
 }
 
@@ -136,9 +165,12 @@ bool kt_table_is_spent(const struct kt_table_index *index)
     return since > trained / 2;
 }
 
+/* What its file holds says how much a piece of an index over values is, not what it covers: that keeps the
+ * ids of rows that died. */
 static uint64_t part_rows(const struct kt_table_index *index, uint32_t part)
 {
-    return kt_rows_count(index->parts[part]->covers, index->parts[part]->cover_count);
+    const struct kt_piece *piece = index->parts[part];
+    return index->ops ? kt_rows_count(piece->covers, piece->cover_count) : kt_piece_held(piece);
 }
 
 /* Whether enough of a graph came after its base, or is dead, for a base to be made of it all. */
@@ -151,13 +183,12 @@ static bool is_to_fold(const struct kt_table_index *index)
 
 uint32_t kt_table_to_merge(const struct kt_table_index *index)
 {
-    uint32_t count = 1;
-    if (!index->ops) return 0;
-    if (is_to_fold(index)) return index->part_count;
+    uint32_t count = 1, stays = index->ops ? 1 : 0; /* the base */
+    if (index->ops && is_to_fold(index)) return index->part_count;
     if (index->rows_dead > index->rows_indexed / 2) return index->part_count;
     if (index->part_count < 2) return 0;
     uint64_t gathered = part_rows(index, index->part_count - 1);
-    while (count + 1 < index->part_count && /* the base stays */
+    while (count + stays < index->part_count &&
            part_rows(index, index->part_count - 1 - count) <= 2 * gathered)
         gathered += part_rows(index, index->part_count - 1 - count++);
     return count >= MERGED_PARTS ? count : 0;
