@@ -15,7 +15,8 @@ struct kt_where { /* immutable once made, shared by reference; of one snapshot *
     struct kt_filter *filter;
     struct kt_selection rows;
     uint64_t evaluated, ruled; /* rows that the predicate was evaluated for, and that statistics settled */
-    uint32_t probed;           /* parts of the predicate that an index over values answered */
+    uint32_t probed;           /* parts of the predicate that an index over values answered, */
+    uint32_t by_ids;           /* and that the row ids did */
     double seconds;
     struct kt_lock lock;              /* of `counted`, and of `rows` while they are found */
     struct kt_where_counted *counted; /* how the rows lie in indexes that were asked */
