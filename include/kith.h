@@ -585,8 +585,9 @@ KITH_API const char *kith_index_type_name(kith_index_type type);
 
 typedef struct kith_index {
     size_t struct_size;
-    const char *column; /* NULL: the table's vector column */
-    const char *name;   /* NULL: "<column>_idx" */
+    const char
+        *column; /* NULL: the table's vector column; "a.b": a field of a struct, for an index over values */
+    const char *name; /* NULL: "<column>_idx" */
     kith_index_type type;
     kith_metric metric;
     uint32_t num_partitions;  /* 0: chosen from the number of rows */
@@ -626,7 +627,7 @@ KITH_API kith_status kith_drop_index(kith_table *table, const char *name, kith_e
 
 typedef struct kith_index_info {
     const char *name;
-    const char *column;
+    const char *column; /* "a.b" for a field of a struct */
     kith_index_type type;
     kith_metric metric;      /* KITH_METRIC_DEFAULT for an index over values, which has none */
     uint32_t num_partitions; /* as trained */

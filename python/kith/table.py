@@ -550,6 +550,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         Parameters
         ----------
         column : str
+            A column, or a field of a struct: ``"size.width"``. Not a field of the structs in a list.
         index_type : {"BTREE", "BITMAP", "LABEL_LIST"}
             Rows in the order of their values; a set of rows for each value, where few differ; the same for each item
             of a column of lists.

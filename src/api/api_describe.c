@@ -225,7 +225,7 @@ kith_status kith_set_tag(kith_table *table, const char *name, uint64_t version, 
 struct indexes {
     kith_indexes indexes;         /* first */
     struct kt_snapshot *snapshot; /* lends the names */
-    struct kt_buffer texts;       /* the calibrations, each ended by a NUL */
+    struct kt_buffer texts;       /* columns and calibrations, each ended by a NUL */
     kith_index_info infos[];
 };
 
@@ -235,12 +235,12 @@ static uint32_t meta_number(const struct kt_piece *piece, const char *key)
     return value > 0 ? (uint32_t)value : 0;
 }
 
-static kith_index_info describe(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
+static kith_index_info describe(const struct kt_table_index *index)
 {
     const char *note = json_string_value(json_object_get(index->piece->meta, "note"));
     kith_index_info info = {
         .name = index->name,
-        .column = snapshot->schema->fields[index->column].name,
+        .column = "",
         .type = index->type,
         .metric = index->metric,
         .num_partitions = meta_number(index->piece, "partitions"),
@@ -263,21 +263,29 @@ static int add_text(const char *bytes, size_t count, void *buffer)
     return kt_buffer_append(buffer, bytes, count) ? 0 : -1;
 }
 
-/* What each index's calibration says, as text. They are pointed to when all are there: the buffer moves. */
-static kith_status write_calibrations(struct indexes *indexes, kith_error *error)
+/* What each index is of and what its calibration says, as text. They are pointed to when all are there: the
+ * buffer moves. */
+static kith_status write_texts(struct indexes *indexes, kith_error *error)
 {
     const struct kt_snapshot *snapshot = indexes->snapshot;
     struct kt_buffer *texts = &indexes->texts;
     for (uint32_t i = 0; i < snapshot->index_count; i++) {
-        const json_t *calibration = json_object_get(snapshot->indexes[i].piece->meta, "calibration");
+        const struct kt_table_index *index = &snapshot->indexes[i];
+        const json_t *calibration = json_object_get(index->piece->meta, "calibration");
+        if (!kt_path_text(snapshot->schema, (uint32_t)index->column, &index->path, texts) ||
+            !kt_buffer_append(texts, "", 1))
+            return kt_fail_memory(error, texts->size);
         if (calibration &&
             json_dump_callback(calibration, add_text, texts, JSON_COMPACT | JSON_REAL_PRECISION(6)))
             return kt_fail_memory(error, texts->size);
         if (!kt_buffer_append(texts, "", 1)) return kt_fail_memory(error, texts->size);
     }
     const char *text = (const char *)texts->data;
-    for (uint32_t i = 0; i < snapshot->index_count; i++, text += strlen(text) + 1)
+    for (uint32_t i = 0; i < snapshot->index_count; i++, text += strlen(text) + 1) {
+        indexes->infos[i].column = text;
+        text += strlen(text) + 1;
         indexes->infos[i].calibration = text;
+    }
     return KITH_OK;
 }
 
@@ -292,9 +300,8 @@ kith_status kith_list_indexes(kith_table *table, kith_indexes **out, kith_error 
         return kt_fail_memory(error, sizeof *indexes);
     }
     *indexes = (struct indexes){ .indexes = { snapshot->index_count, indexes->infos }, .snapshot = snapshot };
-    for (uint32_t i = 0; i < snapshot->index_count; i++)
-        indexes->infos[i] = describe(snapshot, &snapshot->indexes[i]);
-    status = write_calibrations(indexes, error);
+    for (uint32_t i = 0; i < snapshot->index_count; i++) indexes->infos[i] = describe(&snapshot->indexes[i]);
+    status = write_texts(indexes, error);
     if (status)
         kith_indexes_free(&indexes->indexes);
     else

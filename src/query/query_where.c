@@ -322,7 +322,9 @@ static bool is_covered(const struct answer *answer, const struct kt_piece *piece
 
 static bool is_of(const struct kt_table_scalar *scalar, const struct kt_probe *probe)
 {
-    return scalar->column == probe->column && !probe->step_count;
+    return scalar->column == probe->column && scalar->path.count == probe->step_count &&
+           (!probe->step_count ||
+            memcmp(scalar->path.steps, probe->steps, probe->step_count * sizeof *probe->steps) == 0);
 }
 
 static kith_status ask_indexes(struct job *job, struct kt_work *work, kith_error *error)

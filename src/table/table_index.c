@@ -42,6 +42,7 @@ struct indexing {
     const struct kt_table_index *index; /* from ONE_MORE on: as the snapshot has it */
     uint32_t first_part, part_count;    /* MERGED: these */
     int column;
+    struct kt_path path;       /* of an index over values: the field of it */
     struct kt_index_plan plan; /* of an index over values: its type alone */
     struct kt_samples queries; /* none: the calibration asks for rows */
     struct kt_piece piece;     /* its covers are borrowed from */
@@ -103,6 +104,12 @@ static kith_status make_place(const struct indexing *indexing, const struct kt_s
     return status;
 }
 
+static bool same_path(const struct kt_piece *a, const struct kt_piece *b)
+{
+    const json_t *of_a = json_object_get(a->meta, "path"), *of_b = json_object_get(b->meta, "path");
+    return (!of_a && !of_b) || json_equal(of_a, of_b);
+}
+
 /* Whether the pieces that this one is added to are still those that it was built beside. */
 static bool has_place_beside(const struct indexing *indexing, const struct kt_state *state)
 {
@@ -113,7 +120,7 @@ static bool has_place_beside(const struct indexing *indexing, const struct kt_st
         if (strcmp(other->index, piece->index) != 0) continue;
         found = true;
         if (kt_rows_common(other->covers, other->cover_count, piece->covers, piece->cover_count) ||
-            !kt_piece_covers_field(other, field_of(indexing)->id) ||
+            !kt_piece_covers_field(other, field_of(indexing)->id) || !same_path(other, piece) ||
             !json_equal(json_object_get(other->meta, "type"), json_object_get(piece->meta, "type")))
             return false;
     }
@@ -232,6 +239,10 @@ static kith_status describe(const struct indexing *indexing, json_t *meta, kith_
         json_object_set_new(meta, "type", json_string(kith_index_type_name(plan->type))) ||
         (has_metric && json_object_set_new(meta, "metric", json_string(kith_metric_name(plan->metric)))) ||
         json_object_set_new(meta, "created_us", json_integer(now_us)) ||
+        (indexing->path.count &&
+         json_object_set_new(
+             meta, "path",
+             kt_path_json(indexing->snapshot->schema, (uint32_t)indexing->column, &indexing->path))) ||
         (is_run && json_object_set_new(meta, "run", json_true())) ||
         (is_run && json_object_set(meta, "tree", json_object_get(indexing->index->piece->meta, "tree"))) ||
         (is_base && json_object_set_new(meta, "tree", json_string(indexing->piece.id))) ||
@@ -331,8 +342,8 @@ static kith_status write_values(struct indexing *indexing, struct kt_work *work,
 {
     uint64_t held = 0;
     kith_status status =
-        kt_table_write_scalar(indexing->snapshot, (uint32_t)indexing->column, indexing->plan.type,
-                              &indexing->cover, work, sink, &held, error);
+        kt_table_write_scalar(indexing->snapshot, (uint32_t)indexing->column, &indexing->path,
+                              indexing->plan.type, &indexing->cover, work, sink, &held, error);
     if (status) return status;
     indexing->piece.meta = json_pack("{s:I}", "rows", (json_int_t)held);
     return indexing->piece.meta ? KITH_OK : kt_fail_memory(error, 64);
@@ -393,9 +404,14 @@ static kith_status settle_name(struct indexing *indexing, kith_error *error)
     struct kt_buffer name = { 0 };
     if (options->name && !options->name[0])
         return kt_fail(error, KITH_INVALID, "an index needs a name that is not empty");
-    if (!kt_buffer_text(&name, options->name ? "%s" : "%s_idx",
-                        options->name ? options->name : field_of(indexing)->name))
+    bool fits = options->name ? kt_buffer_text(&name, "%s", options->name)
+                              : kt_path_text(indexing->snapshot->schema, (uint32_t)indexing->column,
+                                             &indexing->path, &name) &&
+                                    kt_buffer_text(&name, "_idx");
+    if (!fits) {
+        kt_buffer_release(&name);
         return kt_fail_memory(error, 64);
+    }
     indexing->piece.index = (char *)name.data;
     return KITH_OK;
 }
@@ -427,12 +443,25 @@ static kith_status settle_column(struct indexing *indexing, kith_error *error)
     const struct kt_schema *schema = indexing->snapshot->schema;
     char names[400];
     indexing->plan.type = options->type;
-    indexing->column = options->column ? kt_schema_find(schema, options->column) : -1;
-    const struct kt_field *field = indexing->column < 0 ? NULL : field_of(indexing);
+    indexing->column = -1;
+    kith_status status = KITH_OK;
+    if (indexing->index) {
+        indexing->column = indexing->index->column;
+        indexing->path = indexing->index->path;
+    } else if (options->column) {
+        status = kt_path_find(schema, options->column, &indexing->column, &indexing->path, error);
+    }
+    if (status) return status;
+    const struct kt_field *field =
+        indexing->column < 0 ? NULL : kt_path_field(schema, (uint32_t)indexing->column, &indexing->path);
     if (options->type == KITH_INDEX_DEFAULT && field && !kt_field_is_vector(field))
         indexing->plan.type = field->type == KT_LIST ? KITH_LABEL_LIST : KITH_BTREE;
-    if (!kt_is_scalar_index(indexing->plan.type))
+    if (!kt_is_scalar_index(indexing->plan.type) && !indexing->path.count)
         return kt_snapshot_vector_column(indexing->snapshot, options->column, &indexing->column, error);
+    if (field && !kt_is_scalar_index(indexing->plan.type))
+        return kt_fail(error, KITH_INVALID,
+                       "a %s index is over a column of vectors, not over a field of a struct",
+                       kith_index_type_name(indexing->plan.type));
     if (field) return kt_scalar_check(indexing->plan.type, field, error);
     column_names(schema, names, sizeof names);
     if (!options->column)

@@ -96,9 +96,19 @@ uint64_t kt_rows_count(const struct kt_rows *rows, uint32_t count);
 /** How many rows are in both. */
 uint64_t kt_rows_common(const struct kt_rows *a, uint32_t count_a, const struct kt_rows *b, uint32_t count_b);
 
+bool kt_path_same(const struct kt_path *a, const struct kt_path *b);
+/** As names below the column (new reference), and read again; false where there is no such field. */
+json_t *kt_path_json(const struct kt_schema *schema, uint32_t column, const struct kt_path *path);
+bool kt_path_read(const struct kt_field *column, const json_t *names, struct kt_path *out);
+/** What "a.b" names; *column is -1 where no column begins so. KITH_NOT_FOUND and KITH_INVALID where one does,
+ * and it has no such field. */
+kith_status kt_path_find(const struct kt_schema *schema, const char *name, int *column, struct kt_path *out,
+                         kith_error *error);
+
 /** Writes an index over the values that the covered rows have in a column, those that are there; *held is how
  * many they are. */
-kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column, kith_index_type type,
+kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column,
+                                  const struct kt_path *path, kith_index_type type,
                                   const struct kt_cover *cover, struct kt_work *work, struct kt_sink *sink,
                                   uint64_t *held, kith_error *error);
 /** How many rows the file of a piece has, dead ones among them. */

@@ -30,48 +30,96 @@ enum {
 struct reading {
     const struct kt_snapshot *snapshot;
     uint32_t column;
+    const struct kt_path *path;
     const struct kt_selection *live; /* NULL: all rows are */
     struct kt_scalar_build *build;
     struct kt_work *work;
     uint64_t done, total, held; /* rows looked at, to look at, and added */
 };
 
+/* Rows of a column lent: the values of the field that is indexed, and the structs that they lie in. */
+struct values {
+    struct kt_array array;
+    struct kt_array above[KT_PATH_STEPS]; /* each as long, from the same row on */
+    uint32_t depth;
+    bool hides; /* one of these may be null, and its fields with it */
+};
+
+static void find_values(const struct reading *reading, const struct kt_array *column, struct values *out)
+{
+    *out = (struct values){ .array = *column };
+    for (; out->depth < reading->path->count; out->depth++) {
+        struct kt_array inner = out->array.children[reading->path->steps[out->depth]];
+        inner.offset += out->array.offset;
+        inner.length = column->length;
+        out->hides |= out->array.validity != NULL;
+        out->above[out->depth] = out->array;
+        out->array = inner;
+    }
+}
+
+static bool is_hidden(const struct values *values, int64_t row)
+{
+    for (uint32_t i = 0; values->hides && i < values->depth; i++)
+        if (kt_array_null(&values->above[i], row)) return true;
+    return false;
+}
+
 static bool is_live(const struct reading *reading, uint64_t id)
 {
     return !reading->live || kt_selected(reading->live, id);
 }
 
-/* Where the run of consecutive ids of live rows ends that begins at `begin`. */
+/* Where the run of consecutive ids of live rows ends that begins at `begin`, all hidden or none. */
 static int64_t run_end(const struct reading *reading, const struct kt_segment *segment, uint64_t row,
-                       int64_t begin, int64_t count)
+                       const struct values *values, int64_t begin)
 {
     uint64_t first = kt_segment_id(segment, row + (uint64_t)begin);
-    if (kt_segment_whole(segment) && !reading->live) return count;
-    int64_t end = begin + 1;
+    int64_t count = values->array.length, end = begin + 1;
+    bool hidden = is_hidden(values, begin);
+    if (kt_segment_whole(segment) && !reading->live && !values->hides) return count;
     while (end < count) {
         uint64_t id = kt_segment_id(segment, row + (uint64_t)end);
         if (id != first + (uint64_t)(end - begin) || !is_live(reading, id)) break;
+        if (is_hidden(values, end) != hidden) break;
         end++;
     }
     return end;
 }
 
+/* Adds rows [begin, end) of the values; where the structs are null, that many nulls. */
+static kith_status add_run(struct reading *reading, const struct values *values, int64_t begin, int64_t end,
+                           uint64_t first, kith_error *error)
+{
+    struct kt_array some = values->array;
+    uint8_t *none = NULL;
+    some.offset += begin;
+    some.length = end - begin;
+    if (is_hidden(values, begin)) {
+        none = kt_alloc_zero((size_t)some.length / 8 + 1, 1);
+        if (!none) return kt_fail_memory(error, (size_t)some.length / 8);
+        some = (struct kt_array){ .field = some.field, .length = some.length, .validity = none };
+    }
+    reading->held += (uint64_t)some.length;
+    kith_status status = kt_scalar_add(reading->build, &some, first, error);
+    kt_free(none);
+    return status;
+}
+
 /* Values of consecutive rows, from `row` of the segment on. */
 static kith_status add_array(struct reading *reading, const struct kt_segment *segment, uint64_t row,
-                             const struct kt_array *array, kith_error *error)
+                             const struct kt_array *column, kith_error *error)
 {
-    int64_t count = array->length;
+    int64_t count = column->length;
+    struct values values;
     kith_status status = KITH_OK;
+    find_values(reading, column, &values);
     for (int64_t begin = 0, end = 0; begin < count && !status; begin = end) {
         uint64_t first = kt_segment_id(segment, row + (uint64_t)begin);
         end = begin + 1;
         if (!is_live(reading, first)) continue;
-        end = run_end(reading, segment, row, begin, count);
-        struct kt_array some = *array;
-        some.offset += begin;
-        some.length = end - begin;
-        reading->held += (uint64_t)some.length;
-        status = kt_scalar_add(reading->build, &some, first, error);
+        end = run_end(reading, segment, row, &values, begin);
+        status = add_run(reading, &values, begin, end, first, error);
     }
     return status;
 }
@@ -109,15 +157,18 @@ static kith_status add_segment(struct reading *reading, struct kt_segment *segme
     return status;
 }
 
-kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column, kith_index_type type,
+kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column,
+                                  const struct kt_path *path, kith_index_type type,
                                   const struct kt_cover *cover, struct kt_work *work, struct kt_sink *sink,
                                   uint64_t *held, kith_error *error)
 {
     struct reading reading = { .snapshot = snapshot,
                                .column = column,
+                               .path = path,
                                .work = work,
                                .total = kt_rows_count(cover->rows, cover->count) };
-    kith_status status = kt_scalar_begin(type, &snapshot->schema->fields[column], &reading.build, error);
+    kith_status status =
+        kt_scalar_begin(type, kt_path_field(snapshot->schema, column, path), &reading.build, error);
     if (!status) status = kt_snapshot_live(snapshot, &reading.live, error);
     for (uint32_t c = 0; c < cover->count && !status; c++)
         for (uint32_t i = 0; i < snapshot->state->fragment_count && !status; i++)
