@@ -725,10 +725,13 @@ typedef struct kith_query {
                                   and at        each list. A        searcher gives each run so much */
     kith_progress_fn progress; /* asked whether to go on. A searcher does not use it */
     void *progress_user;
+    const kith_order *order_by; /* in which order the k nearest come, "_distance" among the expressions; NULL:
+                                   nearest first, as equal rows do in any case. A searcher does not use it */
+    size_t order_count;
 } kith_query;
 
-/** Finds the `k` rows nearest to each vector, nearest first, equal distances by row id.
- *  Sees the rows committed before the call. Rows whose vector is null are never found.
+/** Finds the `k` rows nearest to each vector, nearest first where `order_by` says nothing else, equal
+ * distances by row id. Sees the rows committed before the call. Rows whose vector is null are never found.
  *  @param out  the rows' columns, then "_distance" (float32), "_rowid" when asked, and "query_index"
  *              (int32) when vector_count > 1. Fewer than k rows come when fewer exist. The schema's metadata
  *              "kith.recall" tells the recall to expect, as JSON: {"expected": 0.953, "wanted": 0.95,

@@ -173,6 +173,7 @@ class Options:
     _columns: tuple[str, ...] | None
     _expressions: tuple[str | None, ...] | None
     _where: str | Expr | None
+    _order: tuple[tuple[str, bool, bool], ...] | None
     _k: int
     _offset: int
     _nprobes: int

@@ -107,6 +107,18 @@ static kith_status plan_now(kith_table *table, const kith_query *query, struct k
     return status;
 }
 
+/* The rows of each vector's answer in the order that the query asks for. */
+static kith_status order_answer(const struct answer *answer, const kith_query *query, size_t count,
+                                kith_error *error)
+{
+    const struct kt_ordering order = { query->order_by, query->order_count, true, answer->plan.work };
+    kith_status status = KITH_OK;
+    for (size_t q = 0; q < count && query->order_count && !status; q++)
+        status = kt_order_rows(answer->plan.snapshot, &order, answer->hits + q * answer->plan.k,
+                               answer->counts[q], error);
+    return status;
+}
+
 static kith_status search(kith_table *table, const kith_query *query, struct kept_where *kept,
                           struct kt_work *work, const void *vectors, size_t count, struct answer *out,
                           kith_error *error)
@@ -123,6 +135,7 @@ static kith_status search(kith_table *table, const kith_query *query, struct kep
     answer.counts = kt_alloc_array(count, sizeof *answer.counts);
     status = answer.hits && answer.counts ? run(&answer, vectors, count, error)
                                           : kt_fail_memory(error, rows * sizeof *answer.hits);
+    if (!status) status = order_answer(&answer, query, count, error);
     if (status) {
         answer_release(&answer);
         return status;
@@ -263,6 +276,8 @@ static kith_status keep_query(kith_searcher *searcher, const kith_query *options
     query->columns = NULL;
     query->expressions = NULL;
     query->progress = NULL;
+    query->order_by = NULL;
+    query->order_count = 0;
     return status;
 }
 

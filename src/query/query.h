@@ -118,6 +118,17 @@ kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_project
                      const struct kt_hit *hits, const uint32_t *counts, size_t queries, size_t stride,
                      struct kt_batch **out, kith_error *error);
 
+/* In which order rows shall come: equal ones stay as they are. */
+struct kt_ordering {
+    const kith_order *by;
+    size_t count;
+    bool has_distance;    /* the rows are those of a search: `_distance` may be among the expressions */
+    struct kt_work *work; /* asked whether to go on; or NULL */
+};
+/** Sorts rows by some expressions. KITH_TYPE for one without an order. */
+kith_status kt_order_rows(struct kt_snapshot *snapshot, const struct kt_ordering *order, struct kt_hit *hits,
+                          size_t count, kith_error *error);
+
 /* ---- changing rows ---- */
 
 /** kt_table_create() and kt_table_insert(), watching over the table's key. */

@@ -203,9 +203,9 @@ static kith_status list_in_order(struct scan *scan, const kith_scan *options, ki
 {
     uint64_t shown = scan->left > UINT64_MAX - scan->skip ? UINT64_MAX : scan->skip + scan->left;
     kith_status status = list_rows(scan, options->order_count ? UINT64_MAX : shown, error);
+    const struct kt_ordering order = { options->order_by, options->order_count, false, &scan->work };
     if (!status && options->order_count)
-        status = kt_order_rows(scan->snapshot, options->order_by, options->order_count, scan->listed,
-                               scan->listed_count, &scan->work, error);
+        status = kt_order_rows(scan->snapshot, &order, scan->listed, scan->listed_count, error);
     scan->given = kt_min_u64(scan->skip, scan->listed_count);
     scan->listed_count = scan->given + kt_min_u64(scan->left, scan->listed_count - scan->given);
     return status;

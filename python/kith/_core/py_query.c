@@ -45,6 +45,7 @@ static int options_traverse(struct kpy_options *self, visitproc visit, void *arg
     Py_VISIT(self->columns);
     Py_VISIT(self->expressions);
     Py_VISIT(self->where);
+    Py_VISIT(self->order);
     return 0;
 }
 
@@ -55,6 +56,7 @@ static int options_clear(struct kpy_options *self)
     Py_CLEAR(self->columns);
     Py_CLEAR(self->expressions);
     Py_CLEAR(self->where);
+    Py_CLEAR(self->order);
     return 0;
 }
 
@@ -76,6 +78,7 @@ static PyMemberDef members[] = {
     MEMBER(columns, T_OBJECT, 0, "a tuple of names, or None for all"),
     MEMBER(expressions, T_OBJECT, 0, "a tuple of what each column is: SQL, or None for the column itself"),
     MEMBER(where, T_OBJECT, 0, "None, a str of SQL, or a kith._core.Expr"),
+    MEMBER(order, T_OBJECT, 0, "None, or a tuple of (expression, descending, nulls first)"),
     MEMBER(k, T_UINT, 0, "rows a vector"),
     MEMBER(offset, T_UINT, 0, NULL),
     MEMBER(nprobes, T_UINT, 0, NULL),
@@ -180,9 +183,12 @@ void kpy_query_release(struct kpy_query *query)
 {
     kpy_free(query->names);
     kpy_free(query->expressions);
+    kpy_free(query->order);
     Py_XDECREF(query->where);
+    Py_XDECREF(query->by);
     query->names = query->expressions = NULL;
-    query->where = NULL;
+    query->order = NULL;
+    query->where = query->by = NULL;
 }
 
 static int query_columns(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
@@ -216,10 +222,19 @@ static int query_filter(struct kpy_state *state, struct kpy_options *options, st
     return 0;
 }
 
+static int query_order(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
+{
+    out->by = Py_NewRef(options->order ? options->order : Py_None);
+    int failed = kpy_order(state, out->by, &out->order, &out->query.order_count);
+    out->query.order_by = out->order;
+    return failed;
+}
+
 int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
 {
     out->names = out->expressions = NULL;
-    out->where = NULL;
+    out->where = out->by = NULL;
+    out->order = NULL;
     out->stats = KITH_INIT(kith_search_stats);
     if (!options->table || Py_TYPE(options->table) != state->table_type) {
         kpy_fail(state, KITH_INVALID, "the search has no table");
@@ -251,7 +266,8 @@ int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct 
         .threads = options->threads,
         .stats = &out->stats,
     };
-    if (PyErr_Occurred() || query_columns(state, options, out) || query_filter(state, options, out)) {
+    if (PyErr_Occurred() || query_columns(state, options, out) || query_filter(state, options, out) ||
+        query_order(state, options, out)) {
         kpy_query_release(out);
         return -1;
     }

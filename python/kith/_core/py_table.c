@@ -131,8 +131,7 @@ PyObject *kpy_table_stream(struct kpy_table *self, struct ArrowArrayStream *stre
     return kpy_stream_own(stream, (PyObject *)self) ? NULL : kpy_stream_capsule(stream);
 }
 
-/* Of (expression, descending, nulls first) each; the array is freed with kpy_free(). */
-static int read_order(struct kpy_state *state, PyObject *tuple, kith_order **out, size_t *count)
+int kpy_order(struct kpy_state *state, PyObject *tuple, kith_order **out, size_t *count)
 {
     Py_ssize_t size = tuple == Py_None ? 0 : PyTuple_Size(tuple);
     *out = NULL;
@@ -200,7 +199,7 @@ static PyObject *table_scan(struct kpy_table *self, PyObject *args)
     options->with_row_id = with_row_id;
     if (limit != Py_None) options->limit = PyLong_AsUnsignedLongLong(limit);
     if (PyErr_Occurred() || kpy_where(state, where_object, &where) ||
-        read_order(state, order, &scan.order, &options->order_count))
+        kpy_order(state, order, &scan.order, &options->order_count))
         goto out;
     options->none = limit != Py_None && !options->limit;
     options->where = where.text;
