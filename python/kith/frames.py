@@ -28,7 +28,8 @@ def microseconds(timeout: timedelta | float | None) -> int:
     """Read a timeout, a timedelta or seconds, as the library takes it: 0 is none, -1 one that has passed."""
     if timeout is None:
         return 0
-    seconds = timeout.total_seconds() if hasattr(timeout, "total_seconds") else timeout
+    given: Any = timeout
+    seconds = given.total_seconds() if hasattr(given, "total_seconds") else given
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
         raise InvalidError(f"timeout is a timedelta or a number of seconds, not {timeout!r}")
     if seconds <= 0:

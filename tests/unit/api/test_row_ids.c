@@ -111,7 +111,7 @@ static void random_ids_and_conditions_agree_with_a_scan(void **state)
     assert_ok(kith_open("memory://", &db, error));
     kith_table *table = table_with_holes(db, &rows);
     printf("seed 11\n");
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 60; i++) {
         unsigned a = (unsigned)(kt_random_float(&random) * ROWS * 1.1f);
         unsigned b = a + (unsigned)(kt_random_float(&random) * 3000);
         unsigned c = (unsigned)(kt_random_float(&random) * ROWS);
