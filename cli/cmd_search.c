@@ -24,7 +24,8 @@ struct settings {
     uint32_t k;
     uint32_t nprobes;
     uint32_t refine;
-    float recall; // NaN: not given
+    float recall;  // NaN: not given
+    float timeout; // seconds; NaN: none
     struct where where;
     bool exact;
     bool explain;
@@ -46,6 +47,7 @@ static const struct option_spec options[] = {
     { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "vector column (default: the only one)", NULL },
     { "columns", 'c', OPTION_TEXT, FIELD(columns), "A,B", "columns to show (default: all)", NULL },
     WHERE_OPTIONS(FIELD(where)),
+    { "timeout", 0, OPTION_REAL, FIELD(timeout), "SECONDS", "give up after so long (default: never)", NULL },
     { "exact", 0, OPTION_FLAG, FIELD(exact), NULL, "scan every row as well, and tell the recall of the index",
       NULL },
     { "explain", 0, OPTION_FLAG, FIELD(explain), NULL, "say how the search is answered, too", NULL },
@@ -102,6 +104,8 @@ static kith_status prepare(struct search *search, kith_error *error)
     query->refine_factor = set->refine;
     query->recall = cli_recall(set->recall);
     query->with_row_id = true;
+    if (!isnan(set->timeout))
+        query->timeout_us = set->timeout > 0 ? (int64_t)((double)set->timeout * 1e6) : -1;
     if (set->metric) status = kith_metric_parse(set->metric, &query->metric, error);
     if (!status) status = cli_where(&set->where, &search->filter, error);
     query->filter = search->filter;
@@ -345,7 +349,7 @@ static void search_release(struct search *search)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct search search = { .set = { .k = 10, .recall = NAN } };
+    struct search search = { .set = { .k = 10, .recall = NAN, .timeout = NAN } };
     struct operands operands = { .at_least = 1, .at_most = 1 };
     kith_error error = { .status = KITH_OK };
     int code = cli_parse(self, argc, argv, &search.set, &operands);

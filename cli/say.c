@@ -52,6 +52,7 @@ static int exit_of(kith_status status)
     case KITH_UNKNOWN:
     case KITH_UNSUPPORTED:
     case KITH_READ_ONLY:
+    case KITH_TIMEOUT:
         return CLI_ERROR;
     }
     return CLI_ERROR;

@@ -12,6 +12,7 @@ static kith_status stream_failed(struct stream *stream, int code, kith_error *er
                          : code == ECANCELED ? KITH_CANCELLED
                          : code == EINVAL    ? KITH_INVALID
                          : code == EBADMSG   ? KITH_CORRUPT
+                         : code == ETIMEDOUT ? KITH_TIMEOUT
                                              : KITH_IO;
     return cli_fail(error, status, "%s", why && *why ? why : strerror(code));
 }

@@ -58,7 +58,8 @@ typedef enum kith_status {
     KITH_UNKNOWN,     /* the commit may or may not have happened (its sync failed after publishing) */
     KITH_CANCELLED,   /* a progress callback asked to stop; the table is as it was */
     KITH_UNSUPPORTED, /* not in this version of Kith, or refused by this file system */
-    KITH_READ_ONLY    /* the handle is pinned to an old version */
+    KITH_READ_ONLY,   /* the handle is pinned to an old version */
+    KITH_TIMEOUT      /* the time that was given passed first; nothing was changed */
 } kith_status;
 
 typedef struct kith_error {
@@ -79,13 +80,15 @@ KITH_API const char *kith_isa(void);
 /* ---- progress and cancelling ----------------------------------------------------------------- */
 
 typedef struct kith_progress {
-    const char *stage; /* "rows", "train", "assign", "encode", "calibrate" */
+    const char
+        *stage; /* "rows", "train", "assign", "encode", "calibrate"; of a search "filter", "search", ... */
     uint64_t done;
     uint64_t total; /* 0 when not known */
 } kith_progress;
 
 /** Called from the calling thread, at least every 50 ms of work. A non-zero return cancels: the
- *  operation fails with KITH_CANCELLED and the table is as it was. */
+ *  operation fails with KITH_CANCELLED and the table is as it was. Searches, scans and counts call it only to
+ * ask whether to go on: from 40 ms on, with `done` and `total` 0. */
 typedef int (*kith_progress_fn)(const kith_progress *progress, void *user);
 
 /* ---- databases ------------------------------------------------------------------------------- */
@@ -288,7 +291,16 @@ typedef struct kith_scan {
     const char *const *expressions; /* as in kith_query */
     const kith_order *order_by;     /* NULL: insertion order. Equal rows come in that order, too */
     size_t order_count;
+    int64_t timeout_us; /* KITH_TIMEOUT when so many have passed since the call, be it in the call or when
+                           more is read from the stream; 0: never; negative: at once */
+    kith_progress_fn progress; /* asked whether to go on, in the call only */
+    void *progress_user;
 } kith_scan;
+
+/** Counts the rows that meet the filter of `options`, within its timeout. What else it says is not used.
+ *  @return KITH_OK, KITH_INVALID, KITH_NOT_FOUND, KITH_TYPE, KITH_TIMEOUT, KITH_CANCELLED */
+KITH_API kith_status kith_table_count_scan(kith_table *table, const kith_scan *options, uint64_t *out,
+                                           kith_error *error);
 
 /** Reads rows, in insertion order where nothing else is said. The stream pins the version it began with; its
  * arrays stay valid after the table is closed. */
@@ -296,7 +308,7 @@ KITH_API kith_status kith_table_scan(kith_table *table, const kith_scan *options
                                      struct ArrowArrayStream *out, kith_error *error);
 
 /** Fetches rows by row id, in the order given. An id that no row has is left out.
- *  @param options  columns and with_row_id are used; may be NULL */
+ *  @param options  columns, expressions, with_row_id, timeout_us and progress are used; may be NULL */
 KITH_API kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t count,
                                      const kith_scan *options, struct ArrowArrayStream *out,
                                      kith_error *error);
@@ -365,8 +377,8 @@ KITH_API kith_status kith_merge_rows(kith_table *table, struct ArrowArrayStream 
 
 /** Fetches rows by the table's key, in the order of the keys; a key that no row has is left out.
  *  @param keys     a stream of one column, of the key's type or one that casts to it. Consumed
- *  @param options  columns and with_row_id are used; may be NULL
- *  @return KITH_OK, KITH_INVALID where the table has no key */
+ *  @param options  columns, expressions, with_row_id, timeout_us and progress are used; may be NULL
+ *  @return KITH_OK, KITH_INVALID where the table has no key, KITH_TIMEOUT */
 KITH_API kith_status kith_get(kith_table *table, struct ArrowArrayStream *keys, const kith_scan *options,
                               struct ArrowArrayStream *out, kith_error *error);
 
@@ -573,8 +585,9 @@ KITH_API const char *kith_index_type_name(kith_index_type type);
 
 typedef struct kith_index {
     size_t struct_size;
-    const char *column; /* NULL: the table's vector column */
-    const char *name;   /* NULL: "<column>_idx" */
+    const char
+        *column; /* NULL: the table's vector column; "a.b": a field of a struct, for an index over values */
+    const char *name; /* NULL: "<column>_idx" */
     kith_index_type type;
     kith_metric metric;
     uint32_t num_partitions;  /* 0: chosen from the number of rows */
@@ -603,8 +616,8 @@ typedef struct kith_index {
 /** Builds an index over the rows of the newest version. Rows added later are found all the same:
  *  they are scanned exactly beside it. It replaces the index of its name, and the one that was built unasked
  *  on its column. An index over values is extended by the write that leaves it more than 20,000 rows, and
- * more than a quarter of what it covers, behind; the fields of `options` that are for vectors must be zero
- * for it.
+ * more than a quarter of what it covers, behind, and its files are merged as they become many or half dead;
+ * the fields of `options` that are for vectors must be zero for it.
  *  @param options  may be NULL
  *  @return KITH_OK; KITH_INVALID for parameters that do not fit (the message says what would);
  *          KITH_NOT_FOUND for the column; KITH_CANCELLED; KITH_IO; KITH_READ_ONLY */
@@ -614,7 +627,7 @@ KITH_API kith_status kith_drop_index(kith_table *table, const char *name, kith_e
 
 typedef struct kith_index_info {
     const char *name;
-    const char *column;
+    const char *column; /* "a.b" for a field of a struct */
     kith_index_type type;
     kith_metric metric;      /* KITH_METRIC_DEFAULT for an index over values, which has none */
     uint32_t num_partitions; /* as trained */
@@ -707,17 +720,26 @@ typedef struct kith_query {
                         answer by another way, which is quicker where nearly every row is admitted */
     const char *const *expressions; /* beside `columns`: what column i is, as SQL over the table's columns;
                                        NULL, or NULL in it: the column of that name */
+    int64_t timeout_us;        /* KITH_TIMEOUT when so many have passed and the answer is not there; 0: never;
+                                  negative: at        once. Looked at every few thousand rows of a filter or a scan,
+                                  and at        each list. A        searcher gives each run so much */
+    kith_progress_fn progress; /* asked whether to go on. A searcher does not use it */
+    void *progress_user;
+    const kith_order *order_by; /* in which order the k nearest come, "_distance" among the expressions; NULL:
+                                   nearest first, as equal rows do in any case. A searcher does not use it */
+    size_t order_count;
 } kith_query;
 
-/** Finds the `k` rows nearest to each vector, nearest first, equal distances by row id.
- *  Sees the rows committed before the call. Rows whose vector is null are never found.
+/** Finds the `k` rows nearest to each vector, nearest first where `order_by` says nothing else, equal
+ * distances by row id. Sees the rows committed before the call. Rows whose vector is null are never found.
  *  @param out  the rows' columns, then "_distance" (float32), "_rowid" when asked, and "query_index"
  *              (int32) when vector_count > 1. Fewer than k rows come when fewer exist. The schema's metadata
  *              "kith.recall" tells the recall to expect, as JSON: {"expected": 0.953, "wanted": 0.95,
  *              "calibrated_on": "rows", "calibrated_with": 2560, "exact": false}. Where it is
  *              not known "expected" is null; "calibrated_on" may be "queries" or null, too
  *  @return KITH_OK; KITH_INVALID (dimension, k, NaN in the query, a range that is empty);
- *          KITH_NOT_FOUND (column); KITH_UNSUPPORTED (where); KITH_CORRUPT, KITH_IO */
+ *          KITH_NOT_FOUND (column); KITH_UNSUPPORTED (where); KITH_TIMEOUT, KITH_CANCELLED; KITH_CORRUPT,
+ * KITH_IO */
 KITH_API kith_status kith_search(kith_table *table, const kith_query *query, struct ArrowArrayStream *out,
                                  kith_error *error);
 

@@ -22,6 +22,7 @@ __all__ = [
     "CancelledError",
     "UnsupportedError",
     "ReadOnlyError",
+    "TimedOutError",
     "MissingPackageError",
 ]
 
@@ -108,6 +109,12 @@ class ReadOnlyError(KithError, ValueError):
     status = 12
 
 
+class TimedOutError(KithError, TimeoutError, RuntimeError):
+    """The time given by ``timeout=`` passed before the answer was whole; nothing was changed."""
+
+    status = 13
+
+
 class MissingPackageError(KithError, ImportError):
     """An optional package is wanted for this, and cannot be imported."""
 
@@ -127,6 +134,7 @@ _by_status: dict[int, type[KithError]] = {
         CancelledError,
         UnsupportedError,
         ReadOnlyError,
+        TimedOutError,
     )
 }
 

@@ -7,10 +7,11 @@ values with nulls become objects, vectors become one numpy array a row in an obj
 from __future__ import annotations
 
 from . import _core
-from .errors import missing
+from .errors import InvalidError, missing
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
+    from datetime import timedelta
     from typing import Any
 
     import pandas
@@ -23,34 +24,57 @@ _numpy_types = {
 _units = {"s": "s", "m": "ms", "u": "us", "n": "ns"}
 
 
+def microseconds(timeout: timedelta | float | None) -> int:
+    """Read a timeout, a timedelta or seconds, as the library takes it: 0 is none, -1 one that has passed."""
+    if timeout is None:
+        return 0
+    given: Any = timeout
+    seconds = given.total_seconds() if hasattr(given, "total_seconds") else given
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
+        raise InvalidError(f"timeout is a timedelta or a number of seconds, not {timeout!r}")
+    if seconds <= 0:
+        return -1
+    return 2**63 - 1 if seconds > 1e12 else max(1, round(seconds * 1e6))
+
+
 class Streamable:
-    """What has ``__arrow_c_stream__`` and so can become any kind of frame."""
+    """What has ``__arrow_c_stream__`` and so can become any kind of frame.
+
+    Each form takes ``timeout``, a timedelta or seconds: when they have passed and the rows are not there, a filter is
+    still evaluated or a search not at its end, TimedOutError says so (for `to_batches` they count until the last batch
+    is read; pyarrow then raises an OSError with the same words). Ctrl-C stops any of them.
+    """
 
     __slots__ = ()
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the rows as an Arrow stream capsule; each call makes a new one."""
+    def _stream(self, timeout_us: int = 0) -> object:
         raise NotImplementedError
 
-    def to_list(self, *, timeout: Any = None) -> list[dict[str, Any]]:
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give the rows as an Arrow stream capsule; each call makes a new one."""
+        return self._stream()
+
+    def to_list(self, *, timeout: timedelta | float | None = None) -> list[dict[str, Any]]:
         """Give the rows as dicts; vectors as lists of float."""
-        return _core.stream_rows(self.__arrow_c_stream__())
+        return _core.stream_rows(self._stream(microseconds(timeout)))
 
-    def to_arrow(self, *, timeout: Any = None) -> pyarrow.Table:
+    def to_arrow(self, *, timeout: timedelta | float | None = None) -> pyarrow.Table:
         """Give the rows as a pyarrow Table."""
-        return arrow().RecordBatchReader.from_stream(self).read_all()
+        return arrow().RecordBatchReader.from_stream(_within(self, timeout)).read_all()
 
-    def to_pandas(self, flatten: Any = None, *, timeout: Any = None) -> pandas.DataFrame:
+    def to_pandas(self, flatten: Any = None, *, timeout: timedelta | float | None = None) -> pandas.DataFrame:
         """Give the rows as a pandas DataFrame; pyarrow is not needed."""
-        return to_pandas(self.__arrow_c_stream__())
+        return to_pandas(self._stream(microseconds(timeout)))
 
-    def to_polars(self, *, timeout: Any = None) -> polars.DataFrame:
+    def to_polars(self, *, timeout: timedelta | float | None = None) -> polars.DataFrame:
         """Give the rows as a Polars DataFrame; pyarrow is not needed."""
-        return to_polars(self)
+        return to_polars(_within(self, timeout))
 
-    def to_batches(self, batch_size: int | None = None, *, timeout: Any = None) -> pyarrow.RecordBatchReader:
+    def to_batches(
+        self, batch_size: int | None = None, *, timeout: timedelta | float | None = None
+    ) -> pyarrow.RecordBatchReader:
         """Give the rows as a pyarrow RecordBatchReader, read as it is iterated, at most `batch_size` rows a batch."""
-        reader = arrow().RecordBatchReader.from_stream(self)
+        reader = arrow().RecordBatchReader.from_stream(_within(self, timeout))
         if not batch_size:
             return reader
         parts = (batch.slice(at, batch_size) for batch in reader for at in range(0, batch.num_rows, batch_size))
@@ -65,9 +89,16 @@ class Result(Streamable):
     def __init__(self, make: Any) -> None:
         self._make = make
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the rows as an Arrow stream capsule; each call makes a new one."""
-        return self._make()
+    def _stream(self, timeout_us: int = 0) -> object:
+        return self._make(timeout_us)
+
+
+def _within(source: Streamable, timeout: timedelta | float | None) -> Streamable:
+    """Give what has the rows of a source for so long."""
+    if timeout is None:
+        return source
+    timeout_us = microseconds(timeout)
+    return Result(lambda _: source._stream(timeout_us))
 
 
 def arrow() -> Any:

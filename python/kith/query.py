@@ -11,6 +11,7 @@ from .errors import InvalidError, UnsupportedError
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
+    from datetime import timedelta
     from typing import Any, Iterable, Mapping, NoReturn, Self, Sequence
 
     import pandas
@@ -54,6 +55,7 @@ def natural(name: str, value: Any, least: int = 0) -> int:
     return value
 
 
+_MOST_VALUES = 100_000  # in one list of a filter
 LEAST_RECALL = 1.1754943508222875e-38  # the least float32; 0 is the library's word for "the default"
 
 
@@ -153,6 +155,32 @@ def _cut(text: str, *endings: str) -> tuple[str, str]:
     return (before.rstrip(), last.lower()) if before and last.lower() in endings else (text, "")
 
 
+def _orderings(
+    table: _core.Table, ordering: Any, more: tuple[Any, ...], ascending: bool, nulls_first: bool
+) -> tuple[tuple[str, bool, bool], ...] | None:
+    """Read what `order_by` was given, as the extension takes it; None for the order that is there without it."""
+    given = [*ordering, *more] if isinstance(ordering, (list, tuple)) else [ordering, *more]
+    if len(given) == 1 and given[0] is None:
+        return None
+    return tuple(_ordering(table, one, ascending, nulls_first) for one in given)
+
+
+def _ordering(table: _core.Table, one: Any, ascending: bool, nulls_first: bool) -> tuple[str, bool, bool]:
+    if is_expression(one):
+        return one._path or one.to_sql(), not ascending, nulls_first
+    if hasattr(one, "column_name"):  # also LanceDB's own
+        return one.column_name, not one.ascending, bool(one.nulls_first)
+    if not isinstance(one, str):
+        raise InvalidError(f"order_by() takes columns and expressions, not {one!r}")
+    rest, which = _cut(one, "first", "last")
+    rest, nulls = _cut(rest, "nulls") if which else (one, "")
+    text = rest if nulls else one
+    rest, direction = _cut(text, "asc", "desc")
+    if (nulls or direction) and one in _names(table):
+        return one, not ascending, nulls_first
+    return rest, direction == "desc" if direction else not ascending, which == "first" if nulls else nulls_first
+
+
 class Query(frames.Streamable):
     """What vector queries and scans share: columns, limits, forms of the answer."""
 
@@ -192,9 +220,9 @@ class Query(frames.Streamable):
         return self
 
     def where(self, where: Where | None = None, params: Params | None = None, prefilter: bool = True) -> Self:
-        """Keep rows that a condition admits. Not for rows that are taken by number."""
+        """Keep rows that a condition admits. Not for rows that are found by their keys."""
         if where is not None:
-            refuse("where() of rows that are taken by number")
+            refuse("where() of rows that are found by their keys")
         return self
 
     def rerank(self, *args: Any, **kwargs: Any) -> Self:
@@ -202,7 +230,7 @@ class Query(frames.Streamable):
         refuse("rerank()")
 
     def order_by(self, *args: Any, **kwargs: Any) -> Self:
-        """Not for this kind of query: the nearest rows come first, and taken ones by their numbers."""
+        """Not for this kind of query: taken rows come by their numbers."""
         refuse(f"order_by() of a {type(self).__name__}")
 
     def text(self, *args: Any, **kwargs: Any) -> Self:
@@ -218,12 +246,12 @@ class Query(frames.Streamable):
 
         This is how LanceDB's first release answered; `to_pandas` calls it ``_distance``.
         """
-        return frames.to_pandas(self.__arrow_c_stream__(), {"_distance": "score"})
+        return frames.to_pandas(self._stream(), {"_distance": "score"})
 
-    def to_pydantic(self, model: Any, *, timeout: Any = None) -> list[Any]:
+    def to_pydantic(self, model: Any, *, timeout: timedelta | float | None = None) -> list[Any]:
         """Give the rows as instances of a pydantic model; columns it does not have are left out."""
         names = list(model.model_fields)
-        return [model(**{name: row[name] for name in names if name in row}) for row in self.to_list()]
+        return [model(**{name: row[name] for name in names if name in row}) for row in self.to_list(timeout=timeout)]
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""
@@ -332,6 +360,28 @@ class VectorQuery(_core.Options, Query):
         if where is not None or params is not None:
             self._postfilter = self._postfilter or (self._where is None and not prefilter)
             self._where = _both(self._where, predicate(where, params))
+        return self
+
+    def order_by(
+        self, ordering: Any = None, *more: Any, ascending: bool = True, nulls_first: bool = False
+    ) -> VectorQuery:
+        """Say in what order the nearest rows come: they are found first and ordered then, those of each vector by themselves.
+
+        Parameters
+        ----------
+        ordering, *more, ascending, nulls_first
+            As for `ScanQuery.order_by`; ``_distance`` may be named, too. Equal ones come nearest first. None means
+            nearest first again.
+
+        Examples
+        --------
+        >>> import kith
+        >>> rows = [{"vector": [float(i), 0.0], "n": i % 3} for i in range(100)]
+        >>> table = kith.connect("memory://").create_table("t", rows)
+        >>> table.search([0.0, 0.0]).order_by("n desc", "_distance desc").select(["n"]).limit(4).to_list()
+        [{'n': 2, '_distance': 4.0}, {'n': 1, '_distance': 1.0}, {'n': 0, '_distance': 9.0}, {'n': 0, '_distance': 0.0}]
+        """
+        self._order = _orderings(self._table, ordering, more, ascending, nulls_first)
         return self
 
     def postfilter(self, postfilter: bool = True) -> VectorQuery:
@@ -450,9 +500,12 @@ class VectorQuery(_core.Options, Query):
         self._with_row_id = bool(with_row_id)
         return self
 
-    def to_list(self, *, timeout: Any = None) -> list[dict[str, Any]]:
+    def to_list(self, *, timeout: timedelta | float | None = None) -> list[dict[str, Any]]:
         """Give the rows as dicts, nearest first; vectors as lists of float."""
-        return _core.search_rows(self)
+        return _core.search_rows(self) if timeout is None else _core.search_rows(self, frames.microseconds(timeout))
+
+    def _stream(self, timeout_us: int = 0) -> object:
+        return _core.search_stream(self, timeout_us)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Run the search and give its rows as an Arrow stream capsule; each call searches again."""
@@ -557,27 +610,8 @@ class ScanQuery(Query):
         >>> [row["n"] for row in table.search().order_by(kith.col("n") % 2, "n").limit(2).to_list()]
         [2, 1]
         """
-        given = [*ordering, *more] if isinstance(ordering, (list, tuple)) else [ordering, *more]
-        if len(given) == 1 and given[0] is None:
-            self._order = None
-            return self
-        self._order = tuple(self._ordering(one, ascending, nulls_first) for one in given)
+        self._order = _orderings(self._table, ordering, more, ascending, nulls_first)
         return self
-
-    def _ordering(self, one: Any, ascending: bool, nulls_first: bool) -> tuple[str, bool, bool]:
-        if is_expression(one):
-            return one._path or one.to_sql(), not ascending, nulls_first
-        if hasattr(one, "column_name"):  # also LanceDB's own
-            return one.column_name, not one.ascending, bool(one.nulls_first)
-        if not isinstance(one, str):
-            raise InvalidError(f"order_by() takes columns and expressions, not {one!r}")
-        rest, which = _cut(one, "first", "last")
-        rest, nulls = _cut(rest, "nulls") if which else (one, "")
-        text = rest if nulls else one
-        rest, direction = _cut(text, "asc", "desc")
-        if (nulls or direction) and one in _names(self._table):
-            return one, not ascending, nulls_first
-        return rest, direction == "desc" if direction else not ascending, which == "first" if nulls else nulls_first
 
     def limit(self, limit: int | None) -> ScanQuery:
         """Set how many rows are wanted; None, zero and negative numbers mean all."""
@@ -594,11 +628,11 @@ class ScanQuery(Query):
         self._with_row_id = bool(with_row_id)
         return self
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the rows as an Arrow stream capsule; each call reads anew."""
+    def _stream(self, timeout_us: int = 0) -> object:
         return self._table.scan(
-            self._columns, self._offset, self._limit, self._with_row_id, self._where, self._expressions, self._order
-        )
+            self._columns, self._offset, self._limit, self._with_row_id, self._where, self._expressions, self._order,
+            timeout_us,
+        )  # fmt: skip
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered, and how many rows the filter admits."""
@@ -645,11 +679,13 @@ def _shown_columns(columns: tuple[str, ...] | None, expressions: tuple[str | Non
 class TakeQuery(Query):
     """Given rows of a table, by row id; made by ``table.take_row_ids()`` and ``table.take_offsets()``."""
 
-    __slots__ = ("_table", "_ids", "_columns", "_expressions", "_with_row_id")
+    __slots__ = ("_table", "_ids", "_columns", "_expressions", "_with_row_id", "_where", "_cuts")
 
     def __init__(self, table: _core.Table, ids: list[int]) -> None:
         self._table = table
         self._ids = ids
+        self._where: str | _core.Expr | None = None
+        self._cuts: list[slice] = []
         self._columns: tuple[str, ...] | None = None
         self._expressions: tuple[str | None, ...] | None = None
         self._with_row_id = False
@@ -658,29 +694,64 @@ class TakeQuery(Query):
         self._columns = columns
         self._expressions = expressions
 
+    def where(self, where: Where | None = None, params: Params | None = None, prefilter: bool = True) -> TakeQuery:
+        """Keep those that a condition admits; called again it adds a further one. `limit` counts what is left.
+
+        Parameters
+        ----------
+        where, params, prefilter
+            As for `ScanQuery.where`.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", [{"n": n} for n in range(10)])
+        >>> table.take_row_ids([1, 4, 5, 8]).where("n % 2 = 0").to_list()
+        [{'n': 4}, {'n': 8}]
+        """
+        if isinstance(params, bool):  # LanceDB's second argument
+            params = None
+        if where is not None or params is not None:
+            self._where = _both(self._where, predicate(where, params))
+        return self
+
     def limit(self, limit: int | None) -> TakeQuery:
         """Take only the first `limit` of them; None means all."""
         if limit is not None:
-            self._ids = self._ids[: natural("limit", limit)]
+            self._cuts.append(slice(natural("limit", limit)))
         return self
 
     def offset(self, offset: int) -> TakeQuery:
         """Leave out the first `offset` of them."""
-        self._ids = self._ids[natural("offset", offset) :]
+        self._cuts.append(slice(natural("offset", offset), None))
         return self
+
+    def _wanted(self, timeout_us: int) -> list[int]:
+        ids = self._ids
+        if self._where is not None:
+            admitted: set[int] = set()
+            for at in range(0, len(ids), _MOST_VALUES):
+                some = _core.literal(ids[at : at + _MOST_VALUES])
+                both = _both(_core.call("in", (_core.column("_rowid"), some)), self._where)
+                stream = self._table.scan((), 0, None, True, both, None, None, timeout_us)
+                admitted.update(row["_rowid"] for row in _core.stream_rows(stream))
+            ids = [row_id for row_id in ids if row_id in admitted]
+        for cut in self._cuts:
+            ids = ids[cut]
+        return ids
 
     def with_row_id(self, with_row_id: bool = True) -> TakeQuery:
         """Add the column ``_rowid`` (uint64)."""
         self._with_row_id = bool(with_row_id)
         return self
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the rows as an Arrow stream capsule; each call reads anew."""
-        return self._table.take(self._ids, self._columns, self._with_row_id, self._expressions)
+    def _stream(self, timeout_us: int = 0) -> object:
+        return self._table.take(self._wanted(timeout_us), self._columns, self._with_row_id, self._expressions, timeout_us)
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""
-        return f"Take: {len(self._ids)} rows by their row ids"
+        told = "" if self._where is None else f"\n  filter: {_told(self._where)}"
+        return f"Take: {len(self._wanted(0))} rows by their row ids{told}"
 
 
 class KeyQuery(Query):
@@ -704,9 +775,8 @@ class KeyQuery(Query):
         self._with_row_id = bool(with_row_id)
         return self
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the rows as an Arrow stream capsule; each call reads anew."""
-        return self._table.get(inputs.keys(self._keys), self._columns, self._with_row_id, self._expressions)
+    def _stream(self, timeout_us: int = 0) -> object:
+        return self._table.get(inputs.keys(self._keys), self._columns, self._with_row_id, self._expressions, timeout_us)
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""

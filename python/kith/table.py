@@ -57,7 +57,9 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
     def __len__(self) -> int:
         return self._table.count()
 
-    def count_rows(self, filter: Where | None = None, params: Params | None = None) -> int:
+    def count_rows(
+        self, filter: Where | None = None, params: Params | None = None, *, timeout: timedelta | float | None = None
+    ) -> int:
         """Count the rows, or those that a filter admits.
 
         Parameters
@@ -66,6 +68,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             As for `VectorQuery.where`.
         params : list or dict, optional
             Values for each ``?`` or ``:name`` of the text.
+        timeout : timedelta or float, optional
+            How long it may take, or seconds; TimedOutError after that.
 
         Examples
         --------
@@ -74,7 +78,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         >>> table.count_rows(), table.count_rows("n < ?", [10]), table.count_rows({"n": {"$in": [1, 2]}})
         (100, 10, 2)
         """
-        return self._table.count(None if filter is None else predicate(filter, params))
+        return self._table.count(None if filter is None else predicate(filter, params), frames.microseconds(timeout))
 
     def stats(self) -> dict[str, int]:
         """Say how many rows, fragments, files and bytes the table has."""
@@ -157,9 +161,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
 
     # ---- rows out
 
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give all rows as an Arrow stream capsule, read as it is consumed."""
-        return self._table.scan(None, 0, None, False)
+    def _stream(self, timeout_us: int = 0) -> object:
+        return self._table.scan(None, 0, None, False, None, None, None, timeout_us)
 
     def __arrow_c_schema__(self) -> object:
         """Give the columns as an Arrow schema capsule."""
@@ -168,7 +171,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
     def head(self, n: int = 5) -> Any:
         """Give the first `n` rows: a pyarrow Table, or a result with ``to_list()`` where there is no pyarrow."""
         rows = natural("n", n)
-        result = frames.Result(lambda: self._table.scan(None, 0, rows, False))
+        result = frames.Result(lambda timeout_us: self._table.scan(None, 0, rows, False, None, None, None, timeout_us))
         try:
             return result.to_arrow()
         except MissingPackageError:
@@ -547,6 +550,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         Parameters
         ----------
         column : str
+            A column, or a field of a struct: ``"size.width"``. Not a field of the structs in a list.
         index_type : {"BTREE", "BITMAP", "LABEL_LIST"}
             Rows in the order of their values; a set of rows for each value, where few differ; the same for each item
             of a column of lists.

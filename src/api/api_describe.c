@@ -1,4 +1,5 @@
 /* What a table says of itself: schema, counts, versions, indexes. Each answer is taken from one snapshot. */
+#include "api/api_private.h"
 #include "query/query.h"
 #include "storage/json.h"
 #include "table/table.h"
@@ -46,12 +47,12 @@ kith_status kith_table_schema(kith_table *table, struct ArrowSchema *out, kith_e
 }
 
 static kith_status count_rows(kith_table *table, const char *text, const struct kt_expr *filter,
-                              uint64_t *out, kith_error *error)
+                              struct kt_work *work, uint64_t *out, kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
     struct kt_where *where = NULL;
     kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = kt_where_of(snapshot, text, filter, 0, &where, error);
+    if (!status) status = kt_where_of(snapshot, text, filter, work, &where, error);
     if (!status) *out = where ? where->rows.count : snapshot->state->rows;
     kt_where_release(where);
     kt_snapshot_release(snapshot);
@@ -60,12 +61,26 @@ static kith_status count_rows(kith_table *table, const char *text, const struct 
 
 kith_status kith_table_count(kith_table *table, const char *where, uint64_t *out, kith_error *error)
 {
-    return count_rows(table, where, NULL, out, error);
+    return count_rows(table, where, NULL, NULL, out, error);
 }
 
 kith_status kith_table_count_if(kith_table *table, const kith_expr *filter, uint64_t *out, kith_error *error)
 {
-    return count_rows(table, NULL, (const struct kt_expr *)filter, out, error);
+    return count_rows(table, NULL, (const struct kt_expr *)filter, NULL, out, error);
+}
+
+kith_status kith_table_count_scan(kith_table *table, const kith_scan *options, uint64_t *out,
+                                  kith_error *error)
+{
+    kith_scan scan;
+    struct kt_work work = { 0 };
+    kith_status status =
+        kt_options_read("kith_scan", options, offsetof(kith_scan, columns), &scan, sizeof scan, error);
+    if (status) return status;
+    kt_work_limit(&work, scan.timeout_us, scan.progress, scan.progress_user);
+    status = kt_work_poll(&work, "filter", error);
+    return status ? status
+                  : count_rows(table, scan.where, (const struct kt_expr *)scan.filter, &work, out, error);
 }
 
 kith_status kith_table_version(kith_table *table, uint64_t *out, kith_error *error)
@@ -210,7 +225,7 @@ kith_status kith_set_tag(kith_table *table, const char *name, uint64_t version, 
 struct indexes {
     kith_indexes indexes;         /* first */
     struct kt_snapshot *snapshot; /* lends the names */
-    struct kt_buffer texts;       /* the calibrations, each ended by a NUL */
+    struct kt_buffer texts;       /* columns and calibrations, each ended by a NUL */
     kith_index_info infos[];
 };
 
@@ -220,12 +235,12 @@ static uint32_t meta_number(const struct kt_piece *piece, const char *key)
     return value > 0 ? (uint32_t)value : 0;
 }
 
-static kith_index_info describe(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
+static kith_index_info describe(const struct kt_table_index *index)
 {
     const char *note = json_string_value(json_object_get(index->piece->meta, "note"));
     kith_index_info info = {
         .name = index->name,
-        .column = snapshot->schema->fields[index->column].name,
+        .column = "",
         .type = index->type,
         .metric = index->metric,
         .num_partitions = meta_number(index->piece, "partitions"),
@@ -248,21 +263,29 @@ static int add_text(const char *bytes, size_t count, void *buffer)
     return kt_buffer_append(buffer, bytes, count) ? 0 : -1;
 }
 
-/* What each index's calibration says, as text. They are pointed to when all are there: the buffer moves. */
-static kith_status write_calibrations(struct indexes *indexes, kith_error *error)
+/* What each index is of and what its calibration says, as text. They are pointed to when all are there: the
+ * buffer moves. */
+static kith_status write_texts(struct indexes *indexes, kith_error *error)
 {
     const struct kt_snapshot *snapshot = indexes->snapshot;
     struct kt_buffer *texts = &indexes->texts;
     for (uint32_t i = 0; i < snapshot->index_count; i++) {
-        const json_t *calibration = json_object_get(snapshot->indexes[i].piece->meta, "calibration");
+        const struct kt_table_index *index = &snapshot->indexes[i];
+        const json_t *calibration = json_object_get(index->piece->meta, "calibration");
+        if (!kt_path_text(snapshot->schema, (uint32_t)index->column, &index->path, texts) ||
+            !kt_buffer_append(texts, "", 1))
+            return kt_fail_memory(error, texts->size);
         if (calibration &&
             json_dump_callback(calibration, add_text, texts, JSON_COMPACT | JSON_REAL_PRECISION(6)))
             return kt_fail_memory(error, texts->size);
         if (!kt_buffer_append(texts, "", 1)) return kt_fail_memory(error, texts->size);
     }
     const char *text = (const char *)texts->data;
-    for (uint32_t i = 0; i < snapshot->index_count; i++, text += strlen(text) + 1)
+    for (uint32_t i = 0; i < snapshot->index_count; i++, text += strlen(text) + 1) {
+        indexes->infos[i].column = text;
+        text += strlen(text) + 1;
         indexes->infos[i].calibration = text;
+    }
     return KITH_OK;
 }
 
@@ -277,9 +300,8 @@ kith_status kith_list_indexes(kith_table *table, kith_indexes **out, kith_error 
         return kt_fail_memory(error, sizeof *indexes);
     }
     *indexes = (struct indexes){ .indexes = { snapshot->index_count, indexes->infos }, .snapshot = snapshot };
-    for (uint32_t i = 0; i < snapshot->index_count; i++)
-        indexes->infos[i] = describe(snapshot, &snapshot->indexes[i]);
-    status = write_calibrations(indexes, error);
+    for (uint32_t i = 0; i < snapshot->index_count; i++) indexes->infos[i] = describe(&snapshot->indexes[i]);
+    status = write_texts(indexes, error);
     if (status)
         kith_indexes_free(&indexes->indexes);
     else

@@ -69,7 +69,7 @@ struct kept_where {
 
 /* What the query's filter admits in this snapshot: what is kept, where that is of it. */
 static kith_status find_where(struct kt_snapshot *snapshot, const kith_query *query, struct kept_where *kept,
-                              struct kt_where **out, kith_error *error)
+                              struct kt_work *work, struct kt_where **out, kith_error *error)
 {
     struct kt_where *old = NULL;
     *out = NULL;
@@ -80,9 +80,9 @@ static kith_status find_where(struct kt_snapshot *snapshot, const kith_query *qu
         kt_lock_give(&kept->lock);
         if (*out) return KITH_OK;
     }
-    uint32_t threads = query->vector_count > 1 ? query->threads : kt_max_u32(query->threads, 1);
+    work->threads = query->vector_count > 1 ? query->threads : kt_max_u32(query->threads, 1);
     kith_status status =
-        kt_where_of(snapshot, query->where, (const struct kt_expr *)query->filter, threads, out, error);
+        kt_where_of(snapshot, query->where, (const struct kt_expr *)query->filter, work, out, error);
     if (status || !kept) return status;
     kt_lock_take(&kept->lock);
     old = kept->where;
@@ -92,26 +92,41 @@ static kith_status find_where(struct kt_snapshot *snapshot, const kith_query *qu
     return KITH_OK;
 }
 
-/* Plans the query for the table as it is now; the plan is the caller's to release. */
+/* Plans the query for the table as it is now; the plan is the caller's to release, and asks `work`. */
 static kith_status plan_now(kith_table *table, const kith_query *query, struct kept_where *kept,
-                            struct kt_plan *out, kith_error *error)
+                            struct kt_work *work, struct kt_plan *out, kith_error *error)
 {
     struct kt_snapshot *snapshot = NULL;
     struct kt_where *where = NULL;
     kith_status status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
-    if (!status) status = find_where(snapshot, query, kept, &where, error);
+    if (!status) status = find_where(snapshot, query, kept, work, &where, error);
     if (!status) status = kt_plan_make(snapshot, query, where, out, error);
+    if (!status) out->work = work;
     kt_where_release(where);
     kt_snapshot_release(snapshot);
     return status;
 }
 
+/* The rows of each vector's answer in the order that the query asks for. */
+static kith_status order_answer(const struct answer *answer, const kith_query *query, size_t count,
+                                kith_error *error)
+{
+    const struct kt_ordering order = { query->order_by, query->order_count, true, answer->plan.work };
+    kith_status status = KITH_OK;
+    for (size_t q = 0; q < count && query->order_count && !status; q++)
+        status = kt_order_rows(answer->plan.snapshot, &order, answer->hits + q * answer->plan.k,
+                               answer->counts[q], error);
+    return status;
+}
+
 static kith_status search(kith_table *table, const kith_query *query, struct kept_where *kept,
-                          const void *vectors, size_t count, struct answer *out, kith_error *error)
+                          struct kt_work *work, const void *vectors, size_t count, struct answer *out,
+                          kith_error *error)
 {
     struct answer answer = { 0 };
+    kt_work_limit(work, query->timeout_us, query->progress, query->progress_user);
     if (!vectors) return kt_fail(error, KITH_INVALID, "a search needs a query vector");
-    kith_status status = plan_now(table, query, kept, &answer.plan, error);
+    kith_status status = plan_now(table, query, kept, work, &answer.plan, error);
     if (status) return status;
 
     size_t rows;
@@ -120,6 +135,7 @@ static kith_status search(kith_table *table, const kith_query *query, struct kep
     answer.counts = kt_alloc_array(count, sizeof *answer.counts);
     status = answer.hits && answer.counts ? run(&answer, vectors, count, error)
                                           : kt_fail_memory(error, rows * sizeof *answer.hits);
+    if (!status) status = order_answer(&answer, query, count, error);
     if (status) {
         answer_release(&answer);
         return status;
@@ -137,8 +153,10 @@ kith_status kith_search(kith_table *table, const kith_query *options, struct Arr
     struct kt_projection projection = { 0 };
     struct kt_batch *batch = NULL;
     char recall[KT_RECALL_TEXT];
+    struct kt_work work = { 0 };
     kith_status status = read_query(options, &query, error);
-    if (!status) status = search(table, &query, NULL, query.vectors, query.vector_count, &answer, error);
+    if (!status)
+        status = search(table, &query, NULL, &work, query.vectors, query.vector_count, &answer, error);
     if (status) return status;
 
     struct kt_wanted wanted = { query.columns,          query.expressions,
@@ -147,6 +165,7 @@ kith_status kith_search(kith_table *table, const kith_query *options, struct Arr
                                 query.vector_count > 1, recall };
     kt_plan_recall_text(&answer.plan, &answer.did, recall);
     status = kt_projection_make(answer.plan.snapshot, &wanted, &projection, error);
+    projection.work = &work;
     if (!status)
         status = kt_fetch(answer.plan.snapshot, &projection, answer.hits, answer.counts, query.vector_count,
                           answer.plan.k, &batch, error);
@@ -162,7 +181,8 @@ static kith_status search_ids(kith_table *table, const kith_query *query, struct
                               kith_error *error)
 {
     struct answer answer;
-    kith_status status = search(table, query, kept, vectors, count, &answer, error);
+    struct kt_work work = { 0 };
+    kith_status status = search(table, query, kept, &work, vectors, count, &answer, error);
     if (status) return status;
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < query->k; j++) {
@@ -187,18 +207,20 @@ kith_status kith_search_ids(kith_table *table, const kith_query *options, uint64
 
 /* The query and its plan. */
 static kith_status plan_of(kith_table *table, const kith_query *options, kith_query *query,
-                           struct kt_plan *plan, kith_error *error)
+                           struct kt_work *work, struct kt_plan *plan, kith_error *error)
 {
     kith_status status = read_query(options, query, error);
-    if (!status) status = plan_now(table, query, NULL, plan, error);
-    return status;
+    if (status) return status;
+    kt_work_limit(work, query->timeout_us, query->progress, query->progress_user);
+    return plan_now(table, query, NULL, work, plan, error);
 }
 
 kith_status kith_explain(kith_table *table, const kith_query *options, char **out, kith_error *error)
 {
     kith_query query;
     struct kt_plan plan;
-    kith_status status = plan_of(table, options, &query, &plan, error);
+    struct kt_work work = { 0 };
+    kith_status status = plan_of(table, options, &query, &work, &plan, error);
     if (status) return status;
     status = kt_plan_explain(&plan, out, error);
     kt_plan_release(&plan);
@@ -209,7 +231,8 @@ kith_status kith_analyze(kith_table *table, const kith_query *options, char **ou
 {
     kith_query query;
     struct kt_plan plan;
-    kith_status status = plan_of(table, options, &query, &plan, error);
+    struct kt_work work = { 0 };
+    kith_status status = plan_of(table, options, &query, &work, &plan, error);
     if (status) return status;
     status = kt_plan_analyze(&plan, query.vectors, query.vector_count, out, error);
     kt_plan_release(&plan);
@@ -252,6 +275,9 @@ static kith_status keep_query(kith_searcher *searcher, const kith_query *options
     query->stats = NULL;
     query->columns = NULL;
     query->expressions = NULL;
+    query->progress = NULL;
+    query->order_by = NULL;
+    query->order_count = 0;
     return status;
 }
 
@@ -259,6 +285,7 @@ kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith
                               kith_error *error)
 {
     struct kt_plan plan;
+    struct kt_work work = { 0 };
     kith_searcher *searcher = kt_alloc_zero(1, sizeof *searcher);
     if (!searcher) return kt_fail_memory(error, sizeof *searcher);
     searcher->table = table;
@@ -271,7 +298,7 @@ kith_status kith_searcher_new(kith_table *table, const kith_query *options, kith
         first = searcher->query;
         first.where = where;
         if (where) first.filter = NULL;
-        status = plan_now(table, &first, &searcher->kept, &plan, error);
+        status = plan_now(table, &first, &searcher->kept, &work, &plan, error);
     }
     if (status) {
         kith_searcher_free(searcher);
@@ -321,6 +348,7 @@ kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t c
     struct kt_batch *batch = NULL;
     struct kt_hit *hits = kt_alloc_array(count, sizeof *hits);
     uint32_t one_count = (uint32_t)count;
+    struct kt_work work = { 0 };
     kith_scan scan = { 0 };
     kith_status status = options ? read_scan(options, &scan, error) : KITH_OK;
     if (!status && count > UINT32_MAX)
@@ -334,6 +362,9 @@ kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t c
                                 .row_id = scan.with_row_id };
     if (!status) status = kt_table_snapshot((struct kt_table *)table, &snapshot, error);
     if (!status) status = kt_projection_make(snapshot, &wanted, &projection, error);
+    kt_work_limit(&work, scan.timeout_us, scan.progress, scan.progress_user);
+    projection.work = &work;
+    if (!status) status = kt_work_poll(&work, "fetch", error);
     if (!status) status = kt_fetch(snapshot, &projection, hits, &one_count, 1, count, &batch, error);
     if (!status) status = kt_stream_of_batches(projection.schema, &batch, batch->rows ? 1 : 0, out, error);
     kt_batch_release(batch);

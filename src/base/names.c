@@ -42,6 +42,7 @@ static const struct word statuses[] = {
     { "cancelled", KITH_CANCELLED },
     { "unsupported", KITH_UNSUPPORTED },
     { "read only", KITH_READ_ONLY },
+    { "timeout", KITH_TIMEOUT },
 };
 #define COUNT(words) (sizeof(words) / sizeof(words)[0])
 

@@ -68,6 +68,8 @@ static int code_of(kith_status status)
         return EINVAL;
     case KITH_CANCELLED:
         return ECANCELED;
+    case KITH_TIMEOUT:
+        return ETIMEDOUT;
     case KITH_UNSUPPORTED:
         return ENOSYS;
     case KITH_CORRUPT:

@@ -21,6 +21,7 @@
 
 #include "base/selection.h"
 #include "column/column.h"
+#include "parallel/parallel.h"
 
 enum { /* what is refused, in words */
        KT_FILTER_TEXT = 64 * 1024,
@@ -221,6 +222,7 @@ struct kt_filter_rows {
     uint64_t first_row;      /* of row 0: for _rowid, */
     const uint64_t *row_ids; /* where they do not run on: of each row; else NULL */
     uint32_t count;          /* at most KT_FILTER_ROWS */
+    struct kt_work *work;    /* asked every few thousand rows whether to go on; NULL: nobody minds */
 };
 enum { KT_FILTER_ROWS = 64 * 1024 };
 /** One bit a row where the predicate is true, into `bits` (cleared and set here; a whole number of words).
@@ -236,11 +238,15 @@ kith_status kt_filter_values(const struct kt_filter *filter, const struct kt_fil
 
 /* ---- scalar indexes ---- */
 
-/* What part of a predicate an index can answer: `column` compared with values. */
+/* What part of a predicate can be answered without a look at each row, by an index or by the ids themselves:
+ * a column, or a field of a struct, compared with values. */
+#define KT_PROBE_ROW_ID UINT32_MAX
 enum kt_probe_kind { KT_PROBE_RANGE, KT_PROBE_IN, KT_PROBE_NULL, KT_PROBE_HAS_ANY, KT_PROBE_HAS_ALL };
 struct kt_probe {
     enum kt_probe_kind kind;
-    uint32_t column;           /* of the schema */
+    uint32_t column;       /* of the schema; KT_PROBE_ROW_ID: `_rowid`, of a range or a set */
+    const uint32_t *steps; /* fields of structs that lead on from it */
+    uint32_t step_count;
     struct kt_value low, high; /* KT_PROBE_RANGE, of the column's type (of times, integers in the column's
                                   unit); KT_VALUE_NULL: no bound. What is above infinity is NaN */
     bool low_open, high_open;  /* the bound itself is not in */

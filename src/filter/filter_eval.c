@@ -317,7 +317,8 @@ kith_status kt_filter_eval_rest(const struct kt_filter *filter, uint64_t answere
     for (uint32_t at = 0; !status && at < rows->count; at += KT_PIECE) {
         uint64_t passing[KT_PIECE_WORDS];
         kt_frame_piece(&frame, at, kt_min_u32(KT_PIECE, rows->count - at), among, passing);
-        status = eval_conjuncts(&frame, answered, passing);
+        status = kt_work_poll(rows->work, "filter", error);
+        if (!status) status = eval_conjuncts(&frame, answered, passing);
         memcpy(bits + at / 64, passing, frame.words * sizeof *passing);
     }
     kt_arena_release(&frame.texts);

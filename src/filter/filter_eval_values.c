@@ -153,7 +153,8 @@ kith_status kt_filter_values(const struct kt_filter *filter, const struct kt_fil
         uint64_t among[KT_PIECE_WORDS];
         kt_frame_piece(&frame, at, kt_min_u32(KT_PIECE, rows->count - at), NULL, among);
         struct mark mark = kt_mark(&frame);
-        status = append_piece(&frame, among, builder, column);
+        status = kt_work_poll(rows->work, "values", error);
+        if (!status) status = append_piece(&frame, among, builder, column);
         kt_rewind(&frame, mark);
     }
     kt_arena_release(&frame.texts);

@@ -10,8 +10,9 @@
  * A condition over nothing but one dictionary column that cannot fail becomes a lookup, as a whole, however
  * much is in it (filter_eval_test.c).
  *
- * A probe is a conjunct that says of one column of the schema (not of a field in a struct) that it is in a
- * range, in a set, null, or a list that has some values. Its bounds are values of the column's own type.
+ * A probe is a conjunct that says of one column of the schema, of a field in a struct, or of `_rowid` that it
+ * is in a range, in a set, null, or a list that has some values. Its bounds are values of the column's own
+ * type.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -225,18 +226,26 @@ static kith_status probe_set(struct binder *binder, const struct kt_field *type,
     return KITH_OK;
 }
 
-static bool is_top_column(const struct node *node)
+static bool is_column(const struct node *node)
 {
-    return node->place && node->place->column >= 0 && node->place->count == 0;
+    return node->place && node->place->column >= 0;
+}
+
+/* What the probe is of; -1, the place of `_rowid`, becomes KT_PROBE_ROW_ID. */
+static void probe_of(const struct node *node, struct kt_probe *probe)
+{
+    probe->column = (uint32_t)node->place->column;
+    probe->steps = node->place->steps;
+    probe->step_count = node->place->count;
 }
 
 static kith_status probe_list(struct binder *binder, const struct node *node, struct kt_probe *probe,
                               bool *fits)
 {
     const struct node *list = node->args[0];
-    if (!node->test || !is_top_column(list) || node->test->dropped || !node->test->count) return KITH_OK;
+    if (!node->test || !is_column(list) || node->test->dropped || !node->test->count) return KITH_OK;
     probe->kind = node->fn == KT_FN_ARRAY_HAS_ALL ? KT_PROBE_HAS_ALL : KT_PROBE_HAS_ANY;
-    probe->column = (uint32_t)list->place->column;
+    probe_of(list, probe);
     return probe_set(binder, &list->type.children[0], node->test, probe, fits);
 }
 
@@ -244,7 +253,7 @@ static kith_status probe_list(struct binder *binder, const struct node *node, st
 static void probe_flag(const struct node *node, struct kt_probe *probe)
 {
     probe->kind = KT_PROBE_RANGE;
-    probe->column = (uint32_t)node->place->column;
+    probe_of(node, probe);
     probe->low = probe->high = (struct kt_value){ .kind = KT_VALUE_BOOL, .boolean = true };
 }
 
@@ -255,15 +264,15 @@ static kith_status find_probe(struct binder *binder, const struct node *node, st
     *fits = false;
     *probe = (struct kt_probe){ 0 };
     if (asked->eval == kt_eval_array_has) return probe_list(binder, asked, probe, fits);
-    if (asked->form == FORM_BOOL && is_top_column(asked)) {
+    if (asked->form == FORM_BOOL && is_column(asked)) {
         probe_flag(asked, probe);
         *fits = true;
-    } else if (asked->fn == KT_FN_IS_NULL && is_top_column(asked->args[0])) {
+    } else if (asked->fn == KT_FN_IS_NULL && is_column(asked->args[0])) {
         *fits = true;
         probe->kind = KT_PROBE_NULL;
-        probe->column = (uint32_t)asked->args[0]->place->column;
-    } else if (asked->eval == kt_eval_test && !asked->negate && is_top_column(asked->subject)) {
-        probe->column = (uint32_t)asked->subject->place->column;
+        probe_of(asked->args[0], probe);
+    } else if (asked->eval == kt_eval_test && !asked->negate && asked->subject->place) {
+        probe_of(asked->subject, probe);
         probe->kind = KT_PROBE_IN;
         if (asked->test->kind == TEST_SET)
             return probe_set(binder, &asked->subject->type, asked->test, probe, fits);

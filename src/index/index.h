@@ -64,6 +64,7 @@ struct kt_scan_query {  /* a query in the form that the column's kernel wants; k
     kith_metric metric;
     float lower, upper;               /* keep lower <= distance < upper; -inf and +inf for all */
     const struct kt_selection *among; /* only these rows; NULL: all */
+    struct kt_work *work;             /* asked whether to go on; NULL: nobody minds */
 };
 
 struct kt_index_query {

@@ -2,6 +2,10 @@
  * atomic counter. Only worker 0 calls the progress callback, between its chunks and then while it waits
  * for the rest, so that a Python callback runs on the thread that entered Kith.
  *
+ * A search may be given a time by which it must be done. Its loops look at the clock before each chunk, and
+ * long chunks between their batches or lists (kt_work_poll()); who was given neither limit nor callback looks
+ * at nothing.
+ *
  * Always true here: when the call returns no thread of it is alive; a chunk is run at most once; after
  * a failure or a cancel no new chunk begins.
  */
@@ -78,10 +82,58 @@ kith_status kt_work_tick(struct kt_work *work, const char *stage, uint64_t done,
                    (unsigned long long)done, (unsigned long long)total);
 }
 
+/* ---- work that has a limit */
+
+void kt_work_limit(struct kt_work *work, int64_t timeout_us, kith_progress_fn progress, void *user)
+{
+    int64_t now = timeout_us || progress ? monotonic_us() : 0;
+    work->progress = progress;
+    work->user = user;
+    work->asks = true;
+    work->owner = pthread_self();
+    work->next_call_us = now + CALL_EVERY_US;
+    work->timeout_us = timeout_us;
+    if (timeout_us < 0)
+        work->deadline_us = 1; /* long past */
+    else if (timeout_us)
+        work->deadline_us = timeout_us < INT64_MAX - now ? now + timeout_us : INT64_MAX;
+}
+
+static kith_status timed_out(const struct kt_work *work, const char *stage, kith_error *error)
+{
+    double given = work->timeout_us > 0 ? (double)work->timeout_us * 1e-6 : 0;
+    return kt_fail(
+        error, KITH_TIMEOUT,
+        "timed out while at \"%s\": %.6g seconds were given. Nothing was changed; give more time, ask "
+        "for less, or make an index that answers it",
+        stage, given);
+}
+
+kith_status kt_work_poll(struct kt_work *work, const char *stage, kith_error *error)
+{
+    if (!work || (!work->deadline_us && !work->progress)) return KITH_OK;
+    int64_t now = monotonic_us();
+    if (work->deadline_us && now >= work->deadline_us) return timed_out(work, stage, error);
+    if (work->progress && now >= work->next_call_us && pthread_equal(work->owner, pthread_self())) {
+        kith_progress progress = { stage, 0, 0 };
+        if (work->progress(&progress, work->user)) atomic_store(&work->cancelled, true);
+        work->next_call_us = monotonic_us() + CALL_EVERY_US;
+    }
+    if (!atomic_load_explicit(&work->cancelled, memory_order_relaxed)) return KITH_OK;
+    return kt_fail(error, KITH_CANCELLED, "cancelled while at \"%s\"", stage);
+}
+
+/* ---- the loop */
+
 static void loop_fail(struct loop *loop, kith_status status, const kith_error *error)
 {
     int none = KITH_OK;
     if (atomic_compare_exchange_strong(&loop->status, &none, (int)status)) loop->error = *error;
+}
+
+static const char *stage_of(const struct loop *loop)
+{
+    return loop->stage ? loop->stage : "rows";
 }
 
 /* Takes one chunk and does it. False when there is nothing left to do. */
@@ -92,7 +144,9 @@ static bool loop_step(struct loop *loop, uint32_t number)
     if (begin >= loop->count) return false;
     uint64_t end = loop->count - begin < loop->grain ? loop->count : begin + loop->grain;
     kith_error error = { 0 };
-    kith_status status = loop->fn(loop->context, begin, end, number, &error);
+    kith_status status =
+        loop->work && loop->work->asks ? kt_work_poll(loop->work, stage_of(loop), &error) : KITH_OK;
+    if (!status) status = loop->fn(loop->context, begin, end, number, &error);
     if (status) loop_fail(loop, status, &error);
     atomic_fetch_add(&loop->done, end - begin);
     return true;
@@ -100,10 +154,12 @@ static bool loop_step(struct loop *loop, uint32_t number)
 
 static void loop_tick(struct loop *loop)
 {
-    if (!loop->stage) return;
     kith_error error = { 0 };
+    bool asks = loop->work && loop->work->asks;
+    if (!loop->stage && !asks) return;
     uint64_t done = atomic_load(&loop->done);
-    kith_status status = kt_work_tick(loop->work, loop->stage, done, loop->count, &error);
+    kith_status status = asks ? kt_work_poll(loop->work, stage_of(loop), &error)
+                              : kt_work_tick(loop->work, loop->stage, done, loop->count, &error);
     if (status) loop_fail(loop, status, &error);
 }
 
@@ -115,12 +171,14 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
+/* Waits longer and longer, so that little is added to a short wait. */
 static void wait_for_others(struct loop *loop)
 {
-    const struct timespec pause = { .tv_nsec = 200 * 1000 };
+    struct timespec pause = { .tv_nsec = 10 * 1000 };
     while (atomic_load(&loop->running)) {
         loop_tick(loop);
         nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 1000 * 1000) pause.tv_nsec *= 2;
     }
 }
 
@@ -147,9 +205,9 @@ kith_status kt_parallel_for(struct kt_work *work, const char *stage, uint64_t co
     }
     do loop_tick(&loop);
     while (loop_step(&loop, 0));
-    if (started && work && work->progress && stage) wait_for_others(&loop);
+    if (started && work && work->progress && (stage || work->asks)) wait_for_others(&loop);
     for (uint32_t i = 0; i < started; i++) pthread_join(others[i].thread, NULL);
-    loop_tick(&loop);
+    if (!work || !work->asks) loop_tick(&loop); /* what is done is done, be it late */
     kt_free(others);
     kith_status status = (kith_status)atomic_load(&loop.status);
     if (status && error) *error = loop.error;

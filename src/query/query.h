@@ -4,6 +4,7 @@
 
 #include "base/lock.h"
 #include "filter/filter.h"
+#include "parallel/parallel.h"
 #include "table/table.h"
 
 /* ---- which rows a filter admits ---- */
@@ -14,7 +15,8 @@ struct kt_where { /* immutable once made, shared by reference; of one snapshot *
     struct kt_filter *filter;
     struct kt_selection rows;
     uint64_t evaluated, ruled; /* rows that the predicate was evaluated for, and that statistics settled */
-    uint32_t probed;           /* parts of the predicate that an index over values answered */
+    uint32_t probed;           /* parts of the predicate that an index over values answered, */
+    uint32_t by_ids;           /* and that the row ids did */
     double seconds;
     struct kt_lock lock;              /* of `counted`, and of `rows` while they are found */
     struct kt_where_counted *counted; /* how the rows lie in indexes that were asked */
@@ -22,9 +24,10 @@ struct kt_where { /* immutable once made, shared by reference; of one snapshot *
 /** How the admitted rows lie in an index of the snapshot; `where` keeps the answer. */
 kith_status kt_where_count(struct kt_where *where, const struct kt_table_index *index,
                            const struct kt_index_matches **out, kith_error *error);
-/** Of an SQL text or an expression, as options have them; *out is NULL where both are. */
+/** Of an SQL text or an expression, as options have them; *out is NULL where both are. `work` says on how
+ * many threads it is evaluated and until when; NULL: one a core, until it is done. */
 kith_status kt_where_of(struct kt_snapshot *snapshot, const char *text, const struct kt_expr *expr,
-                        uint32_t threads, struct kt_where **out, kith_error *error);
+                        struct kt_work *work, struct kt_where **out, kith_error *error);
 struct kt_where *kt_where_share(struct kt_where *where);
 void kt_where_release(struct kt_where *where); /* NULL is allowed */
 
@@ -52,6 +55,7 @@ struct kt_plan {
     uint32_t threads;
     bool fast_search;
     float lower, upper;
+    struct kt_work *work; /* borrowed: asked whether to go on; NULL: nobody minds how long it takes */
 };
 
 /** Shares the snapshot, and `where`, which is the query's filter over it. KITH_INVALID, KITH_NOT_FOUND,
@@ -91,6 +95,7 @@ struct kt_projection {
         uint32_t column;          /* of the table, for KT_SHOW_COLUMN */
         struct kt_filter *filter; /* for KT_SHOW_EXPRESSION */
     } * items;
+    struct kt_work *work; /* borrowed: asked whether to go on by who fetches; NULL: nobody minds */
 };
 /* Which columns are wanted. */
 struct kt_wanted {
@@ -112,6 +117,17 @@ void kt_projection_release(struct kt_projection *projection);
 kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_projection *projection,
                      const struct kt_hit *hits, const uint32_t *counts, size_t queries, size_t stride,
                      struct kt_batch **out, kith_error *error);
+
+/* In which order rows shall come: equal ones stay as they are. */
+struct kt_ordering {
+    const kith_order *by;
+    size_t count;
+    bool has_distance;    /* the rows are those of a search: `_distance` may be among the expressions */
+    struct kt_work *work; /* asked whether to go on; or NULL */
+};
+/** Sorts rows by some expressions. KITH_TYPE for one without an order. */
+kith_status kt_order_rows(struct kt_snapshot *snapshot, const struct kt_ordering *order, struct kt_hit *hits,
+                          size_t count, kith_error *error);
 
 /* ---- changing rows ---- */
 

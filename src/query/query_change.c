@@ -66,7 +66,7 @@ kith_status kt_delete(struct kt_table *table, const struct kt_expr *filter, kith
         struct kt_snapshot *base = NULL;
         struct kt_where *where = NULL;
         status = kt_table_writable(table, &base, error);
-        if (!status) status = kt_where_of(base, NULL, filter, 0, &where, error);
+        if (!status) status = kt_where_of(base, NULL, filter, NULL, &where, error);
         if (!status) status = delete_selected(table, base, &where->rows, changed, error);
         kt_where_release(where);
         kt_snapshot_release(base);
@@ -252,7 +252,7 @@ static kith_status attempt_update(struct kt_table *table, struct update *update,
 {
     const struct kt_expr *filter = (const struct kt_expr *)update->options->filter;
     uint64_t *ids = NULL;
-    kith_status status = filter ? kt_where_of(update->base, NULL, filter, 0, &update->where, error)
+    kith_status status = filter ? kt_where_of(update->base, NULL, filter, NULL, &update->where, error)
                                 : kt_every_row(update->base, &update->where, error);
     if (!status) status = project(update, error);
     if (status) return status;

@@ -265,7 +265,7 @@ static kith_status refuse_nulls(const struct making *making, uint32_t column, ki
     struct kt_expr *expr = NULL, *is_null = NULL;
     kith_status status = kt_expr_column(&name, 1, &expr, error);
     if (!status) status = kt_expr_make(KT_FN_IS_NULL, &expr, 1, &is_null, error);
-    if (!status) status = kt_where_of(making->base, NULL, is_null, 0, &where, error);
+    if (!status) status = kt_where_of(making->base, NULL, is_null, NULL, &where, error);
     if (!status && where->rows.count)
         status = kt_fail(error, KITH_INVALID, "column \"%s\" is null in %llu rows", name,
                          (unsigned long long)where->rows.count);

@@ -171,6 +171,9 @@ static kith_status tell_where(const struct kt_plan *plan, struct kt_buffer *text
     if (where->probed)
         kt_buffer_text(text, "  Values: %u %s of the filter answered by indexes over values\n",
                        (unsigned)where->probed, where->probed == 1 ? "part" : "parts");
+    if (where->by_ids)
+        kt_buffer_text(text, "  Ids: %u %s of the filter answered by the row ids\n", (unsigned)where->by_ids,
+                       where->by_ids == 1 ? "part" : "parts");
     if (plan->postfilter)
         kt_buffer_text(text, "  Postfilter: searched without it, refused rows dropped after\n");
     return status;

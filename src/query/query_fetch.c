@@ -135,6 +135,8 @@ void kt_projection_release(struct kt_projection *projection)
 
 /* ---- their values */
 
+enum { ASK_EVERY = 8192 }; /* rows, whether to go on */
+
 struct found { /* a hit and where its row lies */
     struct kt_hit hit;
     uint32_t segment;
@@ -158,7 +160,7 @@ static size_t locate(const struct kt_snapshot *snapshot, const struct kt_hit *hi
     return count;
 }
 
-static kith_status fetch_column(const struct kt_snapshot *snapshot, uint32_t column,
+static kith_status fetch_column(const struct kt_snapshot *snapshot, uint32_t column, struct kt_work *work,
                                 const struct found *found, size_t count, struct kt_builder *builder,
                                 uint32_t to, kith_error *error)
 {
@@ -168,6 +170,8 @@ static kith_status fetch_column(const struct kt_snapshot *snapshot, uint32_t col
     uint32_t file_column = 0;
     kith_status status = KITH_OK;
     for (size_t i = 0; i < count && !status; i++) {
+        if (i % ASK_EVERY == 0) status = kt_work_poll(work, "fetch", error);
+        if (status) break;
         if (!i || found[i].segment != found[i - 1].segment) {
             status =
                 kt_segment_column(snapshot->segments[found[i].segment], column, &file, &file_column, error);
@@ -198,8 +202,8 @@ static kith_status fill_made(enum kt_shown shown, const struct found *found, siz
 
 /* The columns that an expression reads, of the rows found. */
 static kith_status fetch_inputs(const struct kt_snapshot *snapshot, const struct kt_filter *filter,
-                                const struct found *found, size_t count, struct kt_batch **out,
-                                kith_error *error)
+                                struct kt_work *work, const struct found *found, size_t count,
+                                struct kt_batch **out, kith_error *error)
 {
     uint32_t columns = 0;
     const uint32_t *numbers = kt_filter_columns(filter, &columns);
@@ -211,7 +215,7 @@ static kith_status fetch_inputs(const struct kt_snapshot *snapshot, const struct
     if (!status) status = kt_schema_new(fields, columns, NULL, &schema, error);
     if (!status) status = kt_builder_new(schema, (int64_t)count, &builder, error);
     for (uint32_t i = 0; !status && i < columns; i++)
-        status = fetch_column(snapshot, numbers[i], found, count, builder, i, error);
+        status = fetch_column(snapshot, numbers[i], work, found, count, builder, i, error);
     if (status)
         kt_builder_free(builder);
     else
@@ -222,24 +226,25 @@ static kith_status fetch_inputs(const struct kt_snapshot *snapshot, const struct
 }
 
 static kith_status fill_expression(const struct kt_snapshot *snapshot, const struct kt_filter *filter,
-                                   const struct found *found, size_t count, struct kt_builder *builder,
-                                   uint32_t to, kith_error *error)
+                                   struct kt_work *work, const struct found *found, size_t count,
+                                   struct kt_builder *builder, uint32_t to, kith_error *error)
 {
     uint64_t *ids = kt_alloc_array(count, sizeof *ids);
     struct kt_batch *inputs = NULL;
     uint32_t columns = 0;
     kt_filter_columns(filter, &columns); /* none, of a constant: then there is no batch to cut */
-    kith_status status = ids ? fetch_inputs(snapshot, filter, found, count, &inputs, error)
+    kith_status status = ids ? fetch_inputs(snapshot, filter, work, found, count, &inputs, error)
                              : kt_fail_memory(error, count * sizeof *ids);
     for (size_t i = 0; !status && i < count; i++) ids[i] = found[i].hit.row;
     for (size_t at = 0; !status && at < count; at += KT_FILTER_ROWS) {
         struct kt_batch *some = NULL;
         uint32_t rows = (uint32_t)kt_min_u64(KT_FILTER_ROWS, count - at);
-        if (columns) status = kt_batch_slice(inputs, (int64_t)at, rows, &some, error);
+        status = kt_work_poll(work, "fetch", error);
+        if (!status && columns) status = kt_batch_slice(inputs, (int64_t)at, rows, &some, error);
         if (status) break;
-        const struct kt_filter_rows part = { .columns = some ? some->columns : NULL,
-                                             .row_ids = ids + at,
-                                             .count = rows };
+        const struct kt_filter_rows part = {
+            .columns = some ? some->columns : NULL, .row_ids = ids + at, .count = rows, .work = work
+        };
         status = kt_filter_values(filter, &part, builder, to, error);
         kt_batch_release(some);
     }
@@ -262,9 +267,10 @@ kith_status kt_fetch(const struct kt_snapshot *snapshot, const struct kt_project
     for (uint32_t i = 0; !status && i < projection->schema->count; i++) {
         const struct kt_projected *item = &projection->items[i];
         if (item->shown == KT_SHOW_COLUMN)
-            status = fetch_column(snapshot, item->column, found, count, builder, i, error);
+            status = fetch_column(snapshot, item->column, projection->work, found, count, builder, i, error);
         else if (item->shown == KT_SHOW_EXPRESSION)
-            status = fill_expression(snapshot, item->filter, found, count, builder, i, error);
+            status =
+                fill_expression(snapshot, item->filter, projection->work, found, count, builder, i, error);
         else
             status = fill_made(item->shown, found, count, builder, i, error);
     }

@@ -300,7 +300,7 @@ static kith_status candidates(const struct kt_keys *keys, struct kt_snapshot *sn
             all = in;
         }
     }
-    if (!status && all) status = kt_where_of(snapshot, NULL, all, 0, out, error);
+    if (!status && all) status = kt_where_of(snapshot, NULL, all, NULL, out, error);
     kt_expr_release(all);
     return status;
 }
@@ -341,7 +341,7 @@ kith_status kt_rows_fetch(const struct kt_snapshot *snapshot, const struct kt_pr
 
 kith_status kt_every_row(struct kt_snapshot *snapshot, struct kt_where **out, kith_error *error)
 {
-    return kt_where_of(snapshot, "true", NULL, 0, out, error);
+    return kt_where_of(snapshot, "true", NULL, NULL, out, error);
 }
 
 kith_status kt_keys_match(const struct kt_keys *keys, struct kt_snapshot *snapshot, struct kt_match **out,

@@ -399,7 +399,7 @@ static kith_status find_missing(struct merge *merge, struct kt_where **out, kith
     const char *text = merge->options->delete_where;
     *out = NULL;
     if (!merge->options->delete_missing) return KITH_OK;
-    kith_status status = kt_where_of(merge->base, text ? text : "true", NULL, 0, out, error);
+    kith_status status = kt_where_of(merge->base, text ? text : "true", NULL, NULL, out, error);
     for (size_t i = 0; i < merge->match_count && !status; i++) {
         uint64_t row = merge->matches[i].row;
         if (!kt_selected(&(*out)->rows, row)) continue;
@@ -606,7 +606,9 @@ kith_status kt_get(struct kt_table *table, struct ArrowArrayStream *stream, cons
     struct kt_projection projection = { 0 };
     struct kt_wanted wanted = { 0 };
     struct kt_batch *batch = NULL;
+    struct kt_work work = { 0 };
     merge.options = &none;
+    if (options) kt_work_limit(&work, options->timeout_us, options->progress, options->progress_user);
     kith_status status = kt_table_snapshot(table, &merge.base, error);
     int key = status ? -1 : kt_snapshot_key(merge.base);
     if (!status && key < 0)
@@ -620,7 +622,9 @@ kith_status kt_get(struct kt_table *table, struct ArrowArrayStream *stream, cons
     if (!status) merge.only = merge.base->schema->fields[key].name;
     if (!status) status = kt_projection_make(merge.base, &wanted, &projection, error);
     if (!status) status = read_data(&merge, stream, error);
+    if (!status) status = kt_work_poll(&work, "keys", error);
     if (!status) status = find_matches(&merge, error);
+    projection.work = &work;
     uint32_t rows = status ? 0 : (uint32_t)merge.data->rows, found = 0;
     uint64_t *row_of = kt_alloc_array(rows + (size_t)1, sizeof *row_of);
     struct kt_hit *hits = kt_alloc_array(rows + (size_t)1, sizeof *hits);

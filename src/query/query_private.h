@@ -10,10 +10,6 @@ bool kt_plan_is_bound(const struct kt_plan *plan);
 /** The plan in words. A line that memory does not hold is missing; what has no line at all is a failure. */
 kith_status kt_plan_tell(const struct kt_plan *plan, struct kt_buffer *text, kith_error *error);
 
-/** Sorts rows, which come in insertion order, by some expressions. KITH_TYPE for one without an order. */
-kith_status kt_order_rows(struct kt_snapshot *snapshot, const kith_order *order, size_t order_count,
-                          struct kt_hit *hits, size_t count, kith_error *error);
-
 /* ---- rows by their values (query_keys.c) */
 
 struct kt_keys; /* values that rows are to have in some columns */

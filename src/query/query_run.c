@@ -70,6 +70,7 @@ static kith_status prepare(const struct run *run, size_t at, struct kt_arena *sc
     if (!status)
         status = kt_scan_prepare(vectors_of(plan), plan->metric, vector, plan->element, scratch, &out->scan,
                                  error);
+    out->scan.work = plan->work;
     out->scan.lower = plan->lower;
     out->scan.upper = plan->upper;
     out->scan.among = plan->where && !plan->postfilter ? &plan->where->rows : plan->live;
@@ -117,7 +118,8 @@ static kith_status scan_on_threads(const struct shared_scan *shared, uint64_t ro
                                    kith_error *error)
 {
     struct shared_scan scan = *shared;
-    struct kt_work work = { .threads = threads };
+    struct kt_work own = { 0 }, *work = shared->query->work ? shared->query->work : &own;
+    work->threads = threads;
     size_t k = top->capacity;
     scan.tops = kt_arena_take(scratch, threads, sizeof *scan.tops);
     scan.stats = kt_arena_take(scratch, threads, sizeof *scan.stats);
@@ -127,7 +129,7 @@ static kith_status scan_on_threads(const struct shared_scan *shared, uint64_t ro
     for (uint32_t i = 0; i < threads; i++)
         scan.tops[i] = (struct kt_top){ .hits = hits + i * k, .capacity = k };
     kith_status status =
-        kt_parallel_for(&work, NULL, rows, rows / (SHARED_CHUNKS * threads) + 1, scan_share, &scan, error);
+        kt_parallel_for(work, NULL, rows, rows / (SHARED_CHUNKS * threads) + 1, scan_share, &scan, error);
     for (uint32_t i = 0; i < threads && !status; i++) {
         for (size_t j = 0; j < scan.tops[i].count; j++)
             kt_top_offer(top, scan.tops[i].hits[j].distance, scan.tops[i].hits[j].row);
@@ -240,8 +242,10 @@ static kith_status run_chunk(void *context, uint64_t begin, uint64_t end, uint32
 {
     const struct run *run = context;
     for (uint64_t i = begin; i < end; i++) {
+        kith_status status = kt_work_poll(run->plan->work, "search", error);
+        if (status) return status;
         size_t at = run->order ? (uint32_t)run->order[i] : i;
-        kith_status status = run_one(run, at, &run->scratch[worker], error);
+        status = run_one(run, at, &run->scratch[worker], error);
         if (status) return status;
     }
     return KITH_OK;
@@ -285,14 +289,15 @@ static kith_status group(struct run *run, struct kt_work *work, size_t count, ui
 
 static kith_status run_many(struct run *run, size_t count, kith_error *error)
 {
-    struct kt_work work = { .threads = run->plan->threads };
-    uint32_t threads = work.threads =
-        kt_work_threads(&work); /* settled once: there is one scratch a worker */
+    struct kt_work own = { 0 }, *work = run->plan->work ? run->plan->work : &own;
+    work->threads = run->plan->threads;
+    uint32_t threads = work->threads =
+        kt_work_threads(work); /* settled once: there is one scratch a worker */
     uint64_t grain = kt_max_u64(1, kt_min_u64(CHUNK_QUERIES, count / (CHUNKS * threads)));
     run->scratch = kt_alloc_zero(threads, sizeof *run->scratch);
     if (!run->scratch) return kt_fail_memory(error, threads * sizeof *run->scratch);
-    kith_status status = group(run, &work, count, grain, error);
-    if (!status) status = kt_parallel_for(&work, NULL, count, grain, run_chunk, run, error);
+    kith_status status = group(run, work, count, grain, error);
+    if (!status) status = kt_parallel_for(work, NULL, count, grain, run_chunk, run, error);
     for (uint32_t i = 0; i < threads; i++) kt_arena_release(&run->scratch[i]);
     kt_free(run->scratch);
     kt_free(run->order);
@@ -305,6 +310,7 @@ kith_status kt_plan_run(const struct kt_plan *plan, const void *vectors, size_t 
     struct run run = { .plan = plan, .vectors = vectors, .hits = hits, .counts = counts, .stats = stats };
     kith_status status =
         plan->index ? kt_snapshot_index(plan->snapshot, plan->index, &run.index, error) : KITH_OK;
+    if (!status) status = kt_work_poll(plan->work, "search", error);
     if (status || !count) return status;
     if (count > 1) return run_many(&run, count, error);
     struct kt_arena scratch = kt_snapshot_borrow(plan->snapshot);

@@ -4,6 +4,8 @@
  * files, several files side by side; nothing is copied, and the batch keeps the files open, so that a stream
  * may outlive table and database. Row ids are the one column that is made here.
  *
+ * A time by which the rows are wanted holds for the call and for every read of the stream.
+ *
  * Under a filter, or where rows were deleted, the admitted rows of a record batch are copied together. Where
  * rows come in another order, or expressions are shown, the rows are listed first and then fetched some at a
  * time, as those of a search are.
@@ -27,6 +29,7 @@ struct scan {
     uint64_t bits_room;
     struct kt_hit *listed; /* the rows to give, where they are listed */
     size_t listed_count, given;
+    struct kt_work work; /* says until when; its callback is only called while the stream is opened */
 };
 
 enum { LISTED_AT_ONCE = 8192 };
@@ -133,9 +136,11 @@ static kith_status next_in_place(void *context, struct kt_batch **out, kith_erro
     uint64_t count = 0, admitted = 0;
     uint32_t number = 0;
     *out = NULL;
+    kith_status status = kt_work_poll(&scan->work, "rows", error);
+    if (status) return status;
     while (scan->left && scan->segment < scan->snapshot->state->fragment_count) {
         number = kt_segment_batch(scan->snapshot->segments[scan->segment], scan->row, &count);
-        kith_status status = admit(scan, count, &admitted, error);
+        status = admit(scan, count, &admitted, error);
         if (status) return status;
         if (scan->skip < admitted) break;
         scan->skip -= admitted;
@@ -144,7 +149,7 @@ static kith_status next_in_place(void *context, struct kt_batch **out, kith_erro
     if (!scan->left || scan->segment >= scan->snapshot->state->fragment_count) return KITH_OK;
 
     struct kt_batch *whole = NULL;
-    kith_status status = whole_batch(scan, number, count, &whole, error);
+    status = whole_batch(scan, number, count, &whole, error);
     if (status) return status;
     uint64_t wanted = kt_min_u64(admitted - scan->skip, scan->left);
     if (wanted == count)
@@ -198,9 +203,9 @@ static kith_status list_in_order(struct scan *scan, const kith_scan *options, ki
 {
     uint64_t shown = scan->left > UINT64_MAX - scan->skip ? UINT64_MAX : scan->skip + scan->left;
     kith_status status = list_rows(scan, options->order_count ? UINT64_MAX : shown, error);
+    const struct kt_ordering order = { options->order_by, options->order_count, false, &scan->work };
     if (!status && options->order_count)
-        status = kt_order_rows(scan->snapshot, options->order_by, options->order_count, scan->listed,
-                               scan->listed_count, error);
+        status = kt_order_rows(scan->snapshot, &order, scan->listed, scan->listed_count, error);
     scan->given = kt_min_u64(scan->skip, scan->listed_count);
     scan->listed_count = scan->given + kt_min_u64(scan->left, scan->listed_count - scan->given);
     return status;
@@ -245,12 +250,16 @@ kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options,
     scan->left = options->none ? 0 : options->limit ? options->limit : UINT64_MAX;
     kith_status status = kt_projection_make(snapshot, &wanted, &scan->projection, error);
     bool listed = options->order_count || shows_expressions(&scan->projection);
+    kt_work_limit(&scan->work, options->timeout_us, options->progress, options->progress_user);
+    scan->projection.work = &scan->work;
     if (!status)
-        status = kt_where_of(snapshot, options->where, (const struct kt_expr *)options->filter, 0,
+        status = kt_where_of(snapshot, options->where, (const struct kt_expr *)options->filter, &scan->work,
                              &scan->where, error);
     if (!status) status = kt_snapshot_live(snapshot, &scan->rows, error);
     if (scan->where) scan->rows = &scan->where->rows;
     if (!status) status = listed ? list_in_order(scan, options, error) : list_columns(scan, error);
+    if (!status) status = kt_work_poll(&scan->work, "rows", error);
+    scan->work.progress = NULL; /* what it was given may not outlive the call */
     if (!status) status = kt_schema_new(&id, 1, NULL, &scan->ids, error);
     if (!status)
         status = kt_stream_make(scan->projection.schema, listed ? next_listed : next_in_place, scan_release,

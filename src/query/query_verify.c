@@ -86,7 +86,7 @@ static kith_status count_vectors(struct kt_snapshot *snapshot, const struct kt_t
     struct kt_expr *column = NULL, *has = NULL;
     kith_status status = kt_expr_column(&name, 1, &column, error);
     if (!status) status = kt_expr_make(KT_FN_IS_NOT_NULL, &column, 1, &has, error);
-    if (!status) status = kt_where_of(snapshot, NULL, has, 0, where, error);
+    if (!status) status = kt_where_of(snapshot, NULL, has, NULL, where, error);
     kt_expr_release(has);
     *out = 0;
     for (uint32_t c = 0; !status && c < index->cover_count; c++)

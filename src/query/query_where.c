@@ -2,6 +2,11 @@
  * to one bit each. A fragment that its statistics rule out, or in, is not read; of the others only the
  * columns that the predicate names, up to 64K rows at a time, on as many threads as were asked for.
  *
+ * What the predicate says of `_rowid` is answered by the ids: rows outside of what they leave are not looked
+ * at.
+ *
+ * Every few thousand rows it is asked whether to go on.
+ *
  * The bits are of one snapshot. A prepared search keeps them and asks again only for another one.
  */
 #include "base/bytes.h"
@@ -87,6 +92,7 @@ struct job {
     struct kt_where *where;
     const struct part *parts;
     struct kt_arena *scratch; /* one a worker */
+    struct kt_work *work;
 };
 
 /* The probes that were answered for all rows of a part; `bits` loses the rows that they rule out. */
@@ -133,6 +139,7 @@ static kith_status evaluate(struct job *job, const struct part *part, struct kt_
     kith_status status = kt_lend_columns(where->snapshot, where->filter, part->segment, part->row,
                                          part->count, scratch, &rows, error);
     if (status) return status;
+    rows.work = job->work;
     status =
         kt_filter_eval_rest(where->filter, answered, &rows, answered ? among : NULL, scratch, bits, error);
     if (!status) add_rows(job, part, bits, part->count);
@@ -174,19 +181,97 @@ static kith_status keep_live(struct kt_where *where, kith_error *error)
     return KITH_OK;
 }
 
-/* Cuts what has to be read into parts; settles the rest by statistics. */
+/* ---- what the ids say */
+
+static uint64_t id_of(const struct kt_value *value)
+{
+    return value->kind == KT_VALUE_UINT ? value->natural : (uint64_t)value->integer;
+}
+
+/* The ids that a range leaves of [0, all). */
+static struct kt_rows ids_of_range(const struct kt_probe *probe, uint64_t all)
+{
+    struct kt_rows ids = { 0, all };
+    if (probe->low.kind != KT_VALUE_NULL) {
+        uint64_t low = id_of(&probe->low);
+        ids.begin = low < all ? low + probe->low_open : all;
+    }
+    if (probe->high.kind != KT_VALUE_NULL) {
+        uint64_t high = id_of(&probe->high);
+        ids.end = high < all ? high + !probe->high_open : all;
+    }
+    if (ids.begin > ids.end) ids.begin = ids.end;
+    return ids;
+}
+
+static bool is_of_ids(const struct kt_probe *probe)
+{
+    return probe->column == KT_PROBE_ROW_ID && (probe->kind == KT_PROBE_RANGE || probe->kind == KT_PROBE_IN);
+}
+
+/* Between which ids the rows lie that the predicate may admit. */
+static struct kt_rows ids_left(const struct kt_where *where)
+{
+    uint32_t count = 0;
+    struct kt_rows left = { 0, where->rows.rows };
+    const struct kt_probe *probes = kt_filter_probes(where->filter, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct kt_value *values = &probes[i].values;
+        struct kt_rows ids = { 0, 0 };
+        if (!is_of_ids(&probes[i])) continue;
+        if (probes[i].kind == KT_PROBE_RANGE) {
+            ids = ids_of_range(&probes[i], left.end);
+        } else if (values->count) { /* sorted */
+            uint64_t last = id_of(&values->items[values->count - 1]);
+            ids = (struct kt_rows){ id_of(&values->items[0]), last < left.end ? last + 1 : left.end };
+        }
+        left = (struct kt_rows){ kt_max_u64(left.begin, ids.begin), kt_min_u64(left.end, ids.end) };
+    }
+    if (left.begin > left.end) left.begin = left.end;
+    return left;
+}
+
+static void select_ids(struct kt_selection *rows, struct kt_rows ids)
+{
+    const uint64_t full = UINT64_MAX;
+    for (uint64_t at = ids.begin; at < ids.end; at += 64)
+        kt_selection_put(rows, at, &full, kt_min_u64(64, ids.end - at));
+}
+
+/* Answers a probe of `_rowid` for every row. */
+static kith_status ask_ids(const struct kt_where *where, const struct kt_probe *probe, struct answer *answer,
+                           kith_error *error)
+{
+    uint64_t all = answer->rows.rows = where->rows.rows;
+    answer->rows.words = kt_alloc_zero(all / 64 + 1, sizeof *answer->rows.words);
+    answer->covers = kt_alloc_array(1, sizeof *answer->covers);
+    if (!answer->rows.words || !answer->covers) return kt_fail_memory(error, all / 8);
+    answer->covers[answer->cover_count++] = (struct kt_rows){ 0, all };
+    if (probe->kind == KT_PROBE_RANGE) select_ids(&answer->rows, ids_of_range(probe, all));
+    for (size_t i = 0; i < probe->values.count; i++) {
+        uint64_t id = id_of(&probe->values.items[i]);
+        if (id < all) select_ids(&answer->rows, (struct kt_rows){ id, id + 1 });
+    }
+    return KITH_OK;
+}
+
+/* ---- what has to be read */
+
+/* Cuts what has to be read into parts; settles the rest by statistics and ids. */
 static kith_status list_parts(struct kt_where *where, struct kt_buffer *parts, kith_error *error)
 {
     const struct kt_snapshot *snapshot = where->snapshot;
+    const struct kt_rows left = ids_left(where);
     for (uint32_t s = 0; s < snapshot->state->fragment_count; s++) {
         struct kt_segment *segment = snapshot->segments[s];
-        uint64_t rows = kt_segment_rows(segment), count = 0;
+        uint64_t rows = kt_segment_rows(segment), count = 0, end = kt_segment_place(segment, left.end);
         enum kt_verdict verdict = kt_filter_judge(where->filter, snapshot->state->fragments[s].stats);
         if (verdict == KT_EVERY_ROW) admit_all(&where->rows, segment);
         where->ruled += verdict == KT_SOME_ROWS ? 0 : rows;
-        for (uint64_t row = 0; verdict == KT_SOME_ROWS && row < rows; row += count) {
+        for (uint64_t row = kt_segment_place(segment, left.begin); verdict == KT_SOME_ROWS && row < end;
+             row += count) {
             kt_segment_batch(segment, row, &count);
-            count = kt_min_u64(count, KT_FILTER_ROWS);
+            count = kt_min_u64(kt_min_u64(count, KT_FILTER_ROWS), end - row);
             const struct part part = { s, (uint32_t)count, row };
             if (!kt_buffer_append(parts, &part, sizeof part)) return kt_fail_memory(error, sizeof part);
         }
@@ -235,50 +320,65 @@ static bool is_covered(const struct answer *answer, const struct kt_piece *piece
     return false;
 }
 
-static kith_status ask_indexes(struct job *job, kith_error *error)
+static bool is_of(const struct kt_table_scalar *scalar, const struct kt_probe *probe)
+{
+    return scalar->column == probe->column && scalar->path.count == probe->step_count &&
+           (!probe->step_count ||
+            memcmp(scalar->path.steps, probe->steps, probe->step_count * sizeof *probe->steps) == 0);
+}
+
+static kith_status ask_indexes(struct job *job, struct kt_work *work, kith_error *error)
 {
     struct kt_where *where = job->where;
     const struct kt_snapshot *snapshot = where->snapshot;
     const struct kt_probe *probes = kt_filter_probes(where->filter, &job->answer_count);
     kith_status status = KITH_OK;
     for (uint32_t i = 0; i < job->answer_count; i++) {
-        for (uint32_t s = 0; !status && s < snapshot->scalar_count; s++) {
+        if (is_of_ids(&probes[i])) status = ask_ids(where, &probes[i], &job->answers[i], error);
+        where->by_ids += is_of_ids(&probes[i]);
+        for (uint32_t s = 0; !status && !is_of_ids(&probes[i]) && s < snapshot->scalar_count; s++) {
             const struct kt_table_scalar *scalar = &snapshot->scalars[s];
-            if (scalar->column == probes[i].column && !is_covered(&job->answers[i], scalar->piece))
-                status = ask_piece(where, scalar, &probes[i], &job->answers[i], error);
+            if (!is_of(scalar, &probes[i]) || is_covered(&job->answers[i], scalar->piece)) continue;
+            status = kt_work_poll(work, "filter", error);
+            if (!status) status = ask_piece(where, scalar, &probes[i], &job->answers[i], error);
         }
-        where->probed += job->answers[i].cover_count > 0;
+        where->probed += !is_of_ids(&probes[i]) && job->answers[i].cover_count > 0;
+        if (status) break;
     }
     return status;
 }
 
 /* ---- all of it */
 
-static kith_status evaluate_all(struct kt_where *where, uint32_t threads, kith_error *error)
+static kith_status evaluate_all(struct kt_where *where, struct kt_work *work, kith_error *error)
 {
     struct kt_buffer parts = { 0 };
-    kith_status status = list_parts(where, &parts, error);
+    kith_status status = kt_work_poll(work, "filter", error);
+    if (!status) status = list_parts(where, &parts, error);
     size_t count = parts.size / sizeof(struct part);
-    struct kt_work work = { .threads = threads };
-    work.threads = (uint32_t)kt_max_u64(1, kt_min_u64(kt_work_threads(&work), count / PARTS_EACH));
-    struct job job = { .where = where, .parts = (const struct part *)(const void *)parts.data };
+    uint32_t asked = work->threads, threads;
+    threads = work->threads = (uint32_t)kt_max_u64(1, kt_min_u64(kt_work_threads(work), count / PARTS_EACH));
+    struct job job = { .where = where, .work = work, .parts = (const struct part *)(const void *)parts.data };
     if (!status && count) {
-        job.scratch = kt_alloc_zero(work.threads, sizeof *job.scratch);
-        if (!job.scratch) status = kt_fail_memory(error, work.threads * sizeof *job.scratch);
-        if (!status) status = ask_indexes(&job, error);
-        if (!status) status = kt_parallel_for(&work, NULL, count, 1, evaluate_parts, &job, error);
-        for (uint32_t i = 0; job.scratch && i < work.threads; i++) kt_arena_release(&job.scratch[i]);
+        job.scratch = kt_alloc_zero(threads, sizeof *job.scratch);
+        if (!job.scratch) status = kt_fail_memory(error, threads * sizeof *job.scratch);
+        if (!status) status = ask_indexes(&job, work, error);
+        if (!status)
+            status =
+                kt_parallel_for(work, work->asks ? "filter" : NULL, count, 1, evaluate_parts, &job, error);
+        for (uint32_t i = 0; job.scratch && i < threads; i++) kt_arena_release(&job.scratch[i]);
         for (uint32_t i = 0; i < job.answer_count; i++) {
             kt_free(job.answers[i].rows.words);
             kt_free(job.answers[i].covers);
         }
         kt_free(job.scratch);
     }
+    work->threads = asked;
     kt_buffer_release(&parts);
     return status;
 }
 
-static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr, uint32_t threads,
+static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr, struct kt_work *work,
                         struct kt_where **out, kith_error *error)
 {
     struct kt_where *where = kt_alloc_zero(1, sizeof *where);
@@ -291,7 +391,7 @@ static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr
     where->rows.words = kt_alloc_zero(where->rows.rows / 64 + 1, sizeof *where->rows.words);
     kith_status status = where->rows.words ? KITH_OK : kt_fail_memory(error, where->rows.rows / 8);
     if (!status) status = kt_filter_bind(expr, snapshot->schema, true, &where->filter, error);
-    if (!status) status = evaluate_all(where, threads, error);
+    if (!status) status = evaluate_all(where, work, error);
     if (!status) status = keep_live(where, error);
     where->seconds = kt_seconds() - begin;
     if (status)
@@ -302,16 +402,17 @@ static kith_status make(struct kt_snapshot *snapshot, const struct kt_expr *expr
 }
 
 kith_status kt_where_of(struct kt_snapshot *snapshot, const char *text, const struct kt_expr *expr,
-                        uint32_t threads, struct kt_where **out, kith_error *error)
+                        struct kt_work *work, struct kt_where **out, kith_error *error)
 {
     struct kt_expr *parsed = NULL;
+    struct kt_work any = { 0 };
     *out = NULL;
     if (!text && !expr) return KITH_OK;
     if (text && expr)
         return kt_fail(error, KITH_INVALID,
                        "a filter was given twice, as text and as an expression; give one");
     kith_status status = text ? kt_expr_parse(text, NULL, 0, &parsed, error) : KITH_OK;
-    if (!status) status = make(snapshot, text ? parsed : expr, threads, out, error);
+    if (!status) status = make(snapshot, text ? parsed : expr, work ? work : &any, out, error);
     kt_expr_release(parsed);
     return status;
 }

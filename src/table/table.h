@@ -127,15 +127,28 @@ kith_status kt_table_drop_index(struct kt_table *table, const char *name, kith_e
 /* The rows that one fragment stores, deleted ones too, its files opened when first used. */
 struct kt_segment;
 
+/* From a column to a field of structs in it. */
+enum { KT_PATH_STEPS = 8 };
+struct kt_path {
+    uint32_t count; /* 0: the column itself */
+    uint32_t steps[KT_PATH_STEPS];
+};
+const struct kt_field *kt_path_field(const struct kt_schema *schema, uint32_t column,
+                                     const struct kt_path *path);
+/** Appends "a.b". False without memory. */
+bool kt_path_text(const struct kt_schema *schema, uint32_t column, const struct kt_path *path,
+                  struct kt_buffer *to);
+
 /* One index as a snapshot sees it. */
 struct kt_table_index {
     const char *name;
-    int column; /* of the schema */
+    int column;          /* of the schema */
+    struct kt_path path; /* of an index over values: the field of it */
     kith_index_type type;
     kith_metric metric;             /* KITH_METRIC_DEFAULT for an index over values, which has none */
     const struct kt_index_ops *ops; /* NULL for an index over values: kt_snapshot.scalars has it */
     const struct kt_piece *piece;   /* the first: of an index over vectors its base */
-    const struct kt_piece **parts;  /* of an index over vectors: the base, then its runs */
+    const struct kt_piece **parts;  /* of an index over vectors: the base, then its runs; else all pieces */
     uint32_t part_count;
     struct kt_rows *covers; /* row ids that the pieces cover: sorted, disjoint */
     uint32_t cover_count;
@@ -153,6 +166,7 @@ struct kt_table_index {
 struct kt_table_scalar {
     const char *name;
     uint32_t column; /* of the schema */
+    struct kt_path path;
     kith_index_type type;
     const struct kt_piece *piece;
     struct kt_index_slot *slot; /* private */

@@ -8,7 +8,7 @@
  * build that failed would fail at the next append as well, after the same minutes: so this handle waits until
  * the table has grown by a quarter.
  *
- * When an index over vectors is merged or built anew is said in table_scalar.c.
+ * When an index is merged or built anew is said in table_scalar.c.
  */
 #include "table/table_private.h"
 

@@ -24,7 +24,7 @@ enum purpose {
     ASKED_FOR,
     AUTOMATIC,
     ONE_MORE, /* a piece over rows that the index does not cover */
-    MERGED,   /* some files of an index over vectors as one */
+    MERGED,   /* some files of an index as one */
     ANEW      /* the whole index once more, with the parameters it has */
 };
 
@@ -42,6 +42,7 @@ struct indexing {
     const struct kt_table_index *index; /* from ONE_MORE on: as the snapshot has it */
     uint32_t first_part, part_count;    /* MERGED: these */
     int column;
+    struct kt_path path;       /* of an index over values: the field of it */
     struct kt_index_plan plan; /* of an index over values: its type alone */
     struct kt_samples queries; /* none: the calibration asks for rows */
     struct kt_piece piece;     /* its covers are borrowed from */
@@ -103,6 +104,12 @@ static kith_status make_place(const struct indexing *indexing, const struct kt_s
     return status;
 }
 
+static bool same_path(const struct kt_piece *a, const struct kt_piece *b)
+{
+    const json_t *of_a = json_object_get(a->meta, "path"), *of_b = json_object_get(b->meta, "path");
+    return (!of_a && !of_b) || json_equal(of_a, of_b);
+}
+
 /* Whether the pieces that this one is added to are still those that it was built beside. */
 static bool has_place_beside(const struct indexing *indexing, const struct kt_state *state)
 {
@@ -113,7 +120,7 @@ static bool has_place_beside(const struct indexing *indexing, const struct kt_st
         if (strcmp(other->index, piece->index) != 0) continue;
         found = true;
         if (kt_rows_common(other->covers, other->cover_count, piece->covers, piece->cover_count) ||
-            !kt_piece_covers_field(other, field_of(indexing)->id) ||
+            !kt_piece_covers_field(other, field_of(indexing)->id) || !same_path(other, piece) ||
             !json_equal(json_object_get(other->meta, "type"), json_object_get(piece->meta, "type")))
             return false;
     }
@@ -176,11 +183,12 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
             "the rows or columns of table '%s' were changed (%s) while index \"%s\" was being built", table,
             news, name);
     bool exactly = indexing->index && indexing->index->ops && indexing->index->ops->fold_share;
+    bool leaves_dead = indexing->purpose == MERGED || kt_is_scalar_index(indexing->plan.type);
     if ((exactly && !has_own_pieces(indexing, state)) ||
         (indexing->purpose == ONE_MORE && !has_place_beside(indexing, state)) ||
-        (indexing->purpose == MERGED &&
-         (!has_merged(indexing, state) ||
-          kt_state_restored_since(state, indexing->snapshot->state->commit))) || /* the dead may live */
+        (indexing->purpose == MERGED && !has_merged(indexing, state)) ||
+        (leaves_dead &&
+         kt_state_restored_since(state, indexing->snapshot->state->commit)) || /* they may live */
         (indexing->purpose == ANEW && !has_own_pieces(indexing, state)))
         return kt_fail(error, KITH_CONFLICT, "index \"%s\" of table '%s' was changed (%s) while %s", name,
                        table, news, DOING[indexing->purpose]);
@@ -231,6 +239,10 @@ static kith_status describe(const struct indexing *indexing, json_t *meta, kith_
         json_object_set_new(meta, "type", json_string(kith_index_type_name(plan->type))) ||
         (has_metric && json_object_set_new(meta, "metric", json_string(kith_metric_name(plan->metric)))) ||
         json_object_set_new(meta, "created_us", json_integer(now_us)) ||
+        (indexing->path.count &&
+         json_object_set_new(
+             meta, "path",
+             kt_path_json(indexing->snapshot->schema, (uint32_t)indexing->column, &indexing->path))) ||
         (is_run && json_object_set_new(meta, "run", json_true())) ||
         (is_run && json_object_set(meta, "tree", json_object_get(indexing->index->piece->meta, "tree"))) ||
         (is_base && json_object_set_new(meta, "tree", json_string(indexing->piece.id))) ||
@@ -267,6 +279,19 @@ static kith_status calibrate(struct indexing *indexing, struct kt_work *work, ki
     return status ? status : kt_piece_note_calibrated(indexing->snapshot, piece->meta, error);
 }
 
+/* Takes ids off that no fragment has any more, so that what covers are listed does not grow for ever. */
+static kith_status leave_ids_out(struct kt_cover *cover, const struct kt_state *state, kith_error *error)
+{
+    struct kt_cover gone = { 0 }, there = { 0 };
+    kith_status status = kt_cover_add(&gone, cover->rows, cover->count, error);
+    if (!status) status = kt_cover_state(state, &there, error);
+    if (!status) status = kt_cover_subtract(&gone, there.rows, there.count, error);
+    if (!status) status = kt_cover_subtract(cover, gone.rows, gone.count, error);
+    kt_cover_release(&gone);
+    kt_cover_release(&there);
+    return status;
+}
+
 /* The rows that the piece is to cover. */
 static kith_status settle_cover(struct indexing *indexing, kith_error *error)
 {
@@ -281,6 +306,8 @@ static kith_status settle_cover(struct indexing *indexing, kith_error *error)
         const struct kt_piece *part = indexing->index->parts[indexing->first_part + i];
         status = kt_cover_add(cover, part->covers, part->cover_count, error);
     }
+    if (!status && indexing->purpose == MERGED && kt_is_scalar_index(indexing->plan.type))
+        status = leave_ids_out(cover, snapshot->state, error);
     indexing->piece.covers = cover->rows;
     indexing->piece.cover_count = cover->count;
     return status;
@@ -310,20 +337,27 @@ static kith_status write_merged(struct indexing *indexing, struct kt_work *work,
                                              vectors_of(indexing), work, sink, &indexing->piece.meta, error);
 }
 
+static kith_status write_values(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
+                                kith_error *error)
+{
+    uint64_t held = 0;
+    kith_status status =
+        kt_table_write_scalar(indexing->snapshot, (uint32_t)indexing->column, &indexing->path,
+                              indexing->plan.type, &indexing->cover, work, sink, &held, error);
+    if (status) return status;
+    indexing->piece.meta = json_pack("{s:I}", "rows", (json_int_t)held);
+    return indexing->piece.meta ? KITH_OK : kt_fail_memory(error, 64);
+}
+
 static kith_status write_file(struct indexing *indexing, struct kt_work *work, struct kt_sink *sink,
                               kith_error *error)
 {
     const struct kt_index_plan *plan = &indexing->plan;
     json_t **meta = &indexing->piece.meta;
+    if (kt_is_scalar_index(plan->type)) return write_values(indexing, work, sink, error);
     if (indexing->purpose == MERGED) return write_merged(indexing, work, sink, error);
-    if (!kt_is_scalar_index(plan->type) && indexing->purpose == ONE_MORE)
-        return write_run(indexing, work, sink, error);
-    if (!kt_is_scalar_index(plan->type))
-        return kt_index_ops(plan->type)->build(plan, vectors_of(indexing), work, sink, meta, error);
-    *meta = json_object();
-    if (!*meta) return kt_fail_memory(error, 64);
-    return kt_table_write_scalar(indexing->snapshot, (uint32_t)indexing->column, plan->type, &indexing->cover,
-                                 work, sink, error);
+    if (indexing->purpose == ONE_MORE) return write_run(indexing, work, sink, error);
+    return kt_index_ops(plan->type)->build(plan, vectors_of(indexing), work, sink, meta, error);
 }
 
 static kith_status build(struct indexing *indexing, struct kt_work *work, kith_error *error)
@@ -370,9 +404,14 @@ static kith_status settle_name(struct indexing *indexing, kith_error *error)
     struct kt_buffer name = { 0 };
     if (options->name && !options->name[0])
         return kt_fail(error, KITH_INVALID, "an index needs a name that is not empty");
-    if (!kt_buffer_text(&name, options->name ? "%s" : "%s_idx",
-                        options->name ? options->name : field_of(indexing)->name))
+    bool fits = options->name ? kt_buffer_text(&name, "%s", options->name)
+                              : kt_path_text(indexing->snapshot->schema, (uint32_t)indexing->column,
+                                             &indexing->path, &name) &&
+                                    kt_buffer_text(&name, "_idx");
+    if (!fits) {
+        kt_buffer_release(&name);
         return kt_fail_memory(error, 64);
+    }
     indexing->piece.index = (char *)name.data;
     return KITH_OK;
 }
@@ -404,12 +443,25 @@ static kith_status settle_column(struct indexing *indexing, kith_error *error)
     const struct kt_schema *schema = indexing->snapshot->schema;
     char names[400];
     indexing->plan.type = options->type;
-    indexing->column = options->column ? kt_schema_find(schema, options->column) : -1;
-    const struct kt_field *field = indexing->column < 0 ? NULL : field_of(indexing);
+    indexing->column = -1;
+    kith_status status = KITH_OK;
+    if (indexing->index) {
+        indexing->column = indexing->index->column;
+        indexing->path = indexing->index->path;
+    } else if (options->column) {
+        status = kt_path_find(schema, options->column, &indexing->column, &indexing->path, error);
+    }
+    if (status) return status;
+    const struct kt_field *field =
+        indexing->column < 0 ? NULL : kt_path_field(schema, (uint32_t)indexing->column, &indexing->path);
     if (options->type == KITH_INDEX_DEFAULT && field && !kt_field_is_vector(field))
         indexing->plan.type = field->type == KT_LIST ? KITH_LABEL_LIST : KITH_BTREE;
-    if (!kt_is_scalar_index(indexing->plan.type))
+    if (!kt_is_scalar_index(indexing->plan.type) && !indexing->path.count)
         return kt_snapshot_vector_column(indexing->snapshot, options->column, &indexing->column, error);
+    if (field && !kt_is_scalar_index(indexing->plan.type))
+        return kt_fail(error, KITH_INVALID,
+                       "a %s index is over a column of vectors, not over a field of a struct",
+                       kith_index_type_name(indexing->plan.type));
     if (field) return kt_scalar_check(indexing->plan.type, field, error);
     column_names(schema, names, sizeof names);
     if (!options->column)

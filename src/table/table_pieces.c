@@ -17,8 +17,8 @@ struct kt_index_slot {
     char id[33];                    /* of the piece, or made of those of all parts */
     const struct kt_index_ops *ops; /* of an index over vectors, else NULL */
     struct kt_index *_Atomic open;
-    struct kt_schema *schema; /* whose `column` an index over values is of: it outlives the snapshot */
-    uint32_t column;
+    struct kt_schema *schema; /* keeps `field`, which an index over values is of: it outlives the snapshot */
+    const struct kt_field *field;
     struct kt_scalar *_Atomic scalar;
 };
 
@@ -43,7 +43,7 @@ static struct kt_index_slot *slot_new(const struct kt_snapshot *snapshot, const 
     memcpy(slot->id, id, sizeof slot->id);
     slot->ops = found->ops;
     slot->schema = kt_schema_share(snapshot->schema);
-    slot->column = (uint32_t)found->column;
+    slot->field = kt_path_field(slot->schema, (uint32_t)found->column, &found->path);
     return slot;
 }
 
@@ -112,7 +112,10 @@ static bool index_usable(const struct kt_snapshot *snapshot, const struct kt_pie
     out->column = column_by_id(snapshot->schema, json_integer_value(json_object_get(piece->meta, "field")));
     if (out->column < 0) return false;
     const struct kt_field *field = &snapshot->schema->fields[out->column];
-    if (kt_is_scalar_index(out->type)) return kt_scalar_check(out->type, field, &ignored) == KITH_OK;
+    if (kt_is_scalar_index(out->type))
+        return kt_path_read(field, json_object_get(piece->meta, "path"), &out->path) &&
+               !kt_scalar_check(out->type, kt_path_field(snapshot->schema, (uint32_t)out->column, &out->path),
+                                &ignored);
     if (kith_metric_parse(meta_text(piece, "metric"), &out->metric, &ignored)) return false;
     read_calibration(out);
     out->ops = kt_index_ops(out->type);
@@ -127,7 +130,7 @@ static struct kt_table_index *index_of(struct kt_snapshot *snapshot, const struc
     for (uint32_t i = 0; i < snapshot->index_count; i++) {
         struct kt_table_index *index = &snapshot->indexes[i];
         if (strcmp(index->name, piece->name) == 0 && index->column == piece->column &&
-            index->type == piece->type)
+            index->type == piece->type && kt_path_same(&index->path, &piece->path))
             return index;
     }
     return NULL;
@@ -172,26 +175,31 @@ static kith_status add_piece(struct kt_snapshot *snapshot, const struct kt_snaps
         *index = *found;
     }
     kith_status status = add_cover(index, found->piece, error);
-    if (!status && found->ops) status = add_part(index, found->piece, error);
+    if (!status) status = add_part(index, found->piece, error);
     if (status) return status;
     index->bytes += found->piece->file.seal.length;
     if (found->ops) return KITH_OK;
     struct kt_index_slot *slot = slot_of(snapshot, older, found);
     if (!slot) return kt_fail_memory(error, sizeof *slot);
-    snapshot->scalars[snapshot->scalar_count++] =
-        (struct kt_table_scalar){ found->name, (uint32_t)found->column, found->type, found->piece, slot };
+    snapshot->scalars[snapshot->scalar_count++] = (struct kt_table_scalar){
+        found->name, (uint32_t)found->column, found->path, found->type, found->piece, slot
+    };
     return KITH_OK;
 }
 
-/* Rows in the files of an index over vectors: merging takes dead ones out of these, not out of what is
- * covered. */
+uint64_t kt_piece_held(const struct kt_piece *piece)
+{
+    const json_t *held = json_object_get(piece->meta, "rows");
+    if (!json_is_integer(held)) /* an index over values of an older Kith: dead rows too */
+        return kt_rows_count(piece->covers, piece->cover_count);
+    return json_integer_value(held) > 0 ? (uint64_t)json_integer_value(held) : 0;
+}
+
+/* Rows in the files of an index: merging takes dead ones out of these, not out of what is covered. */
 static uint64_t rows_held(const struct kt_table_index *index)
 {
     uint64_t rows = 0;
-    for (uint32_t i = 0; i < index->part_count; i++) {
-        json_int_t held = json_integer_value(json_object_get(index->parts[i]->meta, "rows"));
-        rows += held > 0 ? (uint64_t)held : 0;
-    }
+    for (uint32_t i = 0; i < index->part_count; i++) rows += kt_piece_held(index->parts[i]);
     return rows;
 }
 
@@ -202,11 +210,8 @@ static kith_status finish_index(struct kt_snapshot *snapshot, const struct kt_sn
     const struct kt_state *state = snapshot->state;
     for (uint32_t c = 0; c < index->cover_count; c++)
         index->rows_indexed += kt_state_count(state, index->covers[c].begin, index->covers[c].end);
-    index->rows_dead = kt_rows_count(index->covers, index->cover_count) - index->rows_indexed;
-    if (index->ops) {
-        uint64_t held = rows_held(index);
-        index->rows_dead = held > index->rows_indexed ? held - index->rows_indexed : 0;
-    }
+    uint64_t held = rows_held(index);
+    index->rows_dead = held > index->rows_indexed ? held - index->rows_indexed : 0;
     index->rows_unindexed = state->rows > index->rows_indexed ? state->rows - index->rows_indexed : 0;
     if (!index->ops) return KITH_OK;
     index->slot = slot_of(snapshot, older, index);
@@ -294,7 +299,7 @@ kith_status kt_snapshot_scalar(const struct kt_snapshot *snapshot, const struct 
     struct kt_scalar *open = NULL, *none = NULL;
     const struct kt_stored_file *stored = &scalar->piece->file;
     kith_status status = kt_view_open(snapshot->io, stored->name, &stored->seal, &file, error);
-    if (!status) status = kt_scalar_open(file, &slot->schema->fields[slot->column], &open, error);
+    if (!status) status = kt_scalar_open(file, slot->field, &open, error);
     if (status) return status;
     if (atomic_compare_exchange_strong(&slot->scalar, &none, open)) {
         *out = open;

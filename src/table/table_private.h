@@ -96,10 +96,23 @@ uint64_t kt_rows_count(const struct kt_rows *rows, uint32_t count);
 /** How many rows are in both. */
 uint64_t kt_rows_common(const struct kt_rows *a, uint32_t count_a, const struct kt_rows *b, uint32_t count_b);
 
-/** Writes an index over the values that the covered rows have in a column. */
-kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column, kith_index_type type,
+bool kt_path_same(const struct kt_path *a, const struct kt_path *b);
+/** As names below the column (new reference), and read again; false where there is no such field. */
+json_t *kt_path_json(const struct kt_schema *schema, uint32_t column, const struct kt_path *path);
+bool kt_path_read(const struct kt_field *column, const json_t *names, struct kt_path *out);
+/** What "a.b" names; *column is -1 where no column begins so. KITH_NOT_FOUND and KITH_INVALID where one does,
+ * and it has no such field. */
+kith_status kt_path_find(const struct kt_schema *schema, const char *name, int *column, struct kt_path *out,
+                         kith_error *error);
+
+/** Writes an index over the values that the covered rows have in a column, those that are there; *held is how
+ * many they are. */
+kith_status kt_table_write_scalar(const struct kt_snapshot *snapshot, uint32_t column,
+                                  const struct kt_path *path, kith_index_type type,
                                   const struct kt_cover *cover, struct kt_work *work, struct kt_sink *sink,
-                                  kith_error *error);
+                                  uint64_t *held, kith_error *error);
+/** How many rows the file of a piece has, dead ones among them. */
+uint64_t kt_piece_held(const struct kt_piece *piece);
 /** The rows that no piece of the index covers, added to the empty `out`; none, where they are too few for a
  * piece. */
 kith_status kt_table_uncovered(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
@@ -181,7 +194,7 @@ kith_status kt_table_create_automatic(struct kt_table *table, const kith_index *
 /** kt_table_create_index() for the second: a piece more, over what the index named in `options` does not
  * cover. */
 kith_status kt_table_extend_index(struct kt_table *table, const kith_index *options, kith_error *error);
-/** Files [first, first + count) of the index over vectors named in `options` as one, without dead rows. */
+/** Files [first, first + count) of the index named in `options` as one, without dead rows. */
 kith_status kt_table_merge_index(struct kt_table *table, const kith_index *options, uint32_t first,
                                  uint32_t count, kith_error *error);
 /** The index named in `options` once more, over all rows there are now, with the parameters that it has. */

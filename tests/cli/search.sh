@@ -11,6 +11,9 @@ kith search db/t --vector q.npy -k 1 -q --columns id
 kith search db/t --row 0 -k 2 -q
 kith search db/t --vector '[0, 0, 0, 1]' -k 2 -q --metric cosine --columns id,_distance
 kith search db/t --vector '[3, 4, 0, 0]' -k 2 -q --json --columns id | sed -E 's/"seconds":[^}]*/"seconds":0/'
+# time that is given, and time that is over
+kith search db/t --vector '[3, 4, 0, 0]' -k 1 -q --columns id --timeout 60
+fails kith search db/t --vector '[3, 4, 0, 0]' --timeout 0 -q
 fails kith search db/t --vector '[1, 2]'
 fails kith search db/t --vector '[1, "a"]'
 fails kith search db/t --vector '[]'

@@ -236,6 +236,19 @@ static const struct op delete_indexed[] = {
     { .kind = &op_filter },
     { .kind = NULL },
 };
+/* Most rows of indexes over values die: what is left of their pieces is merged by the write that killed them.
+ */
+static const struct op delete_valued[] = {
+    { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_index, .index = ID_INDEX, .type = KITH_BTREE },
+    { .kind = &op_index, .index = NUMBER_INDEX, .type = KITH_BITMAP },
+    { .kind = &op_delete, .number = 70 },
+    { .kind = &op_filter },
+    { .kind = &op_update, .number = 95 },
+    { .kind = &op_filter },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
 static const struct op update_rows[] = {
     { .kind = &op_create, .rows = 20 },
     { .kind = &op_append, .rows = FILE_ROWS, .pad = FILE_PAD },
@@ -423,6 +436,7 @@ const struct scenario scenarios[] = {
     { "delete_files", delete_files, 2 },
     { "delete_folded", delete_folded, 2 },
     { "delete_indexed", delete_indexed, 3 },
+    { "delete_valued", delete_valued, 3 },
     { "update_rows", update_rows, 2 },
     { "merge_rows", merge_rows, 1 },
     { "keyed", keyed, 1 },

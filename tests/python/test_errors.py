@@ -16,6 +16,7 @@ def test_every_exception_is_kiths_and_a_built_in():
         "InvalidError": ValueError, "NotFoundError": KeyError, "ExistsError": FileExistsError, "TypeMismatchError": TypeError, "StorageError": OSError,
         "CorruptError": OSError, "OutOfMemoryError": MemoryError, "ConflictError": RuntimeError, "UnknownOutcomeError": OSError,
         "CancelledError": RuntimeError, "UnsupportedError": NotImplementedError, "ReadOnlyError": ValueError,
+        "TimedOutError": TimeoutError,
     }  # fmt: skip
     for status, (name, habit) in enumerate(habits.items(), 1):
         error = kith.errors.from_status(status, "it's so")

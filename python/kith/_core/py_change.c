@@ -187,15 +187,21 @@ PyObject *kpy_table_get(struct kpy_table *self, PyObject *args)
     struct ArrowArrayStream keys, stream;
     PyObject *capsule, *columns, *expressions, *result = NULL;
     int with_row_id;
+    long long timeout_us = 0;
+    struct kpy_progress progress = { 0 };
     kith_error error = { 0 };
-    kith_status status;
 
-    if (!PyArg_ParseTuple(args, "OOpO", &capsule, &columns, &with_row_id, &expressions)) return NULL;
+    if (!PyArg_ParseTuple(args, "OOpO|L", &capsule, &columns, &with_row_id, &expressions, &timeout_us))
+        return NULL;
     if (!kpy_scan_init(state, columns, expressions, &scan) && !kpy_stream_take(state, capsule, &keys)) {
         scan.options.with_row_id = with_row_id;
-        Py_BEGIN_ALLOW_THREADS status = kith_get(self->handle, &keys, &scan.options, &stream, &error);
-        Py_END_ALLOW_THREADS result =
-            status ? kpy_raise_after(state, &error) : kpy_table_stream(self, &stream);
+        scan.options.timeout_us = timeout_us;
+        scan.options.progress = kpy_progress;
+        scan.options.progress_user = &progress;
+        progress.saved = PyEval_SaveThread();
+        kith_status status = kith_get(self->handle, &keys, &scan.options, &stream, &error);
+        PyEval_RestoreThread(progress.saved);
+        result = status ? kpy_raise_after(state, &error) : kpy_table_stream(self, &stream);
     }
     kpy_scan_release(&scan);
     return result;

@@ -201,6 +201,7 @@ struct kpy_options {
     PyObject *columns;             /* tuple of str, or None for all */
     PyObject *expressions;         /* tuple of str or None, one a column; or None */
     PyObject *where;               /* None, a str of SQL, or a kith._core.Expr */
+    PyObject *order;               /* None, or a tuple as of Table.scan() */
     unsigned int k, offset, nprobes, minimum_nprobes, maximum_nprobes, refine_factor, ef, threads;
     int metric;
     float recall, lower, upper;
@@ -222,7 +223,8 @@ struct kpy_options {
 struct kpy_query {
     kith_query query;
     const char **names, **expressions;
-    PyObject *where; /* a reference: another thread may set another one while the search runs */
+    PyObject *where, *by; /* references: another thread may set others while the search runs */
+    kith_order *order;
     kith_search_stats stats;
 };
 int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out);
@@ -266,6 +268,9 @@ struct kpy_scan {
  * failure, too. */
 int kpy_scan_init(struct kpy_state *state, PyObject *columns, PyObject *expressions, struct kpy_scan *out);
 void kpy_scan_release(struct kpy_scan *scan);
+/** Of (expression, descending, nulls first) each, or None; the array is freed with kpy_free(), on failure
+ * too. */
+int kpy_order(struct kpy_state *state, PyObject *tuple, kith_order **out, size_t *count);
 /** A list of row ids; the array is freed with kpy_free(), on failure too. */
 int kpy_row_ids(PyObject *list, uint64_t **out, size_t *count);
 /** A stream that keeps its table. */
@@ -296,8 +301,8 @@ PyMODINIT_FUNC PyInit__core(void);
 
 PyObject *kpy_table_wrap(struct kpy_state *state, PyObject *database, kith_table *handle); /* takes it over */
 PyObject *kpy_open(PyObject *module, PyObject *uri);
-PyObject *kpy_search_rows(PyObject *module, PyObject *options);
-PyObject *kpy_search_stream(PyObject *module, PyObject *options);
+PyObject *kpy_search_rows(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *kpy_search_stream(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *kpy_search_explain(PyObject *module, PyObject *options);
 PyObject *kpy_search_analyze(PyObject *module, PyObject *options);
 PyObject *kpy_searcher_new(PyObject *module, PyObject *args);

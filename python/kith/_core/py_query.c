@@ -4,6 +4,9 @@
  * struct that the builder's class inherits: setting one is a store, and the search is one call that needs no
  * arguments parsed. kith.query checks what users give; here the fields are trusted to be in range.
  *
+ * While a search runs it asks now and then whether Ctrl-C was pressed, from 40 ms on: a shorter one never
+ * takes the interpreter back for that. A timeout comes as a second argument, in microseconds.
+ *
  * A search reads all its batches without the interpreter, so the only Python work is making the result. What
  * it did is always counted: that costs less than asking whether it should.
  */
@@ -42,6 +45,7 @@ static int options_traverse(struct kpy_options *self, visitproc visit, void *arg
     Py_VISIT(self->columns);
     Py_VISIT(self->expressions);
     Py_VISIT(self->where);
+    Py_VISIT(self->order);
     return 0;
 }
 
@@ -52,6 +56,7 @@ static int options_clear(struct kpy_options *self)
     Py_CLEAR(self->columns);
     Py_CLEAR(self->expressions);
     Py_CLEAR(self->where);
+    Py_CLEAR(self->order);
     return 0;
 }
 
@@ -73,6 +78,7 @@ static PyMemberDef members[] = {
     MEMBER(columns, T_OBJECT, 0, "a tuple of names, or None for all"),
     MEMBER(expressions, T_OBJECT, 0, "a tuple of what each column is: SQL, or None for the column itself"),
     MEMBER(where, T_OBJECT, 0, "None, a str of SQL, or a kith._core.Expr"),
+    MEMBER(order, T_OBJECT, 0, "None, or a tuple of (expression, descending, nulls first)"),
     MEMBER(k, T_UINT, 0, "rows a vector"),
     MEMBER(offset, T_UINT, 0, NULL),
     MEMBER(nprobes, T_UINT, 0, NULL),
@@ -177,9 +183,12 @@ void kpy_query_release(struct kpy_query *query)
 {
     kpy_free(query->names);
     kpy_free(query->expressions);
+    kpy_free(query->order);
     Py_XDECREF(query->where);
+    Py_XDECREF(query->by);
     query->names = query->expressions = NULL;
-    query->where = NULL;
+    query->order = NULL;
+    query->where = query->by = NULL;
 }
 
 static int query_columns(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
@@ -213,10 +222,19 @@ static int query_filter(struct kpy_state *state, struct kpy_options *options, st
     return 0;
 }
 
+static int query_order(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
+{
+    out->by = Py_NewRef(options->order ? options->order : Py_None);
+    int failed = kpy_order(state, out->by, &out->order, &out->query.order_count);
+    out->query.order_by = out->order;
+    return failed;
+}
+
 int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct kpy_query *out)
 {
     out->names = out->expressions = NULL;
-    out->where = NULL;
+    out->where = out->by = NULL;
+    out->order = NULL;
     out->stats = KITH_INIT(kith_search_stats);
     if (!options->table || Py_TYPE(options->table) != state->table_type) {
         kpy_fail(state, KITH_INVALID, "the search has no table");
@@ -248,7 +266,8 @@ int kpy_query_init(struct kpy_state *state, struct kpy_options *options, struct 
         .threads = options->threads,
         .stats = &out->stats,
     };
-    if (PyErr_Occurred() || query_columns(state, options, out) || query_filter(state, options, out)) {
+    if (PyErr_Occurred() || query_columns(state, options, out) || query_filter(state, options, out) ||
+        query_order(state, options, out)) {
         kpy_query_release(out);
         return -1;
     }
@@ -276,38 +295,56 @@ static kith_table *handle_of(const struct kpy_options *options)
 
 /* ---- running it ---- */
 
-PyObject *kpy_search_rows(PyObject *module, PyObject *object)
+/* Of (options) or (options, timeout_us): the query of the first, with the second. */
+static struct kpy_options *begin(struct kpy_state *state, PyObject *const *args, Py_ssize_t count,
+                                 struct kpy_query *query, struct kpy_progress *progress)
+{
+    struct kpy_options *options = count ? checked(state, args[0]) : NULL;
+    if (!count) PyErr_SetString(PyExc_TypeError, "a kith._core.Options is wanted");
+    long long timeout_us = options && count > 1 ? PyLong_AsLongLong(args[1]) : 0;
+    if (!options || PyErr_Occurred() || kpy_query_init(state, options, query)) return NULL;
+    query->query.timeout_us = timeout_us;
+    query->query.progress = kpy_progress;
+    query->query.progress_user = progress;
+    return options;
+}
+
+PyObject *kpy_search_rows(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct kpy_state *state = kpy_module_state(module);
-    struct kpy_options *options = checked(state, object);
+    struct kpy_progress progress = { 0 };
     struct kpy_query query;
+    struct kpy_options *options = begin(state, args, count, &query, &progress);
     struct kpy_batches batches = { 0 };
     struct ArrowArrayStream stream;
     kith_error error = { 0 };
-    kith_status status;
-    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    if (!options) return NULL;
     kith_table *table = handle_of(options);
-    Py_BEGIN_ALLOW_THREADS status = kith_search(table, &query.query, &stream, &error);
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_search(table, &query.query, &stream, &error);
     if (!status) status = kpy_batches_read(&stream, &batches, &error);
-    Py_END_ALLOW_THREADS if (!status) keep_stats(options, &query);
+    PyEval_RestoreThread(progress.saved);
+    if (!status) keep_stats(options, &query);
     PyObject *rows = status ? kpy_raise_after(state, &error) : kpy_batches_rows(state, &batches);
     kpy_batches_release(&batches);
     kpy_query_release(&query);
     return rows;
 }
 
-PyObject *kpy_search_stream(PyObject *module, PyObject *object)
+PyObject *kpy_search_stream(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct kpy_state *state = kpy_module_state(module);
-    struct kpy_options *options = checked(state, object);
+    struct kpy_progress progress = { 0 };
     struct kpy_query query;
+    struct kpy_options *options = begin(state, args, count, &query, &progress);
     struct ArrowArrayStream stream;
     kith_error error = { 0 };
-    kith_status status;
-    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    if (!options) return NULL;
     kith_table *table = handle_of(options);
-    Py_BEGIN_ALLOW_THREADS status = kith_search(table, &query.query, &stream, &error);
-    Py_END_ALLOW_THREADS kpy_query_release(&query);
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_search(table, &query.query, &stream, &error);
+    PyEval_RestoreThread(progress.saved);
+    kpy_query_release(&query);
     if (status) return kpy_raise_after(state, &error);
     keep_stats(options, &query);
     return kpy_stream_own(&stream, options->table) ? NULL : kpy_stream_capsule(&stream);
@@ -319,15 +356,17 @@ typedef kith_status (*teller)(kith_table *table, const kith_query *query, char *
 static PyObject *tell(PyObject *module, PyObject *object, teller call)
 {
     struct kpy_state *state = kpy_module_state(module);
-    struct kpy_options *options = checked(state, object);
+    struct kpy_progress progress = { 0 };
     struct kpy_query query;
+    struct kpy_options *options = begin(state, &object, 1, &query, &progress);
     char *text = NULL;
     kith_error error = { 0 };
-    kith_status status;
-    if (!options || kpy_query_init(state, options, &query)) return NULL;
+    if (!options) return NULL;
     kith_table *table = handle_of(options);
-    Py_BEGIN_ALLOW_THREADS status = call(table, &query.query, &text, &error);
-    Py_END_ALLOW_THREADS kpy_query_release(&query);
+    progress.saved = PyEval_SaveThread();
+    kith_status status = call(table, &query.query, &text, &error);
+    PyEval_RestoreThread(progress.saved);
+    kpy_query_release(&query);
     if (status) return kpy_raise_after(state, &error);
     PyObject *result = PyUnicode_FromString(text);
     kith_text_free(text);

@@ -19,10 +19,11 @@
 static kith_status stream_failed(struct ArrowArrayStream *stream, int code, kith_error *error)
 {
     const char *words = stream->get_last_error(stream);
-    error->status = code == ENOMEM    ? KITH_NO_MEMORY
-                    : code == EINVAL  ? KITH_INVALID
-                    : code == EBADMSG ? KITH_CORRUPT
-                                      : KITH_IO;
+    error->status = code == ENOMEM      ? KITH_NO_MEMORY
+                    : code == EINVAL    ? KITH_INVALID
+                    : code == EBADMSG   ? KITH_CORRUPT
+                    : code == ETIMEDOUT ? KITH_TIMEOUT
+                                        : KITH_IO;
     snprintf(error->message, sizeof error->message, "%s", words && *words ? words : strerror(code));
     return error->status;
 }

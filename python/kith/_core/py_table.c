@@ -40,15 +40,23 @@ static PyObject *table_count(struct kpy_table *self, PyObject *args)
 {
     PyObject *object = Py_None;
     struct kpy_where where;
+    struct kpy_progress progress = { 0 };
+    kith_scan options = KITH_INIT(kith_scan);
+    long long timeout_us = 0;
     uint64_t rows = 0;
     kith_error error = { 0 };
-    kith_status status;
-    if (!PyArg_ParseTuple(args, "|O", &object) || kpy_where(kpy_object_state(self), object, &where))
+    if (!PyArg_ParseTuple(args, "|OL", &object, &timeout_us) ||
+        kpy_where(kpy_object_state(self), object, &where))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS status = where.filter
-                                        ? kith_table_count_if(self->handle, where.filter, &rows, &error)
-                                        : kith_table_count(self->handle, where.text, &rows, &error);
-    Py_END_ALLOW_THREADS return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(rows);
+    options.where = where.text;
+    options.filter = where.filter;
+    options.timeout_us = timeout_us;
+    options.progress = kpy_progress;
+    options.progress_user = &progress;
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_table_count_scan(self->handle, &options, &rows, &error);
+    PyEval_RestoreThread(progress.saved);
+    return status ? table_raise(self, &error) : PyLong_FromUnsignedLongLong(rows);
 }
 
 static PyObject *table_stats(struct kpy_table *self, PyObject *unused)
@@ -123,8 +131,7 @@ PyObject *kpy_table_stream(struct kpy_table *self, struct ArrowArrayStream *stre
     return kpy_stream_own(stream, (PyObject *)self) ? NULL : kpy_stream_capsule(stream);
 }
 
-/* Of (expression, descending, nulls first) each; the array is freed with kpy_free(). */
-static int read_order(struct kpy_state *state, PyObject *tuple, kith_order **out, size_t *count)
+int kpy_order(struct kpy_state *state, PyObject *tuple, kith_order **out, size_t *count)
 {
     Py_ssize_t size = tuple == Py_None ? 0 : PyTuple_Size(tuple);
     *out = NULL;
@@ -177,28 +184,34 @@ static PyObject *table_scan(struct kpy_table *self, PyObject *args)
     PyObject *columns, *limit, *where_object = Py_None, *expressions = Py_None, *order = Py_None,
                                *result = NULL;
     unsigned long long offset;
+    long long timeout_us = 0;
     int with_row_id;
+    struct kpy_progress progress = { 0 };
     struct kpy_where where;
     struct ArrowArrayStream stream;
     kith_error error = { 0 };
-    kith_status status;
 
-    if (!PyArg_ParseTuple(args, "OKOp|OOO", &columns, &offset, &limit, &with_row_id, &where_object,
-                          &expressions, &order))
+    if (!PyArg_ParseTuple(args, "OKOp|OOOL", &columns, &offset, &limit, &with_row_id, &where_object,
+                          &expressions, &order, &timeout_us))
         return NULL;
     if (kpy_scan_init(state, columns, expressions, &scan)) goto out;
     options->offset = offset;
     options->with_row_id = with_row_id;
     if (limit != Py_None) options->limit = PyLong_AsUnsignedLongLong(limit);
     if (PyErr_Occurred() || kpy_where(state, where_object, &where) ||
-        read_order(state, order, &scan.order, &options->order_count))
+        kpy_order(state, order, &scan.order, &options->order_count))
         goto out;
     options->none = limit != Py_None && !options->limit;
     options->where = where.text;
     options->filter = where.filter;
     options->order_by = scan.order;
-    Py_BEGIN_ALLOW_THREADS status = kith_table_scan(self->handle, options, &stream, &error);
-    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : kpy_table_stream(self, &stream);
+    options->timeout_us = timeout_us;
+    options->progress = kpy_progress;
+    options->progress_user = &progress;
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_table_scan(self->handle, options, &stream, &error);
+    PyEval_RestoreThread(progress.saved);
+    result = status ? table_raise(self, &error) : kpy_table_stream(self, &stream);
 out:
     kpy_scan_release(&scan);
     return result;
@@ -220,22 +233,28 @@ static PyObject *table_take(struct kpy_table *self, PyObject *args)
 {
     struct kpy_scan scan;
     PyObject *ids, *columns, *expressions = Py_None, *result = NULL;
+    long long timeout_us = 0;
     int with_row_id;
+    struct kpy_progress progress = { 0 };
     uint64_t *numbers = NULL;
     size_t count;
     struct ArrowArrayStream stream;
     kith_error error = { 0 };
-    kith_status status;
 
-    if (!PyArg_ParseTuple(args, "O!Op|O", &PyList_Type, &ids, &columns, &with_row_id, &expressions))
+    if (!PyArg_ParseTuple(args, "O!Op|OL", &PyList_Type, &ids, &columns, &with_row_id, &expressions,
+                          &timeout_us))
         return NULL;
     if (kpy_scan_init(kpy_object_state(self), columns, expressions, &scan) ||
         kpy_row_ids(ids, &numbers, &count))
         goto out;
     scan.options.with_row_id = with_row_id;
-    Py_BEGIN_ALLOW_THREADS status =
-        kith_table_take(self->handle, numbers, count, &scan.options, &stream, &error);
-    Py_END_ALLOW_THREADS result = status ? table_raise(self, &error) : kpy_table_stream(self, &stream);
+    scan.options.timeout_us = timeout_us;
+    scan.options.progress = kpy_progress;
+    scan.options.progress_user = &progress;
+    progress.saved = PyEval_SaveThread();
+    kith_status status = kith_table_take(self->handle, numbers, count, &scan.options, &stream, &error);
+    PyEval_RestoreThread(progress.saved);
+    result = status ? table_raise(self, &error) : kpy_table_stream(self, &stream);
 out:
     kpy_free(numbers);
     kpy_scan_release(&scan);

@@ -180,7 +180,8 @@ static kith_status scan_run(const struct kt_vectors *vectors, const struct kt_ve
     while (offset < end) {
         uint32_t count = (uint32_t)kt_min_u64(step, end - offset);
         struct kt_vectors_view view = { 0 };
-        kith_status status = run->view(run->context, offset, count, &view, error);
+        kith_status status = kt_work_poll(query->work, "search", error);
+        if (!status) status = run->view(run->context, offset, count, &view, error);
         if (status) return status;
         distance(query->vector, query->norm, view.data, vectors->dim, count, distances);
         offer_block(query, &view, distances, count, run, offset, top);
@@ -263,7 +264,8 @@ static kith_status scan_selected(const struct kt_vectors *vectors, const struct 
         size_t count = 0;
         for (; row < end && count < SELECTED_HITS; row = kt_selection_next(query->among, row + 1))
             hits[count++] = (struct kt_hit){ 0, row };
-        kith_status status = kt_scan_hits(vectors, query, hits, count, error);
+        kith_status status = kt_work_poll(query->work, "search", error);
+        if (!status) status = kt_scan_hits(vectors, query, hits, count, error);
         if (status) return status;
         for (size_t i = 0; i < count; i++)
             if (kt_scan_in_range(query, hits[i].distance)) kt_top_offer(top, hits[i].distance, hits[i].row);

@@ -254,6 +254,7 @@ struct hnsw_walk {
     struct hnsw_near *found;          /* nearest first */
     uint32_t found_count, found_capacity;
     uint64_t codes, expanded;
+    struct kt_work *work; /* of a search: asked whether to go on; else NULL */
     kith_error *error;
 };
 /** Takes the memory of a walk with pools of these sizes; the graph may have grown since when `nodes` allows.

@@ -171,7 +171,8 @@ static kith_status read_all(struct hnsw_search *s)
         if (status) return status;
         if (!s->query->exact->among || kt_selected(s->query->exact->among, row)) hits[count++].row = row;
         if (count < BATCH && node + 1 < graph->nodes) continue;
-        status = kt_scan_hits(s->vectors, s->query->exact, hits, count, s->error);
+        status = kt_work_poll(s->query->exact->work, "search", s->error);
+        if (!status) status = kt_scan_hits(s->vectors, s->query->exact, hits, count, s->error);
         for (uint32_t i = 0; !status && i < count; i++)
             if (kt_scan_in_range(s->query->exact, hits[i].distance))
                 kt_top_offer(s->top, hits[i].distance, hits[i].row);
@@ -187,6 +188,7 @@ static kith_status walk_with(struct hnsw_search *s, uint32_t pool)
 {
     struct hnsw_walk *w = &s->walk;
     kith_status status = kt_hnsw_walk_init(w, s->graph, s->graph->nodes, pool, s->ef, s->scratch, s->error);
+    w->work = s->query->exact->work;
     if (!status) status = kt_hnsw_point_of(s->graph, s->query, s->scratch, &w->point, s->error);
     if (!status) status = kt_hnsw_descend(w, 0);
     if (status) return status;

@@ -10,7 +10,11 @@
  */
 #include "index/hnsw/hnsw_private.h"
 
-enum { LINE = 512 /* nodes of a line */, MOST_ROOM = 2 * HNSW_MOST_M };
+enum {
+    LINE = 512, /* nodes of a line */
+    MOST_ROOM = 2 * HNSW_MOST_M,
+    ASK_EVERY = 1024 /* lists followed: some hundred microseconds */
+};
 #define SEEN (UINT32_C(1) << 31)
 
 kith_status kt_hnsw_walk_init(struct hnsw_walk *walk, const struct kt_index *graph, uint32_t nodes,
@@ -161,8 +165,9 @@ kith_status kt_hnsw_walk_level(struct hnsw_walk *walk, uint32_t level, uint32_t 
             break;
         uint32_t node = near->node, first = capacity;
         near->node |= SEEN;
-        walk->expanded++;
-        kith_status status = meet(walk, node, level, &met);
+        kith_status status =
+            walk->expanded++ % ASK_EVERY ? KITH_OK : kt_work_poll(walk->work, "search", walk->error);
+        if (!status) status = meet(walk, node, level, &met);
         if (status) return status;
         if (!level && at + 1 < walk->count) fetch_links(walk->graph, walk->pool[at + 1].node);
         kt_hnsw_distances(walk->graph, &walk->point, met.looks, met.count, distances);

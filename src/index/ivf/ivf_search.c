@@ -197,7 +197,8 @@ static kith_status visit_lists(struct ivf_search *s, float wanted_recall)
     for (uint32_t at = 0; kt_ivf_rank_get(ranking, at, &probe); at++) {
         uint32_t next = at + 1 < ranking->sorted ? ranking->order[at + 1] : UINT32_MAX;
         if (!at && stop.curve && query->matches) target = left_under_filter(s, stop.curve, wanted_recall);
-        kith_status status = kt_ivf_scan(s, &probe, at, next);
+        kith_status status = kt_work_poll(query->exact->work, "search", s->error);
+        if (!status) status = kt_ivf_scan(s, &probe, at, next);
         if (status) return status;
         if (query->matches && s->rows >= query->matches->rows) break;
         if (at + 1 >= most && (query->maximum_nprobes || rows_seen(s) >= query->k)) break;

@@ -261,8 +261,14 @@ static void assert_probes(const char *text, const char *wanted)
     const struct kt_probe *probes = kt_filter_probes(filter, &count);
     struct kt_buffer out = { 0 };
     for (uint32_t i = 0; i < count; i++) {
-        kt_buffer_text(&out, "%s%s %s", i ? "; " : "", schema->fields[probes[i].column].name,
-                       kinds[probes[i].kind]);
+        bool is_id = probes[i].column == KT_PROBE_ROW_ID;
+        const struct kt_field *field = is_id ? NULL : &schema->fields[probes[i].column];
+        kt_buffer_text(&out, "%s%s", i ? "; " : "", is_id ? "_rowid" : field->name);
+        for (uint32_t s = 0; s < probes[i].step_count; s++) {
+            field = &field->children[probes[i].steps[s]];
+            kt_buffer_text(&out, ".%s", field->name);
+        }
+        kt_buffer_text(&out, " %s", kinds[probes[i].kind]);
         if (probes[i].kind == KT_PROBE_RANGE) {
             kt_buffer_text(&out, " %c", probes[i].low_open ? '(' : '[');
             show_value(&probes[i].low, &out);
@@ -305,7 +311,8 @@ static void conjuncts_over_one_column_are_probes(void **state)
     assert_probes("day > '2024-02-29'", "day range [19783, ..]"); /* in units of the column */
     assert_probes("seconds >= '1970-01-01 00:00:01.5'", "seconds range [2, ..]");
     assert_probes("i32 IS NULL", "i32 null");
-    assert_probes("record.a = 3", "");
+    assert_probes("record.a = 3", "record.a range [3, 3]");
+    assert_probes("record.c.d IS NULL", "record.c.d null");
     assert_probes("array_has(labels, 'x')", "labels any ['x']");
     assert_probes("array_has_any(labels, ['y', 'x'])", "labels any ['x', 'y']");
     assert_probes("array_has_all(numbers, [2, 1])", "numbers all [1, 2]");
@@ -313,7 +320,9 @@ static void conjuncts_over_one_column_are_probes(void **state)
     assert_probes("i32 IS NOT DISTINCT FROM 3", "i32 range [3, 3]");
     assert_probes("(i32 = 3) IS TRUE", "i32 range [3, 3]");
     assert_probes("NOT flag", "");
-    assert_probes("_rowid = 3", "");
+    assert_probes("_rowid = 3", "_rowid range [3, 3]");
+    assert_probes("_rowid IN (3, 9) AND _rowid > 3", "_rowid range [4, ..]; _rowid in [3, 9]");
+    assert_probes("_rowid IS NULL", "");
 }
 
 static void what_an_index_answered_is_not_asked_again(void **state)

@@ -366,6 +366,109 @@ static void appended_rows_get_pieces_of_their_own(void **state)
     bench_free(&b);
 }
 
+/* Counts by a filter that an index answers in part, and by one that none can. */
+static void assert_counts(const struct bench *b)
+{
+    static const char *const pairs[][2] = {
+        { "id < 700", "id + 0 < 700" },
+        { "id BETWEEN 21000 AND 21999", "id + 0 BETWEEN 21000 AND 21999" },
+        { "item = 'item 3'", "item || '' = 'item 3'" },
+        { "item IS NULL", "(item || '') IS NULL" },
+        { "array_has(tags, 'c') AND id < 9000", "array_has(tags, lower('c') || '') AND id + 0 < 9000" },
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        uint64_t counts[2];
+        for (int way = 0; way < 2; way++)
+            assert_ok(kith_table_count(b->table, pairs[i][way], &counts[way], error));
+        if (counts[0] != counts[1])
+            fail_msg("%s: %llu, but %llu by a scan", pairs[i][0], (unsigned long long)counts[0],
+                     (unsigned long long)counts[1]);
+    }
+}
+
+static void pieces_of_like_size_are_merged_in_passing(void **state)
+{
+    (void)state;
+    struct bench b = bench_new(3000);
+    uint64_t rows = 3000, covered;
+    uint32_t most = 0;
+    create_all(&b);
+    for (int i = 0; i < 12; i++) { /* each of them asks for a piece */
+        uint64_t some = rows / 4 > 20000 ? rows / 4 + 1 : 20001;
+        append(&b, rows, some);
+        rows += some;
+        uint32_t pieces = pieces_of(&b, "id_idx", &covered);
+        assert_int_equal(covered, rows);
+        if (pieces > most) most = pieces;
+    }
+    assert_true(most > 1 && most < 4);
+    assert_answers(&b, rows);
+    assert_counts(&b);
+    bench_free(&b);
+}
+
+static void update_all(struct bench *b)
+{
+    kith_update update = KITH_INIT(kith_update);
+    const kith_assignment same = { .column = "vector", .expression = "vector" };
+    update.assignments = &same;
+    update.assignment_count = 1;
+    assert_ok(kith_update_rows(b->table, &update, NULL, error));
+}
+
+/* A table that stays as large as it is: without merging each round would leave a piece behind. */
+static void a_table_that_only_changes_keeps_few_pieces_without_its_dead(void **state)
+{
+    (void)state;
+    struct bench b = bench_new(25000);
+    kith_expr *some = NULL;
+    uint64_t covered;
+    create_all(&b);
+    assert_ok(kith_expr_sql("id % 10 = 3 AND id < 5000", NULL, 0, &some, error));
+    for (int round = 0; round < 8; round++) {
+        update_all(&b);
+        if (round == 5) assert_ok(kith_delete(b.table, some, NULL, error));
+        assert_counts(&b);
+        assert_true(pieces_of(&b, "id_idx", &covered) <= 3);
+        assert_true(pieces_of(&b, "tags_idx", &covered) <= 3);
+    }
+    struct kt_snapshot *snapshot = snapshot_of(&b);
+    for (uint32_t i = 0; i < snapshot->index_count; i++) {
+        const struct kt_table_index *index = &snapshot->indexes[i];
+        assert_true(index->rows_dead <= index->rows_indexed / 2);
+        for (uint32_t p = 0; p < index->part_count; p++) assert_true(index->parts[p]->cover_count <= 3);
+    }
+    kt_snapshot_release(snapshot);
+    bench_reopen(&b);
+    assert_counts(&b);
+    assert_ok(kith_table_verify(b.table, NULL, error));
+    kith_expr_free(some);
+    bench_free(&b);
+}
+
+/* What a merge left out lives again when its version is put back: with the pieces of then. */
+static void a_restored_version_has_the_pieces_that_know_its_rows(void **state)
+{
+    (void)state;
+    struct bench b = bench_new(3000);
+    kith_expr *most = NULL;
+    uint64_t covered, version;
+    create_all(&b);
+    assert_ok(kith_table_version(b.table, &version, error));
+    assert_ok(kith_expr_sql("id >= 1000", NULL, 0, &most, error));
+    assert_ok(kith_delete(b.table, most, NULL, error));
+    struct kt_snapshot *snapshot = snapshot_of(&b);
+    assert_int_equal(snapshot->indexes[0].rows_dead, 0); /* the delete merged it */
+    kt_snapshot_release(snapshot);
+    assert_counts(&b);
+    assert_ok(kith_table_restore(b.table, version, NULL, error));
+    assert_int_equal(pieces_of(&b, "id_idx", &covered), 1);
+    assert_answers(&b, 3000);
+    assert_counts(&b);
+    kith_expr_free(most);
+    bench_free(&b);
+}
+
 /* Small fragments are merged, so that one holds rows with and without an index. */
 static void a_piece_begins_in_the_middle_of_a_fragment(void **state)
 {
@@ -614,6 +717,9 @@ int main(void)
         cmocka_unit_test(the_default_is_a_btree_and_for_lists_a_label_list),
         cmocka_unit_test(searches_do_not_take_it_for_a_vector_index),
         cmocka_unit_test(appended_rows_get_pieces_of_their_own),
+        cmocka_unit_test(pieces_of_like_size_are_merged_in_passing),
+        cmocka_unit_test(a_table_that_only_changes_keeps_few_pieces_without_its_dead),
+        cmocka_unit_test(a_restored_version_has_the_pieces_that_know_its_rows),
         cmocka_unit_test(a_piece_begins_in_the_middle_of_a_fragment),
         cmocka_unit_test(one_over_no_rows_follows_too),
         cmocka_unit_test(creating_it_again_makes_one_piece_of_all),
