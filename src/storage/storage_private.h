@@ -65,10 +65,13 @@ struct kt_commit_header {
     struct kt_txn_seen *txns; /* ids and keys: of one transaction, or of several that shared the commit */
     uint32_t txn_count;
 };
+struct kt_removed_file;
 json_t *
 kt_record_header(const struct kt_commit_header *header); /* NULL when memory is out, as for all below */
 json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragment);
 json_t *kt_record_forget(uint64_t below);
+json_t *kt_record_removed(const struct kt_removed_file *file); /* an entry of a list */
+bool kt_record_read_removed(json_t *item, struct kt_removed_file *out);
 json_t *kt_record_tag(const char *name, uint64_t version, uint64_t commit);
 json_t *kt_record_delete(uint64_t rows, const struct kt_bytes *runs);
 json_t *kt_record_piece(const struct kt_piece *piece);
@@ -96,7 +99,7 @@ bool kt_operation_allowed(const char *operation);
 struct kt_removed_file {
     char name[56];
     uint64_t bytes;
-    uint64_t commit; /* that took it out of the state */
+    uint64_t commit; /* that took it out of the state; 0: it was in none */
 };
 struct kt_state_private {
     struct kt_removed_file *removed; /* in the order in which they left */
@@ -211,6 +214,11 @@ kith_status kt_state_add_removed(struct kt_state *state, const struct kt_removed
 /** In the commit that is being made or replayed. */
 kith_status kt_state_file_left(struct kt_state *state, const struct kt_stored_file *file, kith_error *error);
 void kt_state_file_came(struct kt_state *state, const struct kt_stored_file *file);
+/** A file that was never in a state: from here on no commit may name it. */
+kith_status kt_state_orphan(struct kt_state *state, const struct kt_removed_file *file, struct kt_blame blame,
+                            kith_error *error);
+/** Whether it is in the list. */
+bool kt_state_has_removed(const struct kt_state *state, const char *name);
 kith_status kt_state_gone(struct kt_state *state, const char *name, struct kt_blame blame, kith_error *error);
 kith_status kt_state_forget(struct kt_state *state, uint64_t below, struct kt_blame blame, kith_error *error);
 bool kt_state_names_file(const struct kt_state *state, const char *name);
@@ -310,6 +318,12 @@ kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, st
 /** Whether a file of the log is one that the state needs, or a tag. */
 bool kt_state_keeps_name(const struct kt_state *state, uint64_t commit, enum kt_log_kind kind);
 
+/* ---- store_orphans.c */
+
+/** Puts the files that no commit names, and that nobody has written to for a day, into the list of those that
+ * may be removed, by a commit. `*state` becomes the one after it. */
+kith_status kt_store_adopt_orphans(struct kt_store *store, struct kt_state **state, kith_error *error);
+
 /* ---- store_checkpoint.c */
 
 void kt_store_checkpoint_seen(struct kt_store *store, const struct kt_state *state, size_t bytes);
@@ -343,6 +357,9 @@ struct kt_txn {
 /** Forgets the commits below `below`, and the files `gone`, which were removed. */
 kith_status kt_txn_forget(struct kt_txn *txn, uint64_t below, const struct kt_removed_file *gone,
                           size_t count, kith_error *error);
+/** Takes files that no commit names into the list of those that may be removed. */
+kith_status kt_txn_orphans(struct kt_txn *txn, const struct kt_removed_file *files, size_t count,
+                           kith_error *error);
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error);
 /** Throws away what a prepare function has done. */
 void kt_txn_forget_attempt(struct kt_txn *txn);
