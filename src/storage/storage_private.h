@@ -272,6 +272,7 @@ struct kt_store {
     pid_t queue_process;                  /* and in which process; guarded by the lock */
     _Atomic uint64_t quiet;      /* stamp of the log when its newest commit was last looked for, mixed with
                                     that commit; */
+    _Atomic uint64_t looked;     /* hash of the commit last looked at, and the time of its file */
     _Atomic int64_t quiet_until; /* so long it is believed, in microseconds */
     _Atomic uint64_t checkpoint; /* commit of the newest checkpoint known of; */
     _Atomic uint64_t checkpoint_bytes;     /* its size; */
@@ -300,6 +301,12 @@ struct kt_log_listing {
     uint64_t checkpoint; /* the largest of a checkpoint; likewise */
 };
 bool kt_store_has_commit(struct kt_store *store, uint64_t commit);
+/** Whether the commit that a state ends in is still in the log: KITH_OK, KITH_NOT_FOUND, or another status
+ * where nobody can tell. Another commit of its number is not it: a process that stood still for long may put
+ * one where the name had been forgotten, and takes it away when it sees that; or dies before it does. */
+kith_status kt_store_look(struct kt_store *store, const struct kt_state *state, kith_error *error);
+/** The same; what cannot be told counts as yes. */
+bool kt_store_has(struct kt_store *store, const struct kt_state *state);
 kith_status kt_store_list_log(struct kt_store *store, struct kt_log_listing *out, kith_error *error);
 /** Applies all commits up to `last` that are there. `*reached` is the last that could be. */
 kith_status kt_store_apply(struct kt_store *store, struct kt_state *state, uint64_t last, uint64_t *reached,
@@ -323,6 +330,8 @@ bool kt_state_keeps_name(const struct kt_state *state, uint64_t commit, enum kt_
 /** Puts the files that no commit names, and that nobody has written to for a day, into the list of those that
  * may be removed, by a commit. `*state` becomes the one after it. */
 kith_status kt_store_adopt_orphans(struct kt_store *store, struct kt_state **state, kith_error *error);
+/** Removes names from the log's folder that were to become a commit's or a checkpoint's a day ago. */
+kith_status kt_store_remove_passing(struct kt_store *store, kith_error *error);
 
 /* ---- store_checkpoint.c */
 

@@ -230,6 +230,7 @@ static kith_status clean(struct kt_store *store, struct kt_state **state, uint64
         if (!status) status = remove_removable(store, *state, &after, out, error);
     }
     if (!status) status = remove_log(store, *state, error);
+    if (!status && orphans) status = kt_store_remove_passing(store, error);
     kt_free(before.files);
     kt_free(after.files);
     return status;

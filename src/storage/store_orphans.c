@@ -26,6 +26,12 @@ struct orphans {
     size_t count;
 };
 
+static bool is_young(struct kt_io *io, const char *name, int64_t now)
+{
+    int64_t written = kt_io_written_us(io, name); /* 0: nobody can tell */
+    return !written || now - written <= ORPHAN_US;
+}
+
 static void orphans_release(struct orphans *orphans)
 {
     kt_free(orphans->files);
@@ -50,7 +56,7 @@ static kith_status add(struct orphans *orphans, const char *name, bool young, ki
     return KITH_OK;
 }
 
-/* Those in a folder. One whose age cannot be told counts as young. */
+/* Those in a folder. */
 static kith_status look_in(struct kt_store *store, const struct kt_state *state, const char *folder,
                            struct orphans *orphans, kith_error *error)
 {
@@ -64,8 +70,7 @@ static kith_status look_in(struct kt_store *store, const struct kt_state *state,
         if (strlen(name) >= sizeof orphans->files->name || !kt_stored_name_allowed(name) ||
             is_known(state, name))
             continue;
-        int64_t written = kt_io_written_us(store->io, name);
-        status = add(orphans, name, !written || now - written <= ORPHAN_US, error);
+        status = add(orphans, name, is_young(store->io, name, now), error);
     }
     kt_io_names_release(&names);
     return status;
@@ -141,5 +146,17 @@ kith_status kt_store_adopt_orphans(struct kt_store *store, struct kt_state **sta
         *state = after;
     }
     orphans_release(&orphans);
+    return status;
+}
+
+kith_status kt_store_remove_passing(struct kt_store *store, kith_error *error)
+{
+    struct kt_io_names names = { 0 };
+    int64_t now = kt_io_now_us(store->io);
+    kith_status status = kt_io_list(store->log, "", &names, error);
+    for (size_t i = 0; i < names.count && !status; i++)
+        if (kt_io_is_passing_name(names.names[i]) && !is_young(store->log, names.names[i], now))
+            status = kt_io_remove(store->log, names.names[i], error);
+    kt_io_names_release(&names);
     return status;
 }
