@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/random.h"
 #include "storage/storage_private.h"
 
 /* ---- reading commits */
@@ -90,6 +91,31 @@ bool kt_store_has_commit(struct kt_store *store, uint64_t commit)
     char name[KT_LOG_NAME];
     kt_log_name(commit, KT_LOG_COMMIT, name);
     return kt_io_exists(store->log, name);
+}
+
+/* Every commit is another one's bytes, if only for its transaction's id; so the hash that the state has of
+ * its last commit tells. It is worked out once: after that the time at which the file was written stands for
+ * it. */
+kith_status kt_store_look(struct kt_store *store, const struct kt_state *state, kith_error *error)
+{
+    struct kt_buffer bytes = { 0 };
+    char name[KT_LOG_NAME];
+    kt_log_name(state->commit, KT_LOG_COMMIT, name);
+    uint64_t written = (uint64_t)kt_io_written_us(store->log, name);
+    uint64_t seen = kt_mix(state->hash ^ kt_mix(written));
+    if (written && atomic_load(&store->looked) == seen) return KITH_OK;
+    kith_status status = kt_io_read(store->log, name, KT_LARGEST_COMMIT, &bytes, error);
+    if (!status && kt_hash(bytes.data, bytes.size) != state->hash)
+        status = kt_fail(error, KITH_NOT_FOUND, "%s/%s is another commit of that number",
+                         kt_io_root(store->log), name);
+    kt_buffer_release(&bytes);
+    if (!status) atomic_store(&store->looked, seen);
+    return status;
+}
+
+bool kt_store_has(struct kt_store *store, const struct kt_state *state)
+{
+    return kt_store_look(store, state, NULL) != KITH_NOT_FOUND;
 }
 
 kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, struct kt_state **out,
@@ -173,8 +199,7 @@ static kith_status load_listed(struct kt_store *store, const struct kt_log_listi
         kt_state_release(state);
         state = NULL;
     } else if (last == UINT64_MAX) { /* the end that was found was one if what it was reached from is there */
-        *doubtful =
-            !kt_store_has_commit(store, start ? start : 1) || !kt_store_has_commit(store, state->commit);
+        *doubtful = !kt_store_has_commit(store, start ? start : 1) || !kt_store_has(store, state);
     }
     *out = state;
     state = NULL; // now the caller's

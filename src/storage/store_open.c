@@ -1,9 +1,11 @@
 /* A table's folder: opening it, creating it, and knowing what its newest commit is.
  *
  * A handle that knows commit N is current when N+1 is absent and N is present: two system calls; N+1 alone
- * would not do, since a log that was removed, or forgotten so far, has no N+1 either. In the same way what
- * was read after N counts if N is still there when it was read: names go lowest first, so the end that was
- * found was one then, and no name was put where a forgotten one had been. If N is gone, the log is read anew.
+ * would not do, since a log that was removed, or forgotten so far, has no N+1 either. Nor would the name of
+ * N: where it was forgotten, a process that knew N-1 and stood still may have put another commit. In the same
+ * way what was read after N counts if N is still there when it was read: names go lowest first, so the end
+ * that was found was one then, and no name was put where a forgotten one had been. If N is gone, the log is
+ * read anew.
  */
 #include <stdio.h>
 #include <string.h>
@@ -152,7 +154,7 @@ static kith_status follow(struct kt_store *store, struct kt_state *known, struct
         return KITH_OK;
     }
     if (!kt_store_has_commit(store, known->commit + 1)) {
-        if (!kt_store_has_commit(store, known->commit)) return start_anew(store, out, error);
+        if (!kt_store_has(store, known)) return start_anew(store, out, error);
         remember_quiet(store, stamp);
         *out = kt_state_share(known);
         return KITH_OK;
@@ -161,7 +163,7 @@ static kith_status follow(struct kt_store *store, struct kt_state *known, struct
     struct kt_state *state = kt_state_copy(known);
     if (!state) return kt_fail_memory(error, sizeof *state);
     kith_status status = kt_store_apply(store, state, UINT64_MAX, &reached, error);
-    if (!kt_store_has_commit(store, known->commit)) {
+    if (!kt_store_has(store, known)) {
         kt_state_release(state);
         return start_anew(store, out, error);
     }
