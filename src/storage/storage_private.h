@@ -305,8 +305,6 @@ bool kt_store_has_commit(struct kt_store *store, uint64_t commit);
  * where nobody can tell. Another commit of its number is not it: a process that stood still for long may put
  * one where the name had been forgotten, and takes it away when it sees that; or dies before it does. */
 kith_status kt_store_look(struct kt_store *store, const struct kt_state *state, kith_error *error);
-/** The same; what cannot be told counts as yes. */
-bool kt_store_has(struct kt_store *store, const struct kt_state *state);
 kith_status kt_store_list_log(struct kt_store *store, struct kt_log_listing *out, kith_error *error);
 /** Applies all commits up to `last` that are there. `*reached` is the last that could be. */
 kith_status kt_store_apply(struct kt_store *store, struct kt_state *state, uint64_t last, uint64_t *reached,

@@ -113,11 +113,6 @@ kith_status kt_store_look(struct kt_store *store, const struct kt_state *state, 
     return status;
 }
 
-bool kt_store_has(struct kt_store *store, const struct kt_state *state)
-{
-    return kt_store_look(store, state, NULL) != KITH_NOT_FOUND;
-}
-
 kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, struct kt_state **out,
                                      kith_error *error)
 {
@@ -199,7 +194,10 @@ static kith_status load_listed(struct kt_store *store, const struct kt_log_listi
         kt_state_release(state);
         state = NULL;
     } else if (last == UINT64_MAX) { /* the end that was found was one if what it was reached from is there */
-        *doubtful = !kt_store_has_commit(store, start ? start : 1) || !kt_store_has(store, state);
+        status = kt_store_look(store, state, error);
+        *doubtful = status == KITH_NOT_FOUND || !kt_store_has_commit(store, start ? start : 1);
+        if (status == KITH_NOT_FOUND) status = KITH_OK;
+        if (status) goto out;
     }
     *out = state;
     state = NULL; // now the caller's
@@ -211,7 +209,7 @@ out:
 static bool has_moved(struct kt_store *store, const struct kt_log_listing *before)
 {
     struct kt_log_listing now;
-    if (kt_store_list_log(store, &now, NULL)) return false;
+    if (kt_store_list_log(store, &now, NULL)) return true; /* the next look will say why */
     kt_io_names_release(&now.names);
     return now.smallest != before->smallest || now.checkpoint != before->checkpoint;
 }

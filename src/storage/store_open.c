@@ -144,35 +144,40 @@ static kith_status start_anew(struct kt_store *store, struct kt_state **out, kit
     return KITH_OK;
 }
 
-/* The newest state given an older one, dropped or not. */
+/* Reads on from `known`. */
+static kith_status go_on(struct kt_store *store, const struct kt_state *known, struct kt_state **out,
+                         kith_error *error)
+{
+    uint64_t reached;
+    kith_error why = { 0 };
+    struct kt_state *state = kt_state_copy(known);
+    if (!state) return kt_fail_memory(error, sizeof *state);
+    kith_status status = kt_store_apply(store, state, UINT64_MAX, &reached, &why);
+    kith_status there = kt_store_look(store, known, error);
+    if (!status && !there) {
+        kt_store_remember(store, state);
+        *out = state;
+        return KITH_OK;
+    }
+    kt_state_release(state);
+    if (there) return there == KITH_NOT_FOUND ? start_anew(store, out, error) : there;
+    if (status == KITH_CORRUPT && is_gone(store)) return no_table(store, error);
+    return kt_fail(error, status, "%s", why.message);
+}
+
+/* The newest state given an older one, dropped or not. A disk that does not say whether the older one is
+ * still there has not said that it is the newest. */
 static kith_status follow(struct kt_store *store, struct kt_state *known, struct kt_state **out,
                           kith_error *error)
 {
     uint64_t stamp;
-    if (still_quiet(store, known->commit, &stamp)) {
-        *out = kt_state_share(known);
-        return KITH_OK;
-    }
-    if (!kt_store_has_commit(store, known->commit + 1)) {
-        if (!kt_store_has(store, known)) return start_anew(store, out, error);
-        remember_quiet(store, stamp);
-        *out = kt_state_share(known);
-        return KITH_OK;
-    }
-    uint64_t reached;
-    struct kt_state *state = kt_state_copy(known);
-    if (!state) return kt_fail_memory(error, sizeof *state);
-    kith_status status = kt_store_apply(store, state, UINT64_MAX, &reached, error);
-    if (!kt_store_has(store, known)) {
-        kt_state_release(state);
-        return start_anew(store, out, error);
-    }
-    if (status) {
-        kt_state_release(state);
-        return status == KITH_CORRUPT && is_gone(store) ? no_table(store, error) : status;
-    }
-    kt_store_remember(store, state);
-    *out = state;
+    kith_status there = KITH_OK;
+    bool quiet = still_quiet(store, known->commit, &stamp);
+    if (!quiet && kt_store_has_commit(store, known->commit + 1)) return go_on(store, known, out, error);
+    if (!quiet) there = kt_store_look(store, known, error);
+    if (there) return there == KITH_NOT_FOUND ? start_anew(store, out, error) : there;
+    if (!quiet) remember_quiet(store, stamp);
+    *out = kt_state_share(known);
     return KITH_OK;
 }
 
