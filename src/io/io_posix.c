@@ -705,8 +705,13 @@ out:;
  * nothing has happened, and it is tried again; where the folder is gone, that will not even begin. */
 static int publish_named(const struct place *place, const void *bytes, size_t count)
 {
-    int result = publish_by_name(place, bytes, count);
-    return result == CANNOT && errno == ENOENT ? publish_by_name(place, bytes, count) : result;
+    enum { TRIES = 8 };
+    int result = CANNOT;
+    for (int i = 0; i < TRIES; i++) {
+        result = publish_by_name(place, bytes, count);
+        if (result != CANNOT || errno != ENOENT) break;
+    }
+    return result;
 }
 
 static enum kt_published publish_failed(struct kt_io *io, const char *name, int result, kith_error *error)
