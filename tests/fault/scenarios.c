@@ -115,6 +115,16 @@ static const struct op index_flat[] = {
     { .kind = &op_search },
     { .kind = NULL },
 };
+static const struct op index_hnsw[] = {
+    { .kind = &op_create, .rows = TRAINED, .pad = TRAINED_PAD },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_HNSW },
+    { .kind = &op_append, .rows = 20 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_search },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_IVF_FLAT },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
 static const struct op index_auto[] = {
     { .kind = &op_create, .rows = FEW, .number = TRAINED },
     { .kind = &op_append, .rows = TRAINED },
@@ -375,6 +385,23 @@ static const struct op upkeep_indexed[] = {
     { .kind = &op_filter },
     { .kind = NULL },
 };
+static const struct op upkeep_hnsw[] = {
+    { .kind = &op_create, .rows = TRAINED, .pad = TRAINED_PAD },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_HNSW },
+    { .kind = &op_append, .rows = 30 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_append, .rows = 10 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_search },
+    { .kind = &op_delete, .number = 60 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_search },
+    { .kind = &op_update, .number = 80 },
+    { .kind = &op_optimize, .replace = true },
+    { .kind = &op_reopen },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
 static const struct op erased[] = {
     { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
     { .kind = &op_index, .index = NUMBER_INDEX },
@@ -412,6 +439,7 @@ const struct scenario scenarios[] = {
     { "index_rq", index_rq, 1 },
     { "index_pq", index_pq, 1 },
     { "index_flat", index_flat, 1 },
+    { "index_hnsw", index_hnsw, 1 },
     { "index_auto", index_auto, 1 },
     { "index_values", index_values, 1 },
     { "drop_again", drop_again, 2 },
@@ -435,6 +463,7 @@ const struct scenario scenarios[] = {
     { "upkeep_tagged", upkeep_tagged, 2 },
     { "upkeep_pinned", upkeep_pinned, 2 },
     { "upkeep_indexed", upkeep_indexed, 3 },
+    { "upkeep_hnsw", upkeep_hnsw, 2 },
     { "keeps_one", keeps_one, 2 },
 };
 const size_t scenario_count = sizeof scenarios / sizeof *scenarios;
