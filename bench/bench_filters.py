@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Searches under filters: recall, rows found and time, for every selectivity and kind of correlation.
 
-    bench_filters.py DATA [DATA ...] [--queries 100] [--recall 0.95]
+    bench_filters.py DATA [DATA ...] [--queries 100] [--recall 0.95] [--index HNSW]
 
 DATA is a folder with base.npy, query.npy and meta.json {"metric": "l2" | "cosine" | "ip"}, and where there is one,
 meta.parquet with attributes of the rows. A filter admits a share of the rows:
@@ -10,7 +10,8 @@ meta.parquet with attributes of the rows. A filter admits a share of the rows:
   negative     the rows that lie farthest along the opposite direction, for the same queries: matches are far
   attribute    by a real attribute that is about so frequent
 Truth is numpy over the admitted rows. "us" is a prepared search, whose filter was evaluated before; "filter" the
-milliseconds of that; beside it the same by two ways one could have gone: reading each admitted row, and scanning all lists.
+milliseconds of that; beside it the same by two ways one could have gone: reading each admitted row, and scanning all lists
+(which a graph has none of).
 """
 
 import argparse
@@ -41,7 +42,7 @@ def distances(rows: np.ndarray, query: np.ndarray, metric: str) -> np.ndarray:
 class Set:
     """A table with the columns that filters need, and its queries."""
 
-    def __init__(self, folder: Path, top: str, queries: int) -> None:
+    def __init__(self, folder: Path, top: str, queries: int, index: str) -> None:
         self.metric = METRICS[json.loads((folder / "meta.json").read_text())["metric"]]
         base, asked = np.load(folder / "base.npy").astype(np.float32), np.load(folder / "query.npy").astype(np.float32)
         rng = np.random.default_rng(5)
@@ -61,7 +62,8 @@ class Set:
             columns.setdefault(name, self.meta[name])
         self.columns = columns
         self.table = kith.connect(top).create_table("v", pa.table(columns), auto_index=False)
-        self.table.create_index(metric=self.metric)
+        self.table.create_index(metric=self.metric, index_type=index)
+        self.has_lists = index != "HNSW"
         self.some = rng.permutation(len(asked))[:queries]
         self.asked = asked
 
@@ -108,8 +110,9 @@ def one_cell(of: Set, kind: str, share: float, recall: float) -> str | None:
         ways = {
             "us": of.table.searcher(k=K, recall=recall, where=sql),
             "exact": of.table.searcher(k=K, recall=1.0, where=sql),
-            "lists": of.table.searcher(k=K, nprobes=1 << 20, where=sql),
         }
+        if of.has_lists:
+            ways["lists"] = of.table.searcher(k=K, nprobes=1 << 20, where=sql)
         for i in which:
             far = distances(of.rows[admitted], of.queries[i], of.metric)
             there = min(K, len(far))
@@ -131,7 +134,7 @@ def one_cell(of: Set, kind: str, share: float, recall: float) -> str | None:
             asked += 1
     if not asked:
         return None
-    got = {way: total / asked for way, total in times.items()}
+    got = {way: total / asked if total else np.inf for way, total in times.items()}
     cheapest = min(got.values())
     return (
         f"{kind:12}{share:8}{matches / asked:9.0f}{hits / max(wanted, 1):8.4f}{short:7}{filter_ms / asked:8.2f}{got['us']:9.1f}"
@@ -144,13 +147,15 @@ def main() -> None:
     parser.add_argument("data", nargs="+", type=Path)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--recall", type=float, default=0.95)
+    parser.add_argument("--index", default="IVF_RQ")
+    parser.add_argument("--kinds", nargs="+", default=["independent", "positive", "negative", "attribute"])
     given = parser.parse_args()
     for folder in given.data:
         with tempfile.TemporaryDirectory() as top:
-            of = Set(folder, top, given.queries)
+            of = Set(folder, top, given.queries, given.index)
             print(f"{folder.name}: {len(of.rows):,} rows, recall {given.recall} wanted")
             print(f"{'kind':12}{'share':>8}{'matches':>9}{'recall':>8}{'short':>7}{'filter':>8}{'us':>9}{'exact':>9}{'lists':>9}{'/best':>7}")
-            for kind in ("independent", "positive", "negative", "attribute"):
+            for kind in given.kinds:
                 for share in SHARES:
                     line = one_cell(of, kind, share, given.recall)
                     if line:

@@ -94,7 +94,7 @@ struct kt_index_matches {
 
 struct kt_index_stats { /* added to, not set */
     uint64_t lists;     /* visited */
-    uint64_t skipped;   /* passed over: without a row that a filter admits */
+    uint64_t skipped;   /* passed over: without a row, or without one that a filter admits */
     uint64_t codes;     /* scanned */
     uint64_t extra;     /* rows whose further bits were read */
     uint64_t rows;      /* whose stored vectors were read */

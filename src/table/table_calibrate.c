@@ -16,6 +16,9 @@
  * than a twentieth, and was 0.015 to 0.09 lower when it had grown by more. Then the index is built anew. Rows
  * like those that were there never bring that about.
  *
+ * A graph takes its links from the rows that come, so that it fits always; only, how far to walk grows with
+ * their number, about by its logarithm. Its calibration is learned again when half of the rows are others.
+ *
  * It is maintenance, as all that follows a write; a handle whose attempt failed waits for another tenth.
  */
 #include "table/table_private.h"
@@ -24,7 +27,11 @@
 #include "parallel/parallel.h"
 
 static const double WORST_FIT = 1.05; /* beside that as built */
-enum { SHARE = 10, FEWEST = 256 };    /* rows that make it due: one in so many, and so many at least */
+enum {
+    SHARE = 10,
+    GRAPH_SHARE = 2,
+    FEWEST = 256
+}; /* rows that make it due: one in so many, and so many at least */
 
 static uint64_t meta_number(const struct kt_piece *piece, const char *key, const char *else_key)
 {
@@ -36,7 +43,6 @@ static uint64_t meta_number(const struct kt_piece *piece, const char *key, const
 bool kt_table_is_miscalibrated(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
 {
     const struct kt_state *state = snapshot->state;
-    if (index->type == KITH_HNSW) return false; /* its calibration does not ask which rows are there */
     if (!index->ops || !index->ops->calibrate || !index->calibrated_on ||
         strcmp(index->calibrated_on, "rows"))
         return false;
@@ -45,7 +51,8 @@ bool kt_table_is_miscalibrated(const struct kt_snapshot *snapshot, const struct 
     if (!to || to > state->next_row) return false;
     uint64_t came = state->next_row - to, were = rows + came;
     uint64_t went = were - kt_min_u64(were, state->rows);
-    return kt_max_u64(came, went) > kt_max_u64(state->rows / SHARE, FEWEST);
+    uint64_t share = index->ops->fold_share ? GRAPH_SHARE : SHARE;
+    return kt_max_u64(came, went) > kt_max_u64(state->rows / share, FEWEST);
 }
 
 kith_status kt_piece_note_calibrated(const struct kt_snapshot *snapshot, json_t *meta, kith_error *error)

@@ -11,7 +11,7 @@ static const struct known {
     const char *why;
 } known[] = {
     { "sift-photos-100k", "recall@10 is",
-      "rows of a cluster that comes have no list of their own until the next training" },
+      "a cluster that comes has few lists of its own until the next training" },
     { "debian-minilm", "recall@10 is", "the same" },
     { "examples/data/debian-10k", "recall@10 is", "the same" },
 };

@@ -214,12 +214,14 @@ static bool is_answered(const struct hnsw_search *s)
     return w->count < w->capacity || w->found[k - 1].distance <= w->pool[w->count - 1].distance;
 }
 
-/* Under a filter whose rows lie elsewhere the pool is made larger, up to a bound. */
+/* Under a filter whose rows lie elsewhere the pool is made larger, as long as a walk of four times the codes
+ * costs less than reading the rows that are admitted: a row costs about as much as two codes. */
 static kith_status walk(struct hnsw_search *s)
 {
     kith_status status = walk_with(s, s->pool);
     uint32_t most = (uint32_t)kt_min_u64(kt_max_u32(MOST_POOL, s->ef), s->graph->nodes);
-    while (!status && !is_answered(s) && s->walk.among && s->pool < most) {
+    while (!status && !is_answered(s) && s->walk.among && s->pool < most &&
+           2 * s->walk.codes <= s->admitted) {
         s->pool = kt_min_u32(most, 4 * s->pool);
         status = walk_with(s, s->pool);
     }

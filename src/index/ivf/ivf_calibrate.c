@@ -228,7 +228,7 @@ static void count_error(uint64_t *bins, float estimate, float truth, float error
 static uint32_t fine_bin(const struct full_search *f, float unit, uint32_t rank, float bound)
 {
     const float *near = f->s.ranking.near;
-    float z = (near[rank] - near[0]) / (sqrtf(bound) * unit);
+    float z = (near[rank] - f->s.ranking.nearest) / (sqrtf(bound) * unit);
     return z > 0 ? (z < FINE ? (uint32_t)z : FINE - 1) : 0;
 }
 

@@ -282,6 +282,19 @@ static void add_slices(struct kt_index *index, uint32_t number, const struct dir
     }
 }
 
+/* Whether rows have left so many lists that searches are to weigh them. */
+static void look_at_lists(struct kt_index *index)
+{
+    enum { THIN = 4, FEW = 32 }; /* one in so many: of the rows of a list, of the lists */
+    uint32_t lists = index->shape.lists, empty = 0, thin = 0;
+    index->held.rows = index->held.among = index->rows - index->outliers;
+    index->held.lists = index->list_rows;
+    for (uint32_t i = 0; i < lists; i++) empty += !index->list_rows[i];
+    index->typical = (float)index->held.rows / (float)kt_max_u32(1, lists - empty);
+    for (uint32_t i = 0; i < lists; i++) thin += THIN * (float)index->list_rows[i] < index->typical;
+    index->thinned = thin > lists / FEW;
+}
+
 static kith_status join_directories(struct kt_index *index, const struct directory *directories,
                                     kith_error *error)
 {
@@ -306,6 +319,7 @@ static kith_status join_directories(struct kt_index *index, const struct directo
     memmove(begin + 1, begin, ((size_t)lists + 1) * sizeof *begin);
     begin[0] = 0;
     for (uint32_t i = 0; i < index->part_count; i++) add_slices(index, i, &directories[i], begin + 1);
+    look_at_lists(index);
     return KITH_OK;
 }
 

@@ -167,6 +167,9 @@ struct kt_index {
     struct ivf_slice *slices;            /* by list, then by part */
     uint32_t *slice_begin;               /* lists + 1 */
     uint32_t *list_rows;                 /* lists */
+    struct kt_index_matches held;        /* all rows, as if they were selected; borrows list_rows */
+    float typical;                       /* rows of a list, of those that have any */
+    bool thinned;                        /* there are lists that rows have left, by number or by merges */
     uint64_t *part_rows;                 /* of each part, for who asks how they grew */
     struct ivf_calibration *calibration; /* never NULL */
 };
@@ -326,8 +329,9 @@ struct ivf_ranking {
     struct ivf_query_bytes query;
     uint64_t *mesos; /* keys of meso clusters, nearest first */
     uint32_t meso_count, mesos_ranked;
-    const uint32_t
+    const struct kt_index_matches
         *matches;     /* rows wanted in each list: lists without are not ranked; NULL: all are wanted */
+    float nearest;    /* where distances are judged from (ivf_stop.c) */
     float *distances; /* of ranked lists, of which some are sorted: those are IVF_FAR here */
     uint32_t *lists;
     uint32_t ranked, without; /* without: lists left out */
@@ -340,8 +344,9 @@ struct ivf_ranking {
     uint64_t *keys;           /* these */
 };
 #define IVF_FAR 3e38f
-kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector, const uint32_t *matches,
-                              struct kt_arena *scratch, struct ivf_ranking *out, kith_error *error);
+kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector,
+                              const struct kt_index_matches *matches, struct kt_arena *scratch,
+                              struct ivf_ranking *out, kith_error *error);
 /** Probe number `at`, ranking further meso clusters when few of those ranked are left; false when there are
  * no more lists. Asked for in order. */
 bool kt_ivf_rank_get(struct ivf_ranking *ranking, uint32_t at, struct ivf_probe *out);

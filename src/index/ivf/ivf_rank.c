@@ -42,12 +42,19 @@ static void put_sorted(struct ivf_ranking *r, uint32_t at, uint32_t count)
     }
 }
 
+/* The share of a list's rows that is wanted. One that rows have left is not worth a whole list. */
+static float weight(const struct kt_index *index, uint32_t list, uint32_t wanted)
+{
+    float rows = (float)index->list_rows[list];
+    return (float)wanted / (rows > index->typical ? rows : index->typical);
+}
+
 /* Gives the sorted lists from `at` on their weights. */
 static void weigh_sorted(struct ivf_ranking *r, uint32_t at, uint32_t count)
 {
     for (uint32_t i = at; r->matches && i < at + count; i++) {
         uint32_t list = r->order[i];
-        r->near_weights[i] = (float)r->matches[list] / (float)r->index->list_rows[list];
+        r->near_weights[i] = weight(r->index, list, r->matches->lists[list]);
     }
 }
 
@@ -146,11 +153,11 @@ static uint32_t keep_wanted(struct ivf_ranking *r, uint32_t count)
 {
     uint32_t kept = r->ranked;
     for (uint32_t i = r->ranked; i < r->ranked + count; i++) {
-        uint32_t list = r->lists[i], wanted = r->matches[list];
+        uint32_t list = r->lists[i], wanted = r->matches->lists[list];
         if (!wanted) continue;
         r->lists[kept] = list;
         r->distances[kept] = r->distances[i];
-        r->weights[kept++] = (float)wanted / (float)r->index->list_rows[list];
+        r->weights[kept++] = weight(r->index, list, wanted);
     }
     r->without += r->ranked + count - kept;
     return kept - r->ranked;
@@ -195,8 +202,9 @@ uint32_t kt_ivf_first_ranked(const struct kt_index *index)
     return kt_max_u32(least, RANK_FACTOR * FIRST_SORT);
 }
 
-kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector, const uint32_t *matches,
-                              struct kt_arena *scratch, struct ivf_ranking *out, kith_error *error)
+kith_status kt_ivf_rank_begin(const struct kt_index *index, const float *vector,
+                              const struct kt_index_matches *matches, struct kt_arena *scratch,
+                              struct ivf_ranking *out, kith_error *error)
 {
     uint32_t wide = index->layout.wide, dim = index->shape.tree_dim, lists = index->shape.lists;
     uint32_t mesos = index->shape.mesos;
@@ -251,6 +259,18 @@ static void sort_more(struct ivf_ranking *r, uint32_t wanted)
     r->sorted += picked;
 }
 
+/* The nearest list that counts: with those before it, it has half the rows that are wanted of one list. A few
+ * rows that a deletion or a filter left in a list near the query do not make all other lists far. */
+static void settle_nearest(struct ivf_ranking *r)
+{
+    uint32_t at = 0;
+    r->nearest = r->near[0];
+    if (!r->matches || !r->matches->among) return;
+    float half = 0.5f * (float)r->matches->rows / (float)r->matches->among, sum = r->near_weights[0];
+    while (sum < half && at + 1 < r->sorted) sum += r->near_weights[++at];
+    r->nearest = r->near[at];
+}
+
 /* Puts the first few into the order of their exact distances. */
 static void settle_first(struct ivf_ranking *r)
 {
@@ -263,6 +283,7 @@ static void settle_first(struct ivf_ranking *r)
     put_sorted(r, 0, few);
     weigh_sorted(r, 0, few);
     r->refined = few;
+    settle_nearest(r);
 }
 
 bool kt_ivf_rank_get(struct ivf_ranking *r, uint32_t at, struct ivf_probe *out)

@@ -96,8 +96,8 @@ kith_status kt_ivf_search_begin(struct ivf_search *s)
     s->exact_distance =
         (integer ? kt_kernels()->integer_distance : kt_kernels()->distance)[shape->metric][shape->element];
     const struct kt_index_matches *counts = query->matches ? query->matches : query->lived;
-    kith_status status = kt_ivf_rank_begin(s->index, s->vector, counts ? counts->lists : NULL, s->scratch,
-                                           &s->ranking, s->error);
+    if (!counts && s->index->thinned) counts = &s->index->held;
+    kith_status status = kt_ivf_rank_begin(s->index, s->vector, counts, s->scratch, &s->ranking, s->error);
     if (!status) status = kt_ivf_scan_begin(s);
     if (!status && shape->kind == IVF_SIGNS) status = prepare_signs(s);
     if (!status && shape->kind == IVF_PQ) status = prepare_pq(s);
@@ -239,8 +239,7 @@ kith_status kt_ivf_place(const struct kt_index *index, const struct kt_index_que
     if (!index->shape.lists) return KITH_OK;
     const float *vector = to_tree(index, query, scratch);
     if (!vector) return kt_fail_memory(error, index->shape.tree_dim * sizeof *vector);
-    kith_status status = kt_ivf_rank_begin(index, vector, query->matches ? query->matches->lists : NULL,
-                                           scratch, &ranking, error);
+    kith_status status = kt_ivf_rank_begin(index, vector, query->matches, scratch, &ranking, error);
     if (!status) *out = kt_ivf_rank_nearest(&ranking);
     return status;
 }

@@ -147,8 +147,9 @@ static void every_committed_row_is_found(void **state)
 static void turn_over(kith_index_type type)
 {
     struct following f;
-    kith_indexes *indexes = NULL;
+    kith_indexes *indexes = NULL, *as_built = NULL;
     start(&f, type);
+    assert_ok(kith_list_indexes(f.table, &as_built, error));
     for (uint64_t round = 0; round < 7; round++) {
         char text[64];
         add(&f, 1000);
@@ -163,6 +164,9 @@ static void turn_over(kith_index_type type)
     }
     assert_ok(kith_list_indexes(f.table, &indexes, error));
     assert_true(first(indexes)->rows_indexed + first(indexes)->rows_unindexed == BASE);
+    assert_non_null(first(as_built)->calibration); /* learned again, of other rows */
+    assert_string_not_equal(first(as_built)->calibration, first(indexes)->calibration);
+    kith_indexes_free(as_built);
     kith_indexes_free(indexes);
     assert_ok(kith_optimize(f.table, NULL, NULL, error));
     assert_few_beside(&f, 0);

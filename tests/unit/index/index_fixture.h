@@ -20,6 +20,12 @@
 
 static uint64_t seed = 5; /* of all that is random here; KITH_SEED gives another to what mutates */
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { IS_SANITIZED = 1 };
+#else
+enum { IS_SANITIZED = 0 };
+#endif
+
 /* A column in memory: up to 4 runs, some rows null. */
 struct column {
     struct kt_vectors vectors;

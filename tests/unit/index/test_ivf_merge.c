@@ -1,5 +1,6 @@
 /* Files of an index made one: nothing is lost but what is not live, nothing is encoded again, and what was
  * not merged goes on as before. */
+#include "real_rows.h"
 #include "runs_fixture.h"
 
 enum { ROWS = 6000, FIRST = 4000, DIM = 40, LISTS = 60 };
@@ -120,6 +121,66 @@ static void what_cannot_be_merged_is_refused(void **state)
     column_release(&c);
 }
 
+/* ---- lists that rows have left ---- */
+
+/* The rows of a set that are less like its first than four fifths of them. */
+static struct kt_selection far_fifth(const struct column *c)
+{
+    struct kt_hit *hits = kt_alloc_array(c->rows, sizeof *hits);
+    struct kt_selection far = { kt_alloc_zero(c->rows / 64 + 1, sizeof(uint64_t)), c->rows, 0 };
+    float *first = kt_alloc_array(c->vectors.dim, sizeof *first);
+    const uint64_t one = 1;
+    column_floats(c, 0, first);
+    size_t count = exact_hits(c, KITH_COSINE, first, c->rows, hits);
+    for (size_t i = count * 4 / 5; i < count; i++) kt_selection_put(&far, hits[i].row, &one, 1);
+    kt_free(hits);
+    kt_free(first);
+    return far;
+}
+
+static json_t *calibrate_among(const struct column *c, const struct built *b, const struct kt_selection *live)
+{
+    struct kt_work work = { .threads = 2 };
+    struct kt_samples samples = { .live = live };
+    kith_error error = { 0 };
+    json_t *out = NULL;
+    if (b->ops->calibrate(b->index, &c->vectors, &samples, 1, &work, &out, &error))
+        fail_msg("%s", error.message);
+    return out;
+}
+
+/* Most of a real set goes, and what is asked for lies where it was. The lists there, of which a merge leaves
+ * a few rows or none, are near the query: were they taken for lists like others, or others judged by how much
+ * farther they are, a search would stop among them. */
+static void queries_where_rows_were_find_those_that_are_left(void **state)
+{
+    enum { ASKED = 300 };
+    const struct real_set *set = &real_sets[0];
+    struct column c;
+    (void)state;
+    if (!real_set_is_there(set)) return;
+    float *unused = real_column(set, &c, 1),
+          *queries = kt_alloc_array((size_t)ASKED * set->dim, sizeof *queries);
+    struct kt_selection live = far_fifth(&c);
+    for (uint64_t q = 0, row = 0; q < ASKED; row++)
+        if (!kt_selected(&live, row)) column_floats(&c, row, queries + q++ * set->dim);
+    struct truth truth = truth_of(&c, set->metric, queries, ASKED, (uint32_t)c.rows);
+    struct built b = build(&c, plan_of(KITH_IVF_RQ, set->metric, 0), 2);
+    merge(&c, &b, 0, 1, &live);
+    json_t *calibration = calibrate_among(&c, &b, &live);
+    reopen(&b, calibration);
+    double recall = recall_among(&c, &b, &truth, &live, (struct kt_index_query){ .k = 10, .recall = 0.95f });
+    print_message("recall %.3f where rows were\n", recall);
+    if (recall < 0.93) fail_msg("recall %.3f where rows were", recall);
+    json_decref(calibration);
+    built_release(&b);
+    truth_release(&truth);
+    kt_free(live.words);
+    kt_free(queries);
+    kt_free(unused);
+    column_release(&c);
+}
+
 static void merging_is_the_same_for_any_threads(void **state)
 {
     (void)state;
@@ -176,6 +237,7 @@ int main(void)
         cmocka_unit_test(a_base_takes_runs_in_and_keeps_the_others),
         cmocka_unit_test(only_rows_that_are_live_stay),
         cmocka_unit_test(what_cannot_be_merged_is_refused),
+        cmocka_unit_test(queries_where_rows_were_find_those_that_are_left),
         cmocka_unit_test(merging_is_the_same_for_any_threads),
         cmocka_unit_test(merging_can_be_cancelled),
     };

@@ -121,12 +121,6 @@ static void few_rows_make_a_small_run(void **state)
     column_release(&c);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { IS_SANITIZED = 1 };
-#else
-enum { IS_SANITIZED = 0 };
-#endif
-
 /* ---- as good as an index over all of them ---- */
 
 static void many_runs_answer_as_one_index_would(void **state)
