@@ -316,6 +316,17 @@ static const struct op columns[] = {
     { .kind = NULL },
 };
 
+static const struct op columns_beside[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append_beside, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_append_beside, .rows = 3, .number = 1 },
+    { .kind = &op_append_beside, .rows = 2 },
+    { .kind = &op_append_beside, .rows = FILE_ROWS, .pad = FILE_PAD, .number = 2 },
+    { .kind = &op_read },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
+
 static const struct op twice[] = {
     { .kind = &op_create, .rows = FEW },
     { .kind = &op_append, .rows = 3, .key = 1 },
@@ -457,6 +468,7 @@ const struct scenario scenarios[] = {
     { "restored", restored, 3 },
     { "tagged", tagged, 2 },
     { "columns", columns, 2 },
+    { "columns_beside", columns_beside, 1 },
     { "twice", twice, 1 },
     { "upkeep", upkeep, 2 },
     { "erased", erased, 2 },
