@@ -38,6 +38,7 @@ struct attempt {
     struct kt_state *base;
     struct kt_state *grown; /* the base with all included so far: of the last one */
     uint32_t included;
+    bool overtaken; /* the base is no longer the newest, which a member has noticed */
     uint64_t payload_bytes;
     struct kt_commit_header header;
     json_t *lines;
@@ -155,6 +156,15 @@ static uint64_t passing_version(struct kt_store *store)
     return KT_LARGEST_ROW + atomic_fetch_add(&store->passing, 1) + 1;
 }
 
+/* A member that did not find a file of the base has failed only if the base is still the newest state: a
+ * clean-up commits before it removes anything. */
+static bool is_overtaken(struct kt_store *store, const struct kt_state *base, kith_status status)
+{
+    return status == KITH_NOT_FOUND && base->commit &&
+           (kt_store_has_commit(store, base->commit + 1) ||
+            kt_store_look(store, base, NULL) == KITH_NOT_FOUND);
+}
+
 /* Prepares as many as go together. */
 static void gather(struct group *group, struct attempt *attempt)
 {
@@ -167,7 +177,9 @@ static void gather(struct group *group, struct attempt *attempt)
         if (member->txn->key && key_is_included(group, member->txn->key)) continue;
         kith_status status = prepare(member, attempt->grown, member->error);
         if (status) {
-            settle(member, status, member->error);
+            bool again = is_overtaken(group->store, attempt->base, status);
+            attempt->overtaken |= again;
+            if (!again) settle(member, status, member->error);
             kt_txn_forget_attempt(member->txn);
             continue;
         }
@@ -365,6 +377,7 @@ static void attempt_commit(struct group *group, bool *lost)
         return;
     }
     gather(group, &attempt);
+    *lost = attempt.overtaken && !attempt.included;
     if (attempt.included) {
         status = encode(group, &attempt, &why);
         if (!status)

@@ -302,8 +302,8 @@ static kith_status set_tag(struct actor *actor, kith_table *table, kith_error *e
 static kith_status tidy(struct person *person, kith_table *table, bool clean, kith_error *error)
 {
     kith_upkeep upkeep = KITH_INIT(kith_upkeep);
-    static const int64_t ages[] = { 0, -1, (int64_t)3600 * 1000000 };
-    upkeep.older_than_us = clean ? ages[below(person, 3)] : -1;
+    static const int64_t ages[] = { 0, 0, -1, (int64_t)3600 * 1000000 };
+    upkeep.older_than_us = clean ? ages[below(person, 4)] : -1;
     upkeep.orphans = clean;
     upkeep.rewrite = below(person, 2);
     return kith_optimize(table, &upkeep, NULL, error);
@@ -526,7 +526,7 @@ static uint32_t pick(struct run *run, const uint32_t *from, size_t count)
 
 static void choose_habits(struct run *run)
 {
-    static const uint32_t yields[] = { 1, 2, 8, 40 }, keeps[] = { 0, 0, 1, 3 };
+    static const uint32_t yields[] = { 1, 2, 8, 40 }, keeps[] = { 0, 1, 1, 3 };
     run->habits.yields = pick(run, yields, 4);
     if (draw(run, 2)) run->habits.stalls = 300 + (uint32_t)kt_random_below(&run->random, 2000);
     if (draw(run, 2)) run->habits.stalls_ahead = 4 + (uint32_t)kt_random_below(&run->random, 12);
@@ -558,7 +558,7 @@ static void populate(struct run *run)
     uint64_t writers = 2 + kt_random_below(&run->random, 3), readers = 1 + kt_random_below(&run->random, 2);
     while (writers--) add_person(run, "writer", be_writer, 2 + (uint32_t)kt_random_below(&run->random, 7));
     while (readers--) add_person(run, "reader", be_reader, 2 + (uint32_t)kt_random_below(&run->random, 8));
-    add_person(run, "cleaner", be_cleaner, 1 + (uint32_t)kt_random_below(&run->random, 6));
+    add_person(run, "cleaner", be_cleaner, 2 + (uint32_t)kt_random_below(&run->random, 10));
 }
 
 static void create_table(struct run *run)
@@ -662,7 +662,7 @@ static size_t count_files(struct run *run, struct kt_io *io, const char *folder)
 /* Much later, after two clean-ups, there is what the newest version needs. */
 static void check_files(struct run *run, kith_table *table)
 {
-    enum { LOG_MOST = 6 };
+    enum { LOG_MOST = 8 };
     struct kt_io *io = NULL;
     kith_error error = { 0 };
     kith_table_info info = KITH_INIT(kith_table_info);
