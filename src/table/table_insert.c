@@ -189,7 +189,7 @@ static kith_status check_base(struct insertion *insertion, const struct kt_state
     if (insertion->fresh && state->commit && !(insertion->create && insertion->create->overwrite))
         return kt_fail(error, KITH_EXISTS, "Table '%s' already exists", insertion->name);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", insertion->name);
-    if (!insertion->fresh && !json_equal(state->schema, insertion->schema_json)) {
+    if (!insertion->fresh && !insertion->creates && !json_equal(state->schema, insertion->schema_json)) {
         kith_status status = change ? KITH_OK
                                     : kt_redo_hold(&insertion->redo, kt_store_io(insertion->home->store),
                                                    &insertion->fragments, error);
