@@ -187,7 +187,10 @@ static kith_status load_listed(struct kt_store *store, const struct kt_log_listi
     if (status) goto out;
     if (state->commit < kt_min_u64(last, listing->largest)) {
         *doubtful = true;
-        status = report_gap(store, state, listing->largest, &passed, error);
+        status = last < listing->smallest && !passed.status
+                     ? kt_fail(error, KITH_NOT_FOUND, "%s: commit %llu was cleaned up",
+                               kt_io_root(store->log), (unsigned long long)last)
+                     : report_gap(store, state, listing->largest, &passed, error);
         goto out;
     }
     if (!state->commit) {

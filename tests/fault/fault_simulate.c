@@ -290,7 +290,9 @@ static kith_status set_tag(struct actor *actor, kith_table *table, kith_error *e
     struct person *person = actor->user;
     struct tag *tag = &person->tag;
     uint64_t version = below(person, 5) ? some_version(person) : 0;
-    kith_tag_change change = version ? KITH_TAG_UPDATE : KITH_TAG_DELETE;
+    kith_tag_change change = !version                      ? KITH_TAG_DELETE
+                             : tag->version || tag->unsure ? KITH_TAG_UPDATE
+                                                           : KITH_TAG_CREATE;
     kith_status status = kith_set_tag(table, person->name, version, change, error);
     if (!status && !actor->killed)
         *tag = (struct tag){ .version = version };
