@@ -664,7 +664,7 @@ static size_t count_files(struct run *run, struct kt_io *io, const char *folder)
 /* Much later, after two clean-ups, there is what the newest version needs. */
 static void check_files(struct run *run, kith_table *table)
 {
-    enum { LOG_MOST = 8 };
+    enum { LOG_MOST = 12 };
     struct kt_io *io = NULL;
     kith_error error = { 0 };
     kith_table_info info = KITH_INIT(kith_table_info);
