@@ -80,6 +80,10 @@ enum kt_published {
 enum kt_published kt_io_publish(struct kt_io *io, const char *name, const void *bytes, size_t count,
                                 kith_error *error);
 
+/** Whether it is a name that a file has while it is published, where a file system knows no nameless ones.
+ * Who dies then leaves it behind; nothing follows from its removal but that the publishing fails. */
+bool kt_io_is_passing_name(const char *name);
+
 /* Names in a folder, without "." and "..", sorted by bytes. KITH_NOT_FOUND when there is no such folder. */
 struct kt_io_names {
     char **names;

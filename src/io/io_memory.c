@@ -28,7 +28,8 @@ struct node {
     bool removed;
     char *name;
     struct node *parent;     /* the folder it is in */
-    struct content *content; /* of a file; NULL until it is finished */
+    struct content *content; /* of a file; NULL until it is finished, */
+    int64_t written_us;      /* which was then */
     struct node **children;  /* of a folder, sorted by name */
     size_t count, capacity;
 };
@@ -63,6 +64,7 @@ struct memory_writer {
 };
 
 static const struct kt_io_backend memory_backend;
+static int64_t memory_now_us(struct kt_io *io);
 
 static struct memory_io *memory(struct kt_io *io)
 {
@@ -114,7 +116,8 @@ static struct node *node_new(const char *name, size_t length, bool folder)
     }
     memcpy(copy, name, length);
     copy[length] = '\0';
-    *node = (struct node){ .references = 1, .folder = folder, .name = copy };
+    *node =
+        (struct node){ .references = 1, .folder = folder, .name = copy, .written_us = memory_now_us(NULL) };
     return node;
 }
 
@@ -323,6 +326,17 @@ static kith_status memory_look(struct kt_io *io, const char *name, kith_error *e
     return there ? KITH_OK : refuse(memory(io), name, KITH_NOT_FOUND, "does not exist", error);
 }
 
+static int64_t memory_written_us(struct kt_io *io, const char *name)
+{
+    struct node *above;
+    const char *leaf;
+    take(memory(io));
+    const struct node *node = find(memory(io), name, &above, &leaf);
+    int64_t written = node && node->content ? node->written_us : 0;
+    give(memory(io));
+    return written;
+}
+
 static void memory_file_close(struct kt_io_file *base)
 {
     struct memory_file *file = (struct memory_file *)base;
@@ -467,6 +481,7 @@ static kith_status memory_finish(struct kt_io_writer *base, kith_error *error)
     writer->data = NULL; // the content's
     take(writer->io);
     writer->node->content = content;
+    writer->node->written_us = memory_now_us(NULL);
     give(writer->io);
     writer_free(writer, true);
     return KITH_OK;
@@ -672,6 +687,7 @@ static const struct kt_io_backend memory_backend = {
     .open_sub = memory_open_sub,
     .close = memory_close,
     .look = memory_look,
+    .written_us = memory_written_us,
     .open = memory_open,
     .file_close = memory_file_close,
     .file_read = memory_file_read,

@@ -692,12 +692,12 @@ out:
 }
 
 /* A file under a name that no reader looks at, then the final name by link, else by rename. */
-static int publish_named(const struct place *place, const void *bytes, size_t count)
+static int publish_by_name(const struct place *place, const void *bytes, size_t count)
 {
     uint64_t unique = 0;
     char name[64];
     if (kt_posix.entropy(&unique, sizeof unique, 0) != (ssize_t)sizeof unique) return KT_REFUSED;
-    snprintf(name, sizeof name, ".publish-%016llx", (unsigned long long)unique);
+    snprintf(name, sizeof name, KT_PASSING "%016llx", (unsigned long long)unique);
     int fd = open_again(place->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
     if (fd < 0) return KT_REFUSED;
     int result = KT_REFUSED;
@@ -714,6 +714,19 @@ out:;
     kt_posix.unlink(place->folder, name, 0); /* after a rename there is none */
     errno = code;
     close_quietly(fd);
+    return result;
+}
+
+/* A clean-up may have taken the passing name away from under a process that stood still for a day. Then
+ * nothing has happened, and it is tried again; where the folder is gone, that will not even begin. */
+static int publish_named(const struct place *place, const void *bytes, size_t count)
+{
+    enum { TRIES = 8 };
+    int result = CANNOT;
+    for (int i = 0; i < TRIES; i++) {
+        result = publish_by_name(place, bytes, count);
+        if (result != CANNOT || errno != ENOENT) break;
+    }
     return result;
 }
 

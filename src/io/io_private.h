@@ -6,6 +6,9 @@
 
 #include "io/io.h"
 
+/* How the names of files begin that are on their way to another name. */
+#define KT_PASSING ".publish-"
+
 /* The functions of io.h, one to one; names were checked before. */
 struct kt_io_backend {
     kith_status (*open_sub)(struct kt_io *io, const char *name, struct kt_io **out, kith_error *error);

@@ -65,10 +65,13 @@ struct kt_commit_header {
     struct kt_txn_seen *txns; /* ids and keys: of one transaction, or of several that shared the commit */
     uint32_t txn_count;
 };
+struct kt_removed_file;
 json_t *
 kt_record_header(const struct kt_commit_header *header); /* NULL when memory is out, as for all below */
 json_t *kt_record_fragment(const char *action, const struct kt_fragment *fragment);
 json_t *kt_record_forget(uint64_t below);
+json_t *kt_record_removed(const struct kt_removed_file *file); /* an entry of a list */
+bool kt_record_read_removed(json_t *item, struct kt_removed_file *out);
 json_t *kt_record_tag(const char *name, uint64_t version, uint64_t commit);
 json_t *kt_record_delete(uint64_t rows, const struct kt_bytes *runs);
 json_t *kt_record_piece(const struct kt_piece *piece);
@@ -96,7 +99,7 @@ bool kt_operation_allowed(const char *operation);
 struct kt_removed_file {
     char name[56];
     uint64_t bytes;
-    uint64_t commit; /* that took it out of the state */
+    uint64_t commit; /* that took it out of the state; 0: it was in none */
 };
 struct kt_state_private {
     struct kt_removed_file *removed; /* in the order in which they left */
@@ -211,6 +214,11 @@ kith_status kt_state_add_removed(struct kt_state *state, const struct kt_removed
 /** In the commit that is being made or replayed. */
 kith_status kt_state_file_left(struct kt_state *state, const struct kt_stored_file *file, kith_error *error);
 void kt_state_file_came(struct kt_state *state, const struct kt_stored_file *file);
+/** A file that was never in a state: from here on no commit may name it. */
+kith_status kt_state_orphan(struct kt_state *state, const struct kt_removed_file *file, struct kt_blame blame,
+                            kith_error *error);
+/** Whether it is in the list. */
+bool kt_state_has_removed(const struct kt_state *state, const char *name);
 kith_status kt_state_gone(struct kt_state *state, const char *name, struct kt_blame blame, kith_error *error);
 kith_status kt_state_forget(struct kt_state *state, uint64_t below, struct kt_blame blame, kith_error *error);
 bool kt_state_names_file(const struct kt_state *state, const char *name);
@@ -264,6 +272,7 @@ struct kt_store {
     pid_t queue_process;                  /* and in which process; guarded by the lock */
     _Atomic uint64_t quiet;      /* stamp of the log when its newest commit was last looked for, mixed with
                                     that commit; */
+    _Atomic uint64_t looked;     /* hash of the commit last looked at, and the time of its file */
     _Atomic int64_t quiet_until; /* so long it is believed, in microseconds */
     _Atomic uint64_t checkpoint; /* commit of the newest checkpoint known of; */
     _Atomic uint64_t checkpoint_bytes;     /* its size; */
@@ -292,6 +301,10 @@ struct kt_log_listing {
     uint64_t checkpoint; /* the largest of a checkpoint; likewise */
 };
 bool kt_store_has_commit(struct kt_store *store, uint64_t commit);
+/** Whether the commit that a state ends in is still in the log: KITH_OK, KITH_NOT_FOUND, or another status
+ * where nobody can tell. Another commit of its number is not it: a process that stood still for long may put
+ * one where the name had been forgotten, and takes it away when it sees that; or dies before it does. */
+kith_status kt_store_look(struct kt_store *store, const struct kt_state *state, kith_error *error);
 kith_status kt_store_list_log(struct kt_store *store, struct kt_log_listing *out, kith_error *error);
 /** Applies all commits up to `last` that are there. `*reached` is the last that could be. */
 kith_status kt_store_apply(struct kt_store *store, struct kt_state *state, uint64_t last, uint64_t *reached,
@@ -309,6 +322,14 @@ kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, st
 
 /** Whether a file of the log is one that the state needs, or a tag. */
 bool kt_state_keeps_name(const struct kt_state *state, uint64_t commit, enum kt_log_kind kind);
+
+/* ---- store_orphans.c */
+
+/** Puts the files that no commit names, and that nobody has written to for a day, into the list of those that
+ * may be removed, by a commit. `*state` becomes the one after it. */
+kith_status kt_store_adopt_orphans(struct kt_store *store, struct kt_state **state, kith_error *error);
+/** Removes names from the log's folder that were to become a commit's or a checkpoint's a day ago. */
+kith_status kt_store_remove_passing(struct kt_store *store, kith_error *error);
 
 /* ---- store_checkpoint.c */
 
@@ -343,6 +364,9 @@ struct kt_txn {
 /** Forgets the commits below `below`, and the files `gone`, which were removed. */
 kith_status kt_txn_forget(struct kt_txn *txn, uint64_t below, const struct kt_removed_file *gone,
                           size_t count, kith_error *error);
+/** Takes files that no commit names into the list of those that may be removed. */
+kith_status kt_txn_orphans(struct kt_txn *txn, const struct kt_removed_file *files, size_t count,
+                           kith_error *error);
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error);
 /** Throws away what a prepare function has done. */
 void kt_txn_forget_attempt(struct kt_txn *txn);

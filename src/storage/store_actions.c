@@ -21,12 +21,28 @@ static kith_status check_open(const struct kt_txn *txn, kith_error *error)
                                 "actions are added while a transaction is prepared, not before or after");
 }
 
+/* A file of our own: unless we stood still for so long that a clean-up took us for dead. It says so by a
+ * commit before it removes anything, so in the state that this one is put on top of the file is in the list
+ * of those that may be removed, or, where even that is history, not on disk; or no clean-up can remove it any
+ * more, for it will find it named. (store_orphans.c) */
+static kith_status check_own(const struct kt_txn *txn, const char *name, kith_error *error)
+{
+    kith_status status = KITH_NOT_FOUND;
+    if (!kt_state_has_removed(txn->state, name)) status = kt_io_look(txn->store->io, name, error);
+    if (status != KITH_NOT_FOUND) return status;
+    return kt_fail(
+        error, KITH_CONFLICT,
+        "the file '%.55s', written for this %s, is gone: a clean-up took it for one that a writer had left "
+        "a day ago; give the data again",
+        name, txn->operation);
+}
+
 /* A file of an earlier commit may be named again, as by a fragment that gets another column; but not one that
  * may have been removed meanwhile. */
 static kith_status check_file(const struct kt_txn *txn, const struct kt_stored_file *file, kith_error *error)
 {
     for (uint32_t i = 0; i < txn->created; i++)
-        if (!strcmp(txn->files[i].name, file->name)) return KITH_OK;
+        if (!strcmp(txn->files[i].name, file->name)) return check_own(txn, file->name, error);
     if (kt_state_can_name(txn->state, file->name)) return KITH_OK;
     return kt_fail(error, KITH_CONFLICT,
                    "the file '%.55s', needed by %s, was removed from the table by another", file->name,
@@ -324,6 +340,22 @@ kith_status kt_txn_forget(struct kt_txn *txn, uint64_t below, const struct kt_re
     status = put_gone(txn, gone, count, error);
     if (!status) status = kt_state_forget(txn->state, below, CALLER_IS_WRONG, error);
     return status ? status : note(txn, kt_record_forget(below), error);
+}
+
+kith_status kt_txn_orphans(struct kt_txn *txn, const struct kt_removed_file *files, size_t count,
+                           kith_error *error)
+{
+    json_t *list = json_array();
+    kith_status status = check_open(txn, error);
+    kt_txn_maintenance(txn);
+    for (size_t i = 0; i < count && !status; i++) {
+        status = kt_state_orphan(txn->state, &files[i], CALLER_IS_WRONG, error);
+        if (!status && json_array_append_new(list, kt_record_removed(&files[i])))
+            status = kt_fail_memory(error, sizeof *files);
+    }
+    if (!status) status = note(txn, json_pack("{s:s,s:O}", "do", "orphans", "list", list), error);
+    json_decref(list);
+    return status;
 }
 
 kith_status kt_txn_drop(struct kt_txn *txn, kith_error *error)

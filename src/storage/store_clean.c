@@ -1,6 +1,7 @@
 /* Cleaning up: old versions are forgotten, and the files that only they had are removed.
  *
  * What is done, and what a crash after each step leaves:
+ *   0. where it is asked for, files that nobody commits any more enter the state's list (store_orphans.c);
  *   1. the files that an earlier clean-up made removable are removed again (it may have died before it did);
  *   2. a checkpoint at the oldest commit that stays, B, is made sure of and read back;
  *   3. one commit says that those files are gone, and forgets what is below B;
@@ -29,7 +30,7 @@ enum {
     OFF_VERSIONS = 128,
     TRY_AGAIN = 64, /* commits after a clean-up that failed or had nothing to do */
 };
-static const int64_t KEEP_US = (int64_t)7 * 24 * 3600 * 1000000, ORPHAN_US = (int64_t)24 * 3600 * 1000000;
+static const int64_t KEEP_US = (int64_t)7 * 24 * 3600 * 1000000;
 static const uint64_t SOME_BYTES = (uint64_t)8 << 20, FEW_BYTES = (uint64_t)1 << 20;
 
 /* ---- which versions stay */
@@ -177,48 +178,6 @@ static kith_status remove_log(struct kt_store *store, const struct kt_state *sta
     return status;
 }
 
-/* ---- orphans: files that no commit names, of writers that died or whose outcome was unknown */
-
-static bool is_orphan(struct kt_store *store, const struct kt_state *state, const char *name)
-{
-    const struct kt_state_private *mine = kt_state_private_part(state);
-    if (!kt_stored_name_allowed(name) || kt_state_names_file(state, name)) return false;
-    for (uint32_t i = 0; i < mine->removed_count; i++)
-        if (!strcmp(mine->removed[i].name, name)) return false;
-    int64_t written = kt_io_written_us(store->io, name);
-    return written && kt_io_now_us(store->io) - written > ORPHAN_US;
-}
-
-static kith_status remove_orphan(struct kt_store *store, const char *name, struct kt_cleaned *out,
-                                 kith_error *error)
-{
-    struct kt_io_file *file = NULL;
-    if (kt_io_open(store->io, name, &file, NULL)) return KITH_OK; /* somebody else does it too */
-    uint64_t bytes = kt_io_file_size(file);
-    kt_io_file_close(file);
-    kith_status status = kt_io_remove(store->io, name, error);
-    if (status) return status;
-    out->files++;
-    out->bytes += bytes;
-    return KITH_OK;
-}
-
-static kith_status remove_orphans_in(struct kt_store *store, const struct kt_state *state, const char *folder,
-                                     struct kt_cleaned *out, kith_error *error)
-{
-    struct kt_io_names names = { 0 };
-    kith_status status = kt_io_list(store->io, folder, &names, error);
-    if (status) return status == KITH_NOT_FOUND ? KITH_OK : status;
-    for (size_t i = 0; i < names.count && !status; i++) {
-        char name[300];
-        int length = snprintf(name, sizeof name, "%s/%s", folder, names.names[i]);
-        if (length < (int)sizeof(((struct kt_removed_file *)NULL)->name) && is_orphan(store, state, name))
-            status = remove_orphan(store, name, out, error);
-    }
-    kt_io_names_release(&names);
-    return status;
-}
-
 /* ---- the clean-up */
 
 struct forgetting {
@@ -262,7 +221,8 @@ static kith_status clean(struct kt_store *store, struct kt_state **state, uint64
 {
     struct removal before = { 0 }, after = { 0 };
     struct forgetting forgetting = { below, &before };
-    kith_status status = remove_removable(store, *state, &before, out, error);
+    kith_status status = orphans ? kt_store_adopt_orphans(store, state, error) : KITH_OK;
+    if (!status) status = remove_removable(store, *state, &before, out, error);
     if (!status && below > kt_state_private_part(*state)->below) {
         uint32_t versions = (*state)->version_count;
         status = forget(store, &forgetting, state, error);
@@ -270,8 +230,7 @@ static kith_status clean(struct kt_store *store, struct kt_state **state, uint64
         if (!status) status = remove_removable(store, *state, &after, out, error);
     }
     if (!status) status = remove_log(store, *state, error);
-    if (!status && orphans) status = remove_orphans_in(store, *state, "data", out, error);
-    if (!status && orphans) status = remove_orphans_in(store, *state, "index", out, error);
+    if (!status && orphans) status = kt_store_remove_passing(store, error);
     kt_free(before.files);
     kt_free(after.files);
     return status;

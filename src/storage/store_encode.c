@@ -98,11 +98,8 @@ static bool add_removed(json_t *lines, const struct kt_state_private *mine)
 {
     json_t *list = NULL;
     for (uint32_t i = 0; i < mine->removed_count; i++) {
-        const struct kt_removed_file *file = &mine->removed[i];
         list = list_line(lines, list, "removed");
-        if (!list ||
-            !add(list, json_pack("[s,I,I]", file->name, (json_int_t)file->bytes, (json_int_t)file->commit)))
-            return false;
+        if (!list || !add(list, kt_record_removed(&mine->removed[i]))) return false;
     }
     return true;
 }

@@ -38,6 +38,7 @@ struct attempt {
     struct kt_state *base;
     struct kt_state *grown; /* the base with all included so far: of the last one */
     uint32_t included;
+    bool overtaken; /* the base is no longer the newest, which a member has noticed */
     uint64_t payload_bytes;
     struct kt_commit_header header;
     json_t *lines;
@@ -155,6 +156,15 @@ static uint64_t passing_version(struct kt_store *store)
     return KT_LARGEST_ROW + atomic_fetch_add(&store->passing, 1) + 1;
 }
 
+/* A member that did not find a file of the base has failed only if the base is still the newest state: a
+ * clean-up commits before it removes anything. */
+static bool is_overtaken(struct kt_store *store, const struct kt_state *base, kith_status status)
+{
+    return status == KITH_NOT_FOUND && base->commit &&
+           (kt_store_has_commit(store, base->commit + 1) ||
+            kt_store_look(store, base, NULL) == KITH_NOT_FOUND);
+}
+
 /* Prepares as many as go together. */
 static void gather(struct group *group, struct attempt *attempt)
 {
@@ -167,7 +177,9 @@ static void gather(struct group *group, struct attempt *attempt)
         if (member->txn->key && key_is_included(group, member->txn->key)) continue;
         kith_status status = prepare(member, attempt->grown, member->error);
         if (status) {
-            settle(member, status, member->error);
+            bool again = is_overtaken(group->store, attempt->base, status);
+            attempt->overtaken |= again;
+            if (!again) settle(member, status, member->error);
             kt_txn_forget_attempt(member->txn);
             continue;
         }
@@ -278,15 +290,15 @@ static const char *newest_operation(const struct kt_state *state)
 }
 
 /* The winner's check, see store_txn.c. `*lost` when the name was free because it had been forgotten. */
-static kith_status confirm(struct kt_store *store, const struct kt_txn *txn, uint64_t commit, bool *lost,
-                           kith_error *error)
+static kith_status confirm(struct kt_store *store, const struct kt_txn *txn, const struct kt_state *base,
+                           bool *lost, kith_error *error)
 {
     struct kt_state *state = NULL;
     char name[KT_LOG_NAME];
+    uint64_t commit = base->commit + 1;
     if (commit == 1) return confirm_first(store, error);
-    kt_log_name(commit - 1, KT_LOG_COMMIT, name);
     kith_error why = { 0 };
-    kith_status status = kt_io_look(store->log, name, NULL);
+    kith_status status = kt_store_look(store, base, NULL);
     if (!status) return KITH_OK;
     bool refused = status != KITH_NOT_FOUND; /* nobody knows whether it is there: the log decides */
     status = kt_store_reload(store, &state, &why);
@@ -322,10 +334,18 @@ static void publish(struct group *group, struct attempt *attempt, bool *lost)
     kith_error why = { 0 };
     char name[KT_LOG_NAME];
     kith_status status = KITH_OK;
+    /* Here it may fail, and confirm() finds it done: told again by its time. Where the commit is not there,
+     * confirm() says what follows from that. */
+    if (attempt->base->commit) status = kt_store_look(store, attempt->base, &why);
+    if (status && status != KITH_NOT_FOUND) {
+        settle_included(group, status, &why, NULL);
+        return;
+    }
+    status = KITH_OK;
     kt_log_name(attempt->header.commit, KT_LOG_COMMIT, name);
     switch (kt_io_publish(store->log, name, attempt->bytes.data, attempt->bytes.size, &why)) {
     case KT_WON:
-        status = confirm(store, first_included(group)->txn, attempt->header.commit, lost, &why);
+        status = confirm(store, first_included(group)->txn, attempt->base, lost, &why);
         break;
     case KT_LOST:
         *lost = true;
@@ -357,6 +377,7 @@ static void attempt_commit(struct group *group, bool *lost)
         return;
     }
     gather(group, &attempt);
+    *lost = attempt.overtaken && !attempt.included;
     if (attempt.included) {
         status = encode(group, &attempt, &why);
         if (!status)

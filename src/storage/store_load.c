@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/random.h"
 #include "storage/storage_private.h"
 
 /* ---- reading commits */
@@ -92,6 +93,26 @@ bool kt_store_has_commit(struct kt_store *store, uint64_t commit)
     return kt_io_exists(store->log, name);
 }
 
+/* Every commit is another one's bytes, if only for its transaction's id; so the hash that the state has of
+ * its last commit tells. It is worked out once: after that the time at which the file was written stands for
+ * it. */
+kith_status kt_store_look(struct kt_store *store, const struct kt_state *state, kith_error *error)
+{
+    struct kt_buffer bytes = { 0 };
+    char name[KT_LOG_NAME];
+    kt_log_name(state->commit, KT_LOG_COMMIT, name);
+    uint64_t written = (uint64_t)kt_io_written_us(store->log, name);
+    uint64_t seen = kt_mix(state->hash ^ kt_mix(written));
+    if (written && atomic_load(&store->looked) == seen) return KITH_OK;
+    kith_status status = kt_io_read(store->log, name, KT_LARGEST_COMMIT, &bytes, error);
+    if (!status && kt_hash(bytes.data, bytes.size) != state->hash)
+        status = kt_fail(error, KITH_NOT_FOUND, "%s/%s is another commit of that number",
+                         kt_io_root(store->log), name);
+    kt_buffer_release(&bytes);
+    if (!status) atomic_store(&store->looked, seen);
+    return status;
+}
+
 kith_status kt_store_read_checkpoint(struct kt_store *store, uint64_t commit, struct kt_state **out,
                                      kith_error *error)
 {
@@ -166,15 +187,20 @@ static kith_status load_listed(struct kt_store *store, const struct kt_log_listi
     if (status) goto out;
     if (state->commit < kt_min_u64(last, listing->largest)) {
         *doubtful = true;
-        status = report_gap(store, state, listing->largest, &passed, error);
+        status = last < listing->smallest && !passed.status
+                     ? kt_fail(error, KITH_NOT_FOUND, "%s: commit %llu was cleaned up",
+                               kt_io_root(store->log), (unsigned long long)last)
+                     : report_gap(store, state, listing->largest, &passed, error);
         goto out;
     }
     if (!state->commit) {
         kt_state_release(state);
         state = NULL;
     } else if (last == UINT64_MAX) { /* the end that was found was one if what it was reached from is there */
-        *doubtful =
-            !kt_store_has_commit(store, start ? start : 1) || !kt_store_has_commit(store, state->commit);
+        status = kt_store_look(store, state, error);
+        *doubtful = status == KITH_NOT_FOUND || !kt_store_has_commit(store, start ? start : 1);
+        if (status == KITH_NOT_FOUND) status = KITH_OK;
+        if (status) goto out;
     }
     *out = state;
     state = NULL; // now the caller's
@@ -186,7 +212,7 @@ out:
 static bool has_moved(struct kt_store *store, const struct kt_log_listing *before)
 {
     struct kt_log_listing now;
-    if (kt_store_list_log(store, &now, NULL)) return false;
+    if (kt_store_list_log(store, &now, NULL)) return true; /* the next look will say why */
     kt_io_names_release(&now.names);
     return now.smallest != before->smallest || now.checkpoint != before->checkpoint;
 }

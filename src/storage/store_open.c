@@ -1,9 +1,11 @@
 /* A table's folder: opening it, creating it, and knowing what its newest commit is.
  *
  * A handle that knows commit N is current when N+1 is absent and N is present: two system calls; N+1 alone
- * would not do, since a log that was removed, or forgotten so far, has no N+1 either. In the same way what
- * was read after N counts if N is still there when it was read: names go lowest first, so the end that was
- * found was one then, and no name was put where a forgotten one had been. If N is gone, the log is read anew.
+ * would not do, since a log that was removed, or forgotten so far, has no N+1 either. Nor would the name of
+ * N: where it was forgotten, a process that knew N-1 and stood still may have put another commit. In the same
+ * way what was read after N counts if N is still there when it was read: names go lowest first, so the end
+ * that was found was one then, and no name was put where a forgotten one had been. If N is gone, the log is
+ * read anew.
  */
 #include <stdio.h>
 #include <string.h>
@@ -142,35 +144,40 @@ static kith_status start_anew(struct kt_store *store, struct kt_state **out, kit
     return KITH_OK;
 }
 
-/* The newest state given an older one, dropped or not. */
+/* Reads on from `known`. */
+static kith_status go_on(struct kt_store *store, const struct kt_state *known, struct kt_state **out,
+                         kith_error *error)
+{
+    uint64_t reached;
+    kith_error why = { 0 };
+    struct kt_state *state = kt_state_copy(known);
+    if (!state) return kt_fail_memory(error, sizeof *state);
+    kith_status status = kt_store_apply(store, state, UINT64_MAX, &reached, &why);
+    kith_status there = kt_store_look(store, known, error);
+    if (!status && !there) {
+        kt_store_remember(store, state);
+        *out = state;
+        return KITH_OK;
+    }
+    kt_state_release(state);
+    if (there) return there == KITH_NOT_FOUND ? start_anew(store, out, error) : there;
+    if (status == KITH_CORRUPT && is_gone(store)) return no_table(store, error);
+    return kt_fail(error, status, "%s", why.message);
+}
+
+/* The newest state given an older one, dropped or not. A disk that does not say whether the older one is
+ * still there has not said that it is the newest. */
 static kith_status follow(struct kt_store *store, struct kt_state *known, struct kt_state **out,
                           kith_error *error)
 {
     uint64_t stamp;
-    if (still_quiet(store, known->commit, &stamp)) {
-        *out = kt_state_share(known);
-        return KITH_OK;
-    }
-    if (!kt_store_has_commit(store, known->commit + 1)) {
-        if (!kt_store_has_commit(store, known->commit)) return start_anew(store, out, error);
-        remember_quiet(store, stamp);
-        *out = kt_state_share(known);
-        return KITH_OK;
-    }
-    uint64_t reached;
-    struct kt_state *state = kt_state_copy(known);
-    if (!state) return kt_fail_memory(error, sizeof *state);
-    kith_status status = kt_store_apply(store, state, UINT64_MAX, &reached, error);
-    if (!kt_store_has_commit(store, known->commit)) {
-        kt_state_release(state);
-        return start_anew(store, out, error);
-    }
-    if (status) {
-        kt_state_release(state);
-        return status == KITH_CORRUPT && is_gone(store) ? no_table(store, error) : status;
-    }
-    kt_store_remember(store, state);
-    *out = state;
+    kith_status there = KITH_OK;
+    bool quiet = still_quiet(store, known->commit, &stamp);
+    if (!quiet && kt_store_has_commit(store, known->commit + 1)) return go_on(store, known, out, error);
+    if (!quiet) there = kt_store_look(store, known, error);
+    if (there) return there == KITH_NOT_FOUND ? start_anew(store, out, error) : there;
+    if (!quiet) remember_quiet(store, stamp);
+    *out = kt_state_share(known);
     return KITH_OK;
 }
 

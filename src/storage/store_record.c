@@ -337,6 +337,25 @@ json_t *kt_record_forget(uint64_t below)
     return json_pack("{s:s,s:I}", "do", "forget", "below", (json_int_t)below);
 }
 
+json_t *kt_record_removed(const struct kt_removed_file *file)
+{
+    return json_pack("[s,I,I]", file->name, (json_int_t)file->bytes, (json_int_t)file->commit);
+}
+
+bool kt_record_read_removed(json_t *item, struct kt_removed_file *out)
+{
+    const char *name;
+    json_int_t bytes, commit;
+    *out = (struct kt_removed_file){ 0 };
+    if (json_unpack(item, "[s,I,I]", &name, &bytes, &commit) || strlen(name) >= sizeof out->name ||
+        !kt_stored_name_allowed(name) || bytes < 0 || commit < 0)
+        return false;
+    memcpy(out->name, name, strlen(name));
+    out->bytes = (uint64_t)bytes;
+    out->commit = (uint64_t)commit;
+    return true;
+}
+
 json_t *kt_record_tag(const char *name, uint64_t version, uint64_t commit)
 {
     return json_pack("{s:s,s:s,s:I,s:I}", "do", "tag", "name", name, "version", (json_int_t)version, "commit",

@@ -1,6 +1,7 @@
 /* Files that left the state and are still on disk, for the versions before.
  *
  *   {"do":"gone","files":["data/ab.arrow",...]}   these were removed: they leave the list
+ *   {"do":"orphans","list":[["data/ab.arrow",bytes,0],...]}  these were never in it, and never will be
  *   {"do":"forget","below":B}                     versions that no commit from B on shows leave the list of
  *                                                 versions, but for those with a tag
  *
@@ -46,6 +47,28 @@ kith_status kt_state_file_left(struct kt_state *state, const struct kt_stored_fi
     struct kt_removed_file removed = { .bytes = file->seal.length, .commit = state->commit + 1 };
     memcpy(removed.name, file->name, sizeof removed.name);
     return kt_state_add_removed(state, &removed, error);
+}
+
+bool kt_state_has_removed(const struct kt_state *state, const char *name)
+{
+    const struct kt_state_private *mine = kt_state_private_part(state);
+    return removed_at(mine, name) < mine->removed_count;
+}
+
+/* In front, for the list is in the order in which files left, and this one was never there. */
+kith_status kt_state_orphan(struct kt_state *state, const struct kt_removed_file *file, struct kt_blame blame,
+                            kith_error *error)
+{
+    struct kt_state_private *mine = kt_state_private_part(state);
+    struct kt_removed_file orphan = *file;
+    if (kt_state_names_file(state, file->name) || kt_state_has_removed(state, file->name))
+        return kt_fail(error, blame.malformed, "'%.55s' is no orphan: the table knows it", file->name);
+    orphan.commit = 0;
+    kith_status status = kt_state_add_removed(state, &orphan, error);
+    if (status) return status;
+    memmove(mine->removed + 1, mine->removed, (mine->removed_count - 1) * sizeof *mine->removed);
+    mine->removed[0] = orphan;
+    return KITH_OK;
 }
 
 void kt_state_file_came(struct kt_state *state, const struct kt_stored_file *file)

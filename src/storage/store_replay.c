@@ -83,23 +83,18 @@ static kith_status replay_txns(struct kt_state *state, json_t *list, kith_error 
     return KITH_OK;
 }
 
-static kith_status replay_removed(struct kt_state *state, json_t *list, kith_error *error)
+static kith_status replay_removed(struct kt_state *state, json_t *list, bool orphans, kith_error *error)
 {
     size_t at;
     json_t *item;
     if (!json_is_array(list)) return kt_fail(error, KITH_CORRUPT, "the list of removed files is none");
     json_array_foreach(list, at, item)
     {
-        const char *name;
-        json_int_t bytes, commit;
-        struct kt_removed_file file = { 0 };
-        if (json_unpack(item, "[s,I,I]", &name, &bytes, &commit) || strlen(name) >= sizeof file.name ||
-            !kt_stored_name_allowed(name) || bytes < 0 || commit < 1)
+        struct kt_removed_file file;
+        if (!kt_record_read_removed(item, &file) || (orphans && file.commit))
             return kt_fail(error, KITH_CORRUPT, "the list of removed files has a bad entry");
-        memcpy(file.name, name, strlen(name));
-        file.bytes = (uint64_t)bytes;
-        file.commit = (uint64_t)commit;
-        kith_status status = kt_state_add_removed(state, &file, error);
+        kith_status status = orphans ? kt_state_orphan(state, &file, FILE_IS_BAD, error)
+                                     : kt_state_add_removed(state, &file, error);
         if (status) return status;
     }
     return KITH_OK;
@@ -192,6 +187,7 @@ static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_
         return kt_state_set_config(state, key ? key : "", json_object_get(action, "value"), FILE_IS_BAD,
                                    error);
     }
+    if (!strcmp(verb, "orphans")) return replay_removed(state, json_object_get(action, "list"), true, error);
     if (!strcmp(verb, "gone")) return replay_gone(state, json_object_get(action, "files"), error);
     if (!strcmp(verb, "forget")) {
         uint64_t below;
@@ -205,7 +201,7 @@ static kith_status replay(struct kt_state *state, json_t *action, struct kt_log_
     if (checkpoint && !strcmp(verb, "versions"))
         return replay_versions(state, json_object_get(action, "list"), error);
     if (checkpoint && !strcmp(verb, "removed"))
-        return replay_removed(state, json_object_get(action, "list"), error);
+        return replay_removed(state, json_object_get(action, "list"), false, error);
     if (checkpoint && !strcmp(verb, "txns"))
         return replay_txns(state, json_object_get(action, "list"), error);
     return kt_fail(error, KITH_UNSUPPORTED,

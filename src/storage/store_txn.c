@@ -11,7 +11,8 @@
  *   - unknown: the commit may be there, so its files stay. Removing them is how others lost data.
  *
  * A winner checks that the commit before it is still there. When a log is removed or forgotten, its files go
- * oldest first, so a name that looks free because it was removed has no predecessor either. Then the log is
+ * oldest first, so a name that looks free because it was removed has no predecessor either; or it has one
+ * that another came to put there in the same way, whose bytes are not those that we read. Then the log is
  * read again, and the transaction's id in it decides.
  */
 #include <stdio.h>

@@ -176,6 +176,11 @@ static kith_status check_keys(struct insertion *insertion, const struct kt_state
     return status;
 }
 
+static const char *operation_of(const struct insertion *insertion)
+{
+    return insertion->replace ? "overwrite" : "append";
+}
+
 static kith_status check_base(struct insertion *insertion, const struct kt_state *state, kith_error *error)
 {
     const struct kt_change *change = insertion->change;
@@ -184,14 +189,14 @@ static kith_status check_base(struct insertion *insertion, const struct kt_state
     if (insertion->fresh && state->commit && !(insertion->create && insertion->create->overwrite))
         return kt_fail(error, KITH_EXISTS, "Table '%s' already exists", insertion->name);
     if (state->dropped) return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", insertion->name);
-    if (!insertion->fresh && !insertion->replace && !json_equal(state->schema, insertion->schema_json)) {
+    if (!insertion->fresh && !insertion->creates && !json_equal(state->schema, insertion->schema_json)) {
         kith_status status = change ? KITH_OK
                                     : kt_redo_hold(&insertion->redo, kt_store_io(insertion->home->store),
                                                    &insertion->fragments, error);
         return status ? status
                       : kt_fail(error, KITH_CONFLICT, "the columns of table '%s' were changed (%s) during %s",
                                 insertion->name, kt_state_news(state, base, news),
-                                change ? change->operation : "append");
+                                change ? change->operation : operation_of(insertion));
     }
     if (change && change->of_this_version && state->version != base->version)
         return kt_fail(error, KITH_CONFLICT, "table '%s' was changed (%s) during %s", insertion->name,
@@ -423,7 +428,7 @@ static kith_status insert_until_it_fits(struct kt_table *table, struct insertion
 {
     double began = kt_seconds();
     kith_error why = { 0 };
-    kith_status status = insert(insertion, insertion->replace ? "overwrite" : "append", options, out, &why);
+    kith_status status = insert(insertion, operation_of(insertion), options, out, &why);
     while (status == KITH_CONFLICT && insertion->redo.held && kt_seconds() - began < RETRY_SECONDS) {
         struct kt_redo rows = insertion->redo;
         struct kt_snapshot *newer = NULL;
@@ -437,7 +442,7 @@ static kith_status insert_until_it_fits(struct kt_table *table, struct insertion
         if (!status) status = kt_redo_begin(&rows, insertion->schema, &why);
         insertion->next = kt_redo_next;
         insertion->context = &rows;
-        if (!status) status = insert(insertion, "append", options, out, &why);
+        if (!status) status = insert(insertion, operation_of(insertion), options, out, &why);
         kt_redo_release(&rows);
     }
     kt_redo_release(&insertion->redo);

@@ -46,6 +46,16 @@ kith_status kt_table_adopt(struct kt_table *table, struct kt_state *state, const
     return KITH_OK;
 }
 
+/* Opens all files of a version that is to be shown: once open, a clean-up takes nothing from whoever reads
+ * it. */
+static kith_status hold_version(const struct kt_snapshot *snapshot, uint64_t version, kith_error *error)
+{
+    kith_status status = kt_snapshot_hold(snapshot, error);
+    if (status != KITH_NOT_FOUND) return status;
+    return kt_fail(error, KITH_NOT_FOUND, "Version %llu no longer exists: its files were cleaned up",
+                   (unsigned long long)version);
+}
+
 /* What a new handle shows first. */
 static kith_status first_snapshot(struct kt_table *table, uint64_t version, kith_error *error)
 {
@@ -58,7 +68,8 @@ static kith_status first_snapshot(struct kt_table *table, uint64_t version, kith
         return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was dropped", table->name);
     }
     table->pinned = version != 0;
-    return kt_snapshot_open(table->home, state, NULL, &table->current, error);
+    status = kt_snapshot_open(table->home, state, NULL, &table->current, error);
+    return status || !version ? status : hold_version(table->current, version, error);
 }
 
 kith_status kt_table_open(struct kt_catalog *catalog, const char *name, uint64_t version,
@@ -227,10 +238,7 @@ kith_status kt_table_checkout(struct kt_table *table, uint64_t version, kith_err
     else if (!status)
         status = kt_snapshot_open(table->home, state, current, &snapshot, error);
     kt_snapshot_release(current);
-    if (!status) status = kt_snapshot_hold(snapshot, error);
-    if (status == KITH_NOT_FOUND && snapshot)
-        status = kt_fail(error, KITH_NOT_FOUND, "Version %llu no longer exists: its files were cleaned up",
-                         (unsigned long long)version);
+    if (!status) status = hold_version(snapshot, version, error);
     if (status)
         kt_snapshot_release(snapshot);
     else

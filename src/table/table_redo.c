@@ -37,6 +37,11 @@ kith_status kt_redo_hold(struct kt_redo *redo, struct kt_io *io, const struct kt
         if (!status) status = kt_segment_hold(redo->segments[i], error);
     }
     redo->held = !status;
+    if (status == KITH_NOT_FOUND)
+        status = kt_fail(
+            error, KITH_CONFLICT,
+            "the columns were changed during the write, and its files are gone: a clean-up took them for "
+            "those that a writer had left a day ago; give the data again");
     return status;
 }
 

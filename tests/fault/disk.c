@@ -216,6 +216,11 @@ uint64_t disk_changes(const struct disk *disk)
     return disk->order;
 }
 
+int64_t *disk_clock(struct disk *disk)
+{
+    return &disk->now_us;
+}
+
 /* ---- looking at it */
 
 size_t disk_node_count(const struct disk *disk)

@@ -36,6 +36,8 @@ void disk_settle(struct disk *disk);
 size_t disk_open_things(const struct disk *disk);
 /** Number of changes so far: calls after which a loss of power may leave something else. */
 uint64_t disk_changes(const struct disk *disk);
+/** Its clock, in microseconds: it goes on by a step a call, and may be set. */
+int64_t *disk_clock(struct disk *disk);
 /** What follows a failed sync: the kernel drops what was not written and believes the file to be clean. */
 void disk_drop_pages(int fd);
 

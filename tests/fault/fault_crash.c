@@ -24,13 +24,15 @@ enum {
 struct moment {
     struct disk *disk;
     size_t done;  /* models[done] is what was acknowledged, */
-    bool at_work; /* and models[done + 1] what a step was about to make of it */
+    bool at_work; /* and models[done + 1] what a step was about to make of it, */
+    bool between; /* or between[done], where a step does a part that is whole by itself: it has been done */
 };
 
 struct trace {
     struct disk *disk;
-    struct model models[STEPS_MOST + 1];
+    struct model models[STEPS_MOST + 1], between[STEPS_MOST];
     size_t step_count, step; /* the one at work */
+    const struct session *session;
     struct moment moments[MOMENTS_MOST];
     size_t count;
 };
@@ -40,7 +42,10 @@ static struct trace *recording; /* the one that record() adds to */
 static void add_moment(struct trace *trace, bool at_work)
 {
     if (trace->count == MOMENTS_MOST) return;
-    trace->moments[trace->count++] = (struct moment){ disk_copy(trace->disk), trace->step, at_work };
+    const struct model *now = &trace->session->model;
+    bool between = at_work && now->version_count != trace->models[trace->step].version_count;
+    if (between && !trace->between[trace->step].version_count) model_copy(now, &trace->between[trace->step]);
+    trace->moments[trace->count++] = (struct moment){ disk_copy(trace->disk), trace->step, at_work, between };
 }
 
 static void record(enum seam_call call)
@@ -58,6 +63,7 @@ static void trace_steps(struct trace *trace, const struct disk *disk, const stru
     trace->count = 0;
     disk_use(trace->disk);
     session_begin(&session, STAGE_URI, model);
+    trace->session = &session;
     model_copy(model, &trace->models[0]);
     for (trace->step = 0; trace->step < count;) {
         kith_error error = { 0 };
@@ -79,6 +85,7 @@ static void trace_release(struct trace *trace)
 {
     for (size_t i = 0; i < trace->count; i++) disk_free(trace->moments[i].disk);
     for (size_t i = 0; i <= trace->step_count; i++) model_release(&trace->models[i]);
+    for (size_t i = 0; i < trace->step_count; i++) model_release(&trace->between[i]);
 }
 
 /* ---- one image */
@@ -87,9 +94,14 @@ static void trace_release(struct trace *trace)
 static const struct model *which_model(const struct trace *trace, const struct moment *moment,
                                        struct complaint *complaint)
 {
-    const struct model *before = &trace->models[moment->done];
+    const struct model *before = &trace->models[moment->done], *after = before + 1;
     struct complaint not_done = { 0 }, not_undone = { 0 };
-    if (moment->at_work && model_fits(before + 1, STAGE_URI, LOOK_ROWS, &not_done)) return before + 1;
+    if (moment->at_work && model_fits(after, STAGE_URI, LOOK_ROWS, &not_done)) return after;
+    const struct model *part = &trace->between[moment->done];
+    if (moment->at_work && part->version_count && model_fits(part, STAGE_URI, LOOK_ROWS, &not_undone))
+        return part;
+    if (moment->between) before = part;
+    not_undone.text[0] = 0;
     if (model_fits(before, STAGE_URI, LOOK_ROWS, &not_undone)) return before;
     complain(complaint, "%s: %.250s%s%.200s",
              moment->at_work ? "not as before" : "what was acknowledged is lost", not_undone.text,

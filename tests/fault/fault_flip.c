@@ -30,8 +30,22 @@ static const struct op everything[] = {
     { .kind = &op_update, .number = 20 },
     { .kind = NULL },
 };
-static const struct scenario scenario = { "everything", everything,
-                                          sizeof everything / sizeof *everything - 1 };
+/* And what a graph has: a base, runs of new rows, a fold without the dead. */
+static const struct op graph[] = {
+    { .kind = &op_create, .rows = 60, .pad = 1200 },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_HNSW },
+    { .kind = &op_append, .rows = 20 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_tag, .number = 2 },
+    { .kind = &op_delete, .number = 50 },
+    { .kind = &op_append, .rows = 5 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = NULL },
+};
+static const struct scenario flipped[] = {
+    { "everything", everything, sizeof everything / sizeof *everything - 1 },
+    { "graph", graph, sizeof graph / sizeof *graph - 1 },
+};
 
 struct spot { /* a byte */
     uint32_t node, offset;
@@ -152,26 +166,37 @@ static void report(void)
                    (unsigned long long)kinds[i].unused);
 }
 
-int main(int argument_count, char **arguments)
+/* The scenario's bytes, one after the other; how many there are. */
+static size_t flip(struct campaign *campaign, const struct scenario *scenario, double seconds)
 {
-    struct campaign campaign;
     struct stage stage;
     size_t count;
-    campaign_begin(&campaign, argument_count, arguments);
-    stage_set(&stage, &scenario, DISK_NAMELESS, campaign.seed);
+    stage_set(&stage, scenario, DISK_NAMELESS, campaign->seed);
     struct spot *spots = find_spots(&stage, &count);
     struct complaint complaint = { 0 };
     kith_error error = { 0 };
     if (read_everything(&stage.model, 0, &complaint, &error) || complaint.text[0]) {
-        fprintf(stderr, "undamaged: %s %s\n", error.message, complaint.text);
-        return 4;
+        fprintf(stderr, "%s, undamaged: %s %s\n", scenario->name, error.message, complaint.text);
+        exit(4);
     }
-    uint32_t *order = campaign_order(&campaign, count, 0);
-    for (size_t i = 0; i < count && campaign_goes_on(&campaign); i++)
-        run(&campaign, &stage, spots[order[i]], kt_mix(campaign.seed << 32 | order[i]));
-    report();
+    campaign->seconds = seconds;
+    uint32_t *order = campaign_order(campaign, count, 0);
+    for (size_t i = 0; i < count && campaign_goes_on(campaign); i++)
+        run(campaign, &stage, spots[order[i]], kt_mix(campaign->seed << 32 | order[i]));
     own_free(order);
     own_free(spots);
     stage_release(&stage);
+    return count;
+}
+
+int main(int argument_count, char **arguments)
+{
+    enum { SCENARIOS = sizeof flipped / sizeof *flipped };
+    struct campaign campaign;
+    size_t count = 0;
+    campaign_begin(&campaign, argument_count, arguments);
+    double seconds = campaign.seconds;
+    for (int i = 0; i < SCENARIOS; i++) count += flip(&campaign, &flipped[i], seconds * (i + 1) / SCENARIOS);
+    report();
     return campaign_end(&campaign, count);
 }

@@ -28,20 +28,20 @@ struct op_kind {
 extern const struct op_kind op_create, op_append, op_overwrite, op_index, op_drop_index, op_drop, op_rename,
     op_checkout, op_latest, op_reopen, op_read, op_search, op_filter, op_take, op_verify;
 extern const struct op_kind op_delete, op_update, op_merge, op_get, op_restore, op_tag, op_add_column,
-    op_drop_column, op_optimize, op_erase;
+    op_drop_column, op_append_beside, op_optimize, op_erase;
 
 /* One operation of a scenario. */
 struct op {
     const struct op_kind *kind;
-    int who;        /* 0 or 1: through which of two handles */
-    uint32_t times; /* 0 means 1 */
-    uint32_t rows;  /* that it brings, */
-    uint32_t pad;   /* each with so many bytes of text more: 1 KiB makes files of 100 rows */
-    uint32_t from;  /* the step whose ids its rows have; 0: its own */
-    uint64_t
-        number;   /* a version, a threshold; op_delete, op_update: of column n, below which rows are meant */
-    uint32_t key; /* op_append: 1 to 63, its idempotency key: what was written once is not again */
-    uint32_t index; /* an index_bit */
+    int who;         /* 0 or 1: through which of two handles */
+    uint32_t times;  /* 0 means 1 */
+    uint32_t rows;   /* that it brings, */
+    uint32_t pad;    /* each with so many bytes of text more: 1 KiB makes files of 100 rows */
+    uint32_t from;   /* the step whose ids its rows have; 0: its own */
+    uint64_t number; /* a version, a threshold; op_append_beside: 0 adds a column, 1 drops it, 2 renames it;
+                        op_delete, op_update: of column n, below which rows are meant */
+    uint32_t key;    /* op_append: 1 to 63, its idempotency key: what was written once is not again */
+    uint32_t index;  /* an index_bit */
     kith_index_type type;
     kith_tag_change change;
     bool keyed;     /* op_create: by "id"; */

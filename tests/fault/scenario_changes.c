@@ -296,3 +296,102 @@ static kith_status answer_drop_column(const struct session *session, const struc
 const struct op_kind op_drop_column = {
     .name = "drop_column", .run = run_drop_column, .expect = expect_drop_column, .answer = answer_drop_column
 };
+
+/* ---- rows appended while the columns are changed: another process does so between their batches,
+ * undisturbed. They are written for columns that are no longer those of the table, and again for those that
+ * it has. */
+
+enum beside { BESIDE_ADD, BESIDE_DROP, BESIDE_RENAME }; /* the step's number */
+
+struct interrupted {
+    struct ArrowArrayStream rows;
+    struct session *session;
+    const struct step *step;
+    bool changed;
+};
+
+static kith_status change_columns(const struct session *session, enum beside beside, kith_error *error)
+{
+    static const kith_new_column added = { .name = EXTRA_COLUMN, .expression = "id + 1" };
+    static const kith_altered_column renamed = { .name = EXTRA_COLUMN, .rename = "former" };
+    static const char *const dropped[] = { EXTRA_COLUMN };
+    kith_database *db = NULL;
+    kith_table *table = NULL;
+    kith_status status = kith_open(session->uri, &db, error);
+    if (!status) status = kith_open_table(db, session->model.name, &table, error);
+    if (!status)
+        status = beside == BESIDE_ADD      ? kith_add_columns(table, &added, 1, NULL, error)
+                 : beside == BESIDE_RENAME ? kith_alter_columns(table, &renamed, 1, NULL, error)
+                                           : kith_drop_columns(table, dropped, 1, NULL, error);
+    kith_table_close(table);
+    kith_close(db);
+    return status;
+}
+
+/* What it changes is done whatever becomes of the append: the model has it at once. */
+static void interrupt(struct interrupted *interrupted)
+{
+    struct session *session = interrupted->session;
+    enum beside beside = (enum beside)interrupted->step->op->number;
+    kith_error error = { 0 };
+    if (interrupted->changed || has_extra(&session->model) != (beside != BESIDE_ADD)) return;
+    interrupted->changed = true;
+    if (scenario_pause) scenario_pause();
+    if (change_columns(session, beside, &error))
+        complain(&session->complaint, "the columns beside an append: %s", error.message);
+    else
+        expect_extra(&session->model, beside == BESIDE_ADD);
+    if (scenario_resume) scenario_resume();
+}
+
+static int interrupted_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
+{
+    struct interrupted *interrupted = stream->private_data;
+    return interrupted->rows.get_schema(&interrupted->rows, out);
+}
+
+static int interrupted_next(struct ArrowArrayStream *stream, struct ArrowArray *out)
+{
+    struct interrupted *interrupted = stream->private_data;
+    interrupt(interrupted);
+    return interrupted->rows.get_next(&interrupted->rows, out);
+}
+
+static const char *interrupted_error(struct ArrowArrayStream *stream)
+{
+    struct interrupted *interrupted = stream->private_data;
+    return interrupted->rows.get_last_error(&interrupted->rows);
+}
+
+static void interrupted_release(struct ArrowArrayStream *stream)
+{
+    struct interrupted *interrupted = stream->private_data;
+    interrupted->rows.release(&interrupted->rows);
+    stream->release = NULL;
+}
+
+static kith_status run_append_beside(struct session *session, const struct step *step, kith_error *error)
+{
+    kith_table *table;
+    struct interrupted interrupted = { .session = session, .step = step };
+    struct ArrowArrayStream stream = { .get_schema = interrupted_schema,
+                                       .get_next = interrupted_next,
+                                       .get_last_error = interrupted_error,
+                                       .release = interrupted_release,
+                                       .private_data = &interrupted };
+    kith_status status = want(session, step, &table, error);
+    if (status) return status;
+    stream_of(step, &interrupted.rows);
+    return kith_append(table, &stream, NULL, NULL, error);
+}
+
+static void expect_append_beside(struct model *model, const struct step *step)
+{
+    struct rows *added = rows_of(step);
+    model_push(model, rows_join(model_rows(model), added));
+    rows_release(added);
+}
+
+const struct op_kind op_append_beside = {
+    .name = "append_beside", .run = run_append_beside, .expect = expect_append_beside, .answer = answer_write
+};

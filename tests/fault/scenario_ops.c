@@ -190,7 +190,8 @@ static kith_status run_index(struct session *session, const struct step *step, k
     index.column = column_of(step->op->index);
     index.type = step->op->type;
     index.threads = 1;
-    if (step->op->index == VECTOR_INDEX) index.num_partitions = 3;
+    if (step->op->index == VECTOR_INDEX && index.type != KITH_HNSW) index.num_partitions = 3;
+    if (index.type == KITH_HNSW) index.m = 4, index.ef_construction = 16; /* few links: lists overflow */
     if (step->op->type == KITH_IVF_PQ) index.num_sub_vectors = 4;
     kith_status status = want(session, step, &table, error);
     return status ? status : kith_create_index(table, &index, error);

@@ -115,6 +115,16 @@ static const struct op index_flat[] = {
     { .kind = &op_search },
     { .kind = NULL },
 };
+static const struct op index_hnsw[] = {
+    { .kind = &op_create, .rows = TRAINED, .pad = TRAINED_PAD },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_HNSW },
+    { .kind = &op_append, .rows = 20 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_search },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_IVF_FLAT },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
 static const struct op index_auto[] = {
     { .kind = &op_create, .rows = FEW, .number = TRAINED },
     { .kind = &op_append, .rows = TRAINED },
@@ -319,6 +329,17 @@ static const struct op columns[] = {
     { .kind = NULL },
 };
 
+static const struct op columns_beside[] = {
+    { .kind = &op_create, .rows = FEW },
+    { .kind = &op_append_beside, .rows = FILE_ROWS, .pad = FILE_PAD },
+    { .kind = &op_append_beside, .rows = 3, .number = 1 },
+    { .kind = &op_append_beside, .rows = 2 },
+    { .kind = &op_append_beside, .rows = FILE_ROWS, .pad = FILE_PAD, .number = 2 },
+    { .kind = &op_read },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
+
 static const struct op twice[] = {
     { .kind = &op_create, .rows = FEW },
     { .kind = &op_append, .rows = 3, .key = 1 },
@@ -388,6 +409,23 @@ static const struct op upkeep_indexed[] = {
     { .kind = &op_filter },
     { .kind = NULL },
 };
+static const struct op upkeep_hnsw[] = {
+    { .kind = &op_create, .rows = TRAINED, .pad = TRAINED_PAD },
+    { .kind = &op_index, .index = VECTOR_INDEX, .type = KITH_HNSW },
+    { .kind = &op_append, .rows = 30 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_append, .rows = 10 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_search },
+    { .kind = &op_delete, .number = 60 },
+    { .kind = &op_optimize, .number = 1 },
+    { .kind = &op_search },
+    { .kind = &op_update, .number = 80 },
+    { .kind = &op_optimize, .replace = true },
+    { .kind = &op_reopen },
+    { .kind = &op_search },
+    { .kind = NULL },
+};
 static const struct op erased[] = {
     { .kind = &op_create, .rows = FILE_ROWS, .pad = FILE_PAD },
     { .kind = &op_index, .index = NUMBER_INDEX },
@@ -425,6 +463,7 @@ const struct scenario scenarios[] = {
     { "index_rq", index_rq, 1 },
     { "index_pq", index_pq, 1 },
     { "index_flat", index_flat, 1 },
+    { "index_hnsw", index_hnsw, 1 },
     { "index_auto", index_auto, 1 },
     { "index_values", index_values, 1 },
     { "drop_again", drop_again, 2 },
@@ -443,12 +482,14 @@ const struct scenario scenarios[] = {
     { "restored", restored, 3 },
     { "tagged", tagged, 2 },
     { "columns", columns, 2 },
+    { "columns_beside", columns_beside, 1 },
     { "twice", twice, 1 },
     { "upkeep", upkeep, 2 },
     { "erased", erased, 2 },
     { "upkeep_tagged", upkeep_tagged, 2 },
     { "upkeep_pinned", upkeep_pinned, 2 },
     { "upkeep_indexed", upkeep_indexed, 3 },
+    { "upkeep_hnsw", upkeep_hnsw, 2 },
     { "keeps_one", keeps_one, 2 },
 };
 const size_t scenario_count = sizeof scenarios / sizeof *scenarios;

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "io/io_posix.h"
@@ -402,6 +403,56 @@ static void orphans_go_after_a_day(void **state)
     scratch_close(&scratch);
 }
 
+static void write_file(struct kt_store *store, struct kt_txn *txn, bool lately, struct kt_stored_file *out)
+{
+    char path[1400];
+    assert_ok(change_file(txn, "data", "arrow", 1000, out, &error));
+    if (!lately) return;
+    snprintf(path, sizeof path, "%s/%s", kt_io_root(kt_store_io(store)), out->name);
+    const struct timespec then = { .tv_sec = time(NULL) + 24 * 3600 }, both[2] = { then, then };
+    assert_int_equal(utimensat(AT_FDCWD, path, both, 0), 0);
+}
+
+/* A writer that is taken for dead, and is not, commits nothing whose file was removed: neither when the
+ * clean-up is the newest commit, nor when that is long ago. One that wrote another file within the day is
+ * left alone. */
+static void who_was_taken_for_dead_begins_again(void **state)
+{
+    enum { NOW, LONG_AGO, NOT };
+    (void)state;
+    for (int taken = NOW; taken <= NOT; taken++) {
+        static int32_t fields[] = { 0, 1 };
+        struct scratch scratch;
+        struct kt_retention how = ONLY_THE_NEWEST;
+        struct change change = { .rows = 1, .group = { .fields = fields, .field_count = 2 } };
+        struct kt_stored_file another;
+        struct kt_txn *txn = NULL;
+        struct kt_store *other = NULL;
+        scratch_open(&scratch, false);
+        disarm();
+        struct kt_store *store = store_to_clean(scratch.io);
+        assert_ok(kt_store_open(scratch.io, "t.kith", &other, &error));
+        assert_ok(kt_txn_begin(store, "append", &txn, &error));
+        write_file(store, txn, false, &change.group.file);
+        if (taken == NOT) write_file(store, txn, true, &another);
+        kt_posix.clock = late_clock;
+        how.orphans = true;
+        for (int i = 0; i < (taken == LONG_AGO ? 3 : 1); i++) {
+            kt_state_release(done(other, (struct change){ .rows = 1, .inlined = "x" }));
+            assert_ok(kt_store_clean(other, &how, NULL, &error));
+        }
+        kith_error told = { 0 };
+        kith_status status = kt_txn_commit(txn, prepare_change, &change, NULL, &told);
+        assert_int_equal(status, taken == NOT ? KITH_OK : KITH_CONFLICT);
+        assert_int_equal(kt_io_exists(kt_store_io(store), change.group.file.name), taken == NOT);
+        kt_posix = real;
+        kt_store_close(store);
+        kt_store_close(other);
+        if (taken != NOT) assert_tidy(scratch.io);
+        scratch_close(&scratch);
+    }
+}
+
 /* ---- copying and repairing */
 
 /* The copy is there whole or not at all, and what it was made of is as it was. */
@@ -602,6 +653,7 @@ int main(void)
         cmocka_unit_test_teardown(any_call_of_a_checkpoint_may_fail, restore),
         cmocka_unit_test_teardown(any_call_of_a_clean_up_may_fail, restore),
         cmocka_unit_test_teardown(orphans_go_after_a_day, restore),
+        cmocka_unit_test_teardown(who_was_taken_for_dead_begins_again, restore),
         cmocka_unit_test_teardown(any_call_of_a_backup_may_fail, restore),
         cmocka_unit_test_teardown(any_call_of_a_repair_may_fail, restore),
         cmocka_unit_test_teardown(any_call_of_a_drop_may_fail, restore),
