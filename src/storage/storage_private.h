@@ -20,6 +20,9 @@ struct kt_blame {
     kith_status missing;   /* what it speaks of is not there (any more) */
 };
 
+/** How many versions a table keeps; 1 where it was told to keep none but the newest. */
+uint64_t kt_state_keep_versions(const struct kt_state *state);
+
 /* ---- store_log.c: a file of the log is lines of JSON, then payloads, then a line that vouches for them */
 
 enum kt_log_kind { KT_LOG_COMMIT, KT_LOG_CHECKPOINT };

@@ -1,15 +1,15 @@
 /* Checkpoints: the whole state in one file, so that opening reads a short tail of the log.
  *
- * One is due when the tail since the last exceeds 64 commits and half the last one's bytes, so that what is
- * written for checkpoints stays in proportion to what is written for commits. It is published like a commit;
- * its failure is nobody's: the commits it covers say the same.
+ * One is due when the tail since the last exceeds 64 commits, or 16 where no old version is kept, and half
+ * the last one's bytes, so that what is written for checkpoints stays in proportion to what is written for
+ * commits. It is published like a commit; its failure is nobody's: the commits it covers say the same.
  */
 #include <string.h>
 
 #include "base/alloc.h"
 #include "storage/storage_private.h"
 
-enum { CHECKPOINT_COMMITS = 64 };
+enum { COMMITS = 64, OFF_COMMITS = 16 /* where one version is kept: so few files are, too */ };
 
 /* Older ones are read too, for older versions. */
 void kt_store_checkpoint_seen(struct kt_store *store, const struct kt_state *state, size_t bytes)
@@ -25,7 +25,8 @@ static bool checkpoint_due(struct kt_store *store, const struct kt_state *state)
     uint64_t commits = state->commit - kt_min_u64(state->commit, atomic_load(&store->checkpoint));
     uint64_t log_bytes = kt_state_private_part(state)->log_bytes;
     uint64_t bytes = log_bytes - kt_min_u64(log_bytes, atomic_load(&store->checkpoint_log_bytes));
-    return commits >= CHECKPOINT_COMMITS && bytes >= atomic_load(&store->checkpoint_bytes) / 2;
+    uint64_t least = kt_state_keep_versions(state) == 1 ? OFF_COMMITS : COMMITS;
+    return commits >= least && bytes >= atomic_load(&store->checkpoint_bytes) / 2;
 }
 
 /* Another process may have written one meanwhile. Its place in the log's bytes is not known without reading

@@ -27,8 +27,9 @@ enum {
     KEEP_VERSIONS = 1000,
     FEW_FILES = 32,   /* of which a table that keeps one version need not be rid at once */
     FEW_VERSIONS = 8, /* and versions */
-    OFF_VERSIONS = 128,
-    TRY_AGAIN = 64, /* commits after a clean-up that failed or had nothing to do */
+    OFF_VERSIONS = 8, /* more than the one that stays */
+    TRY_AGAIN = 64,   /* commits after a clean-up that failed or had nothing to do, */
+    OFF_AGAIN = 8     /* and where one version is kept */
 };
 static const int64_t KEEP_US = (int64_t)7 * 24 * 3600 * 1000000;
 static const uint64_t SOME_BYTES = (uint64_t)8 << 20, FEW_BYTES = (uint64_t)1 << 20;
@@ -263,13 +264,18 @@ static uint64_t live_bytes(const struct kt_state *state)
     return bytes;
 }
 
+uint64_t kt_state_keep_versions(const struct kt_state *state)
+{
+    const json_t *wanted = json_object_get(state->config, "keep_versions");
+    json_int_t versions = json_is_integer(wanted) ? json_integer_value(wanted) : KEEP_VERSIONS;
+    return versions > 0 ? (uint64_t)versions : KEEP_VERSIONS;
+}
+
 /* The files of older versions may be as large as the table, or as some megabytes where that is smaller: else
  * the clean-up of a small table's many versions would leave none. */
 static struct kt_retention policy(const struct kt_state *state, uint64_t live)
 {
-    json_t *wanted = json_object_get(state->config, "keep_versions");
-    json_int_t versions = json_is_integer(wanted) ? json_integer_value(wanted) : KEEP_VERSIONS;
-    return (struct kt_retention){ .keep_versions = versions > 0 ? (uint64_t)versions : KEEP_VERSIONS,
+    return (struct kt_retention){ .keep_versions = kt_state_keep_versions(state),
                                   .keep_us = KEEP_US,
                                   .keep_bytes = kt_max_u64(live, SOME_BYTES / 2) };
 }
@@ -328,6 +334,6 @@ void kt_store_clean_if_due(struct kt_store *store, const struct kt_state *state)
     if (!files) below = checkpoint_before(store, below);
     bool pays = below > kt_state_private_part(state)->below;
     if (!pays || clean(store, &newest, below, false, &ignored, NULL))
-        atomic_store(&store->clean_from, state->commit + TRY_AGAIN);
+        atomic_store(&store->clean_from, state->commit + (keep.keep_versions == 1 ? OFF_AGAIN : TRY_AGAIN));
     kt_state_release(newest);
 }

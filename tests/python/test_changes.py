@@ -877,3 +877,15 @@ def test_progress_is_told_and_stops_a_change(db):
     told = []
     table.upsert({"id": np.arange(60_000), "vector": -vectors}, progress=lambda *step: told.append(step))
     assert told and told[0][0] == "rows" and all(total == 0 or done <= total for _, done, total in told)
+
+
+def test_a_table_of_one_version_stays_a_few_files(tmp_path):
+    table = kith.connect(tmp_path).create_table("t", {"vector": np.zeros((500, 4), "f4"), "id": np.arange(500)}, versions="off")
+    most = 0
+    for i in range(600):
+        table.add([{"vector": [float(i), 1, 2, 3], "id": 500 + i}])
+        if i >= 100 and i % 10 == 0:
+            most = max(most, sum(path.is_file() for path in tmp_path.rglob("*")))
+    assert most <= 64
+    assert table.count_rows() == 1100
+    assert len(table.list_versions()) <= 64
