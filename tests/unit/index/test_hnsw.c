@@ -1,5 +1,6 @@
 /* HNSW beside the truth of an exact scan: any metric and type of numbers, rows in the base and in runs, some
  * of them dead, under filters; and that every row can be found. */
+#include "index/hnsw/hnsw_private.h"
 #include "real_rows.h"
 #include "runs_fixture.h"
 
@@ -99,6 +100,31 @@ static void every_row_is_reachable_and_found_by_its_own_vector(void **state)
         }
         column_release(&c);
     }
+}
+
+/* Of noise, with few links, many nodes lose the last link to them as runs are added; each is given one again.
+ */
+static void no_node_of_a_run_is_left_without_a_link_to_it(void **state)
+{
+    enum { ROWS = 1500, FIRST = 500, STEP = 100, DIM = 48 };
+    struct column c;
+    struct kt_index_plan plan = graph_plan(KITH_L2);
+    bool led[ROWS] = { false };
+    (void)state;
+    plan.m = 4;
+    plan.ef_construction = 16;
+    column_init(&c, random_numbers(ROWS, DIM, KITH_F32, ROWS), ROWS, DIM, KITH_F32);
+    struct built b = build_first(&c, plan, FIRST);
+    for (uint64_t at = FIRST; at < ROWS; at += STEP) extend(&c, &b, at, at + STEP);
+    for (uint32_t node = 0; node < ROWS; node++) {
+        const uint32_t *links = NULL;
+        assert_int_equal(kt_hnsw_links(b.index, node, 0, &links, NULL), KITH_OK);
+        for (uint32_t i = 0; i < 2 * plan.m && links[i] != HNSW_NONE; i++) led[links[i]] = true;
+    }
+    for (uint32_t node = 0; node < ROWS; node++)
+        if (!led[node]) fail_msg("no list has node %u", node);
+    built_release(&b);
+    column_release(&c);
 }
 
 /* Copies of a row link to one another: the rest of the graph must still be reached through them, and they
@@ -493,6 +519,7 @@ int main(void)
         cmocka_unit_test(plans_are_filled_or_refused_in_words),
         cmocka_unit_test(any_metric_finds_what_a_scan_finds),
         cmocka_unit_test(every_row_is_reachable_and_found_by_its_own_vector),
+        cmocka_unit_test(no_node_of_a_run_is_left_without_a_link_to_it),
         cmocka_unit_test(copies_hide_nobody),
         cmocka_unit_test(rows_that_no_code_holds_are_found_all_the_same),
         cmocka_unit_test(rows_of_zeros_stand_where_they_should),
