@@ -119,6 +119,7 @@ struct kt_samples {
     const float *vectors;
     uint64_t count;
     const struct kt_selection *live; /* the rows that are there, to be found and to be asked for; NULL: all */
+    uint64_t most;                   /* so many are asked for at most; 0: as many as make it sure */
 };
 
 /* How an index lies, for who decides when its files are merged, or built anew. */

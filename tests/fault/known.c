@@ -10,15 +10,12 @@ static const struct known {
     const char *words; /* in what is complained of */
     const char *why;
 } known[] = {
-    { "sift-photos-100k", "recall@10 is",
-      "a cluster that comes has few lists of its own until the next training" },
-    { "debian-minilm", "recall@10 is", "the same" },
-    { "examples/data/debian-10k", "recall@10 is", "the same" },
+    { NULL, NULL, NULL }, /* none at present */
 };
 
 const char *known_failure(const char *label, const char *why)
 {
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    for (size_t i = 0; known[i].label; i++)
         if (!strncmp(label, known[i].label, strlen(known[i].label)) && strstr(why, known[i].words))
             return known[i].why;
     return NULL;

@@ -107,6 +107,10 @@ static void settle_crowd(struct build *b)
         rows += e->entries[i].rows;
         squares += (double)e->entries[i].rows * e->entries[i].rows;
     }
+    float typical = (float)rows / (float)kt_max_u32(1, e->entry_count);
+    b->index.shape.thin = b->index.shape.lists - e->entry_count;
+    for (uint32_t i = 0; i < e->entry_count; i++)
+        b->index.shape.thin += kt_ivf_is_thin(e->entries[i].rows, typical);
     b->index.shape.crowd = rows > 0 ? squares / rows : 0;
     b->index.shape.tree = kt_ivf_tree_hash(&b->index);
 }

@@ -41,7 +41,10 @@ static const float least_spread = 0.5f;
 struct tally { /* of the first part, for one worker or all */
     uint64_t lists[IVF_CURVES][FINE], hits[IVF_CURVES][FINE];
     uint64_t sign_errors[ERRORS], errors[ERRORS];
-    uint64_t centre, neighbour; /* squares of the distances of the nearest list and of the tenth neighbour */
+};
+
+struct fit { /* sums of squares of the distances of the nearest list and of the tenth neighbour */
+    uint64_t centre, neighbour;
 };
 
 struct point_sum {
@@ -55,10 +58,12 @@ struct calibrating {
     const struct kt_samples *queries;
     const struct kt_selection *live; /* NULL: every row is */
     struct kt_index_matches lived;   /* those of each list */
+    uint64_t most;                   /* traces, where that is said */
     const uint64_t *picks;           /* positions of rows, or numbers of queries */
     uint64_t first, count;           /* traces of the two parts */
     float unit;                      /* of fine bins */
-    struct tally *tallies;           /* one a worker */
+    struct tally *tallies;           /* one a worker, as the next three */
+    struct fit *fits;
     struct point_sum (*sums)[IVF_CURVES][IVF_POINTS];
     uint64_t (*traces)[IVF_CURVES]; /* that counted, by k */
     struct kt_arena *arenas;
@@ -234,13 +239,13 @@ static uint32_t fine_bin(const struct full_search *f, float unit, uint32_t rank,
 
 /* How well the lists fit where the rows are. Rows that come where there were none when the tree was made have
  * a centroid that is far beside how near their neighbours are. */
-static void count_fit(const struct full_search *f, float unit, struct tally *tally)
+static void count_fit(const struct full_search *f, float unit, struct fit *fit)
 {
     static const float most = 1e12f;
     float square = unit * unit, tenth = f->truths[kt_min_u64(kt_ivf_ks[1], f->answer.count) - 1];
     if (!(square > 0)) return;
-    tally->centre += (uint64_t)fminf(fmaxf(f->s.ranking.near[0] / square, 0), most);
-    tally->neighbour += (uint64_t)fminf(fmaxf(tenth / square, 0), most);
+    fit->centre += (uint64_t)fminf(fmaxf(f->s.ranking.near[0] / square, 0), most);
+    fit->neighbour += (uint64_t)fminf(fmaxf(tenth / square, 0), most);
 }
 
 static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
@@ -254,7 +259,7 @@ static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint
         kith_status status = run_trace(c, t, NULL, &c->arenas[worker], &f, &seen, error);
         if (status) return status;
         if (!seen) continue;
-        count_fit(&f, c->unit, tally);
+        count_fit(&f, c->unit, &c->fits[worker]);
         for (uint32_t i = 0; i < IVF_CURVES; i++) {
             uint32_t k = (uint32_t)kt_min_u64(kt_ivf_ks[i], f.answer.count);
             float bound = f.truths[k - 1];
@@ -331,7 +336,6 @@ static void settle_first(struct calibrating *c, uint32_t workers)
         c->out.sign_spread[i] = spread_for(all->sign_errors, (double)kt_ivf_losses[i]);
         c->out.spread[i] = spread_for(all->errors, (double)kt_ivf_losses[i]);
     }
-    c->out.fit = all->neighbour ? (float)((double)all->centre / (double)all->neighbour) : 0;
     for (uint32_t i = 0; i < IVF_CURVES; i++) settle_masses(all, i, c->unit, &c->out.curve[i]);
 }
 
@@ -365,12 +369,23 @@ static kith_status second_chunk(void *context, uint64_t begin, uint64_t end, uin
         kith_status status = run_trace(c, c->first + t, c->out.curve, &c->arenas[worker], &f, &seen, error);
         if (status) return status;
         if (!seen) continue;
+        count_fit(&f, c->unit, &c->fits[worker]);
         for (uint32_t i = 0; i < IVF_CURVES; i++) {
             replay(&f, i, c->sums[worker][i]);
             c->traces[worker][i]++;
         }
     }
     return KITH_OK;
+}
+
+static void settle_fit(struct calibrating *c, uint32_t workers)
+{
+    struct fit all = { 0 };
+    for (uint32_t w = 0; w < workers; w++) {
+        all.centre += c->fits[w].centre;
+        all.neighbour += c->fits[w].neighbour;
+    }
+    c->out.fit = all.neighbour ? (float)((double)all.centre / (double)all.neighbour) : 0;
 }
 
 static void settle_second(struct calibrating *c, uint32_t workers)
@@ -407,10 +422,11 @@ static void settle_second(struct calibrating *c, uint32_t workers)
 static kith_status take_memory(struct calibrating *c, uint32_t workers, kith_error *error)
 {
     c->tallies = kt_alloc_zero(workers, sizeof *c->tallies);
+    c->fits = kt_alloc_zero(workers, sizeof *c->fits);
     c->sums = kt_alloc_zero(workers, sizeof *c->sums);
     c->traces = kt_alloc_zero(workers, sizeof *c->traces);
     c->arenas = kt_alloc_zero(workers, sizeof *c->arenas);
-    return c->tallies && c->sums && c->traces && c->arenas
+    return c->tallies && c->fits && c->sums && c->traces && c->arenas
                ? KITH_OK
                : kt_fail_memory(error, workers * sizeof *c->tallies);
 }
@@ -424,6 +440,7 @@ static kith_status pick_traces(struct calibrating *c, uint64_t seed, uint64_t **
     if ((double)wanted > can) wanted = kt_max_u64(LEAST_TRACES, (uint64_t)can);
     if (!c->queries) wanted = kt_min_u64(wanted, kt_max_u64(2 * LEAST_TRACES, there / FEW_ROWS));
     wanted = kt_min_u64(wanted, there);
+    if (c->most) wanted = kt_min_u64(wanted, c->most);
     *picks = kt_alloc_array(wanted, sizeof **picks);
     if (!*picks) return kt_fail_memory(error, wanted * sizeof **picks);
     wanted = kt_sample(there, wanted, seed, *picks);
@@ -455,7 +472,8 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
     struct calibrating c = { .index = index,
                              .vectors = vectors,
                              .queries = queries && queries->count ? queries : NULL,
-                             .live = queries ? queries->live : NULL };
+                             .live = queries ? queries->live : NULL,
+                             .most = queries ? queries->most : 0 };
     uint32_t workers = kt_work_threads(work);
     uint64_t *picks = NULL;
     *out = NULL;
@@ -474,6 +492,7 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
     }
     if (!status) {
         settle_second(&c, workers);
+        settle_fit(&c, workers);
         c.out.on_queries = c.queries != NULL;
         c.out.queries = (uint32_t)(c.first + c.count);
         *out = kt_ivf_calibration_write(&c.out);
@@ -482,6 +501,7 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
     for (uint32_t w = 0; c.arenas && w < workers; w++) kt_arena_release(&c.arenas[w]);
     kt_free(c.arenas);
     kt_free(c.tallies);
+    kt_free(c.fits);
     kt_free(c.sums);
     kt_free(c.traces);
     kt_free(picks);

@@ -86,7 +86,8 @@ static kith_status decode_shape(const struct kt_view_file *file, const uint8_t *
                              .scale = (int32_t)kt_get_u32(p + 52),
                              .base_row = kt_get_u64(p + 56),
                              .seed = kt_get_u64(p + 64),
-                             .tree = kt_get_u64(p + 96) };
+                             .tree = kt_get_u64(p + 96),
+                             .thin = kt_get_u32(p + 152) };
     memcpy(&s->longest, p + 72, sizeof s->longest);
     memcpy(&s->far_square, p + 80, sizeof s->far_square);
     memcpy(&s->crowd, p + 88, sizeof s->crowd);
@@ -285,14 +286,14 @@ static void add_slices(struct kt_index *index, uint32_t number, const struct dir
 /* Whether rows have left so many lists that searches are to weigh them. */
 static void look_at_lists(struct kt_index *index)
 {
-    enum { THIN = 4, FEW = 32 }; /* one in so many: of the rows of a list, of the lists */
+    enum { FEW = 32 }; /* one in so many lists, beyond those that were thin from the beginning */
     uint32_t lists = index->shape.lists, empty = 0, thin = 0;
     index->held.rows = index->held.among = index->rows - index->outliers;
     index->held.lists = index->list_rows;
     for (uint32_t i = 0; i < lists; i++) empty += !index->list_rows[i];
     index->typical = (float)index->held.rows / (float)kt_max_u32(1, lists - empty);
-    for (uint32_t i = 0; i < lists; i++) thin += THIN * (float)index->list_rows[i] < index->typical;
-    index->thinned = thin > lists / FEW;
+    for (uint32_t i = 0; i < lists; i++) thin += kt_ivf_is_thin(index->list_rows[i], index->typical);
+    index->thinned = thin > (uint64_t)index->shape.thin + lists / FEW;
 }
 
 static kith_status join_directories(struct kt_index *index, const struct directory *directories,

@@ -51,7 +51,8 @@ struct ivf_shape {
     uint64_t seed;     /* of the rotation */
     double longest;
     double far_square; /* rows whose square in the space is not within this are outliers */
-    double crowd;      /* rows that the list of a row had, on the average, when the tree was made */
+    double crowd;      /* rows that the list of a row had, on the average, when the tree was made; */
+    uint32_t thin;     /* and how many lists were much shorter than the others */
     uint64_t tree;     /* which tree this is: a hash of it and of the above */
 };
 enum { IVF_LEAST_SCALE = -60, IVF_MOST_SCALE = 52 }; /* squares of lengths stay floats, times a half too */
@@ -173,6 +174,11 @@ struct kt_index {
     uint64_t *part_rows;                 /* of each part, for who asks how they grew */
     struct ivf_calibration *calibration; /* never NULL */
 };
+/** Whether so many rows are few beside those that lists have as a rule. */
+static inline bool kt_ivf_is_thin(uint32_t rows, float typical)
+{
+    return 4 * (float)rows < typical;
+}
 /** What stands first in messages. */
 const char *kt_ivf_name(const struct kt_index *index);
 /** Lends a slice whole. */

@@ -29,7 +29,8 @@
  *        128     8  outliers: rows in no list
  *        136     8  row span: every row offset is below this, and this at most 2^32
  *        144     8  bytes of all lists
- *        152    40  zero
+ *        152     4  lists much shorter than the others when the tree was made
+ *        156    36  zero
  *
  *   Then, in a base, each from a multiple of 64 on, zero bytes between; wide is tree dim rounded up to 64:
  *     mean              f32 x tree dim          taken off every row and query, before the rotation
@@ -123,6 +124,7 @@ static void encode_header(const struct ivf_shape *s, const struct ivf_extent *e,
     memcpy(p + 80, &s->far_square, sizeof s->far_square);
     memcpy(p + 88, &s->crowd, sizeof s->crowd);
     kt_put_u64(p + 96, s->tree);
+    kt_put_u32(p + 152, s->thin);
     const uint64_t own[] = { e->is_run, e->entries, e->rows, e->outliers, e->row_span, e->list_bytes };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) kt_put_u64(p + 104 + 8 * i, own[i]);
 }
