@@ -343,7 +343,8 @@ static void each_vector_column_without_one_gets_one(void **state)
     assert_ok(kith_append(table, &data, NULL, NULL, error));
     kith_indexes *indexes = indexes_of(table);
     assert_int_equal(indexes->count, 2);
-    int first = strcmp(indexes->indexes[0].name, "mine") != 0; /* calibrated again, as rows came: the last now */
+    int first =
+        strcmp(indexes->indexes[0].name, "mine") != 0; /* calibrated again, as rows came: the last now */
     assert_string_equal(indexes->indexes[first].name, "mine");
     assert_string_equal(indexes->indexes[!first].name, "b_idx");
     kith_indexes_free(indexes);
