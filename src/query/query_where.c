@@ -322,28 +322,36 @@ static bool is_covered(const struct answer *answer, const struct kt_piece *piece
 
 static bool is_of(const struct kt_table_scalar *scalar, const struct kt_probe *probe)
 {
-    return scalar->column == probe->column && scalar->path.count == probe->step_count &&
-           (!probe->step_count ||
-            memcmp(scalar->path.steps, probe->steps, probe->step_count * sizeof *probe->steps) == 0);
+    return scalar->column == probe->column && kt_path_is(&scalar->path, probe->steps, probe->step_count);
+}
+
+/* Asks the pieces of indexes over what the probe is of. */
+static kith_status ask_pieces(const struct kt_where *where, const struct kt_probe *probe,
+                              struct kt_work *work, struct answer *answer, kith_error *error)
+{
+    const struct kt_snapshot *snapshot = where->snapshot;
+    kith_status status = KITH_OK;
+    for (uint32_t s = 0; !status && s < snapshot->scalar_count; s++) {
+        const struct kt_table_scalar *scalar = &snapshot->scalars[s];
+        if (!is_of(scalar, probe) || is_covered(answer, scalar->piece)) continue;
+        status = kt_work_poll(work, "filter", error);
+        if (!status) status = ask_piece(where, scalar, probe, answer, error);
+    }
+    return status;
 }
 
 static kith_status ask_indexes(struct job *job, struct kt_work *work, kith_error *error)
 {
     struct kt_where *where = job->where;
-    const struct kt_snapshot *snapshot = where->snapshot;
     const struct kt_probe *probes = kt_filter_probes(where->filter, &job->answer_count);
     kith_status status = KITH_OK;
-    for (uint32_t i = 0; i < job->answer_count; i++) {
-        if (is_of_ids(&probes[i])) status = ask_ids(where, &probes[i], &job->answers[i], error);
-        where->by_ids += is_of_ids(&probes[i]);
-        for (uint32_t s = 0; !status && !is_of_ids(&probes[i]) && s < snapshot->scalar_count; s++) {
-            const struct kt_table_scalar *scalar = &snapshot->scalars[s];
-            if (!is_of(scalar, &probes[i]) || is_covered(&job->answers[i], scalar->piece)) continue;
-            status = kt_work_poll(work, "filter", error);
-            if (!status) status = ask_piece(where, scalar, &probes[i], &job->answers[i], error);
-        }
-        where->probed += !is_of_ids(&probes[i]) && job->answers[i].cover_count > 0;
-        if (status) break;
+    for (uint32_t i = 0; !status && i < job->answer_count; i++) {
+        struct answer *answer = &job->answers[i];
+        bool ids = is_of_ids(&probes[i]);
+        status = ids ? ask_ids(where, &probes[i], answer, error)
+                     : ask_pieces(where, &probes[i], work, answer, error);
+        where->by_ids += ids;
+        where->probed += !ids && answer->cover_count > 0;
     }
     return status;
 }

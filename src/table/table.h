@@ -135,6 +135,8 @@ struct kt_path {
 };
 const struct kt_field *kt_path_field(const struct kt_schema *schema, uint32_t column,
                                      const struct kt_path *path);
+/** Whether it takes these steps. */
+bool kt_path_is(const struct kt_path *path, const uint32_t *steps, uint32_t count);
 /** Appends "a.b". False without memory. */
 bool kt_path_text(const struct kt_schema *schema, uint32_t column, const struct kt_path *path,
                   struct kt_buffer *to);

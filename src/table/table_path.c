@@ -15,9 +15,9 @@ const struct kt_field *kt_path_field(const struct kt_schema *schema, uint32_t co
     return field;
 }
 
-bool kt_path_same(const struct kt_path *a, const struct kt_path *b)
+bool kt_path_is(const struct kt_path *path, const uint32_t *steps, uint32_t count)
 {
-    return a->count == b->count && memcmp(a->steps, b->steps, a->count * sizeof a->steps[0]) == 0;
+    return path->count == count && (!count || memcmp(path->steps, steps, count * sizeof *steps) == 0);
 }
 
 bool kt_path_text(const struct kt_schema *schema, uint32_t column, const struct kt_path *path,

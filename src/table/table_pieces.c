@@ -130,7 +130,7 @@ static struct kt_table_index *index_of(struct kt_snapshot *snapshot, const struc
     for (uint32_t i = 0; i < snapshot->index_count; i++) {
         struct kt_table_index *index = &snapshot->indexes[i];
         if (strcmp(index->name, piece->name) == 0 && index->column == piece->column &&
-            index->type == piece->type && kt_path_same(&index->path, &piece->path))
+            index->type == piece->type && kt_path_is(&index->path, piece->path.steps, piece->path.count))
             return index;
     }
     return NULL;

@@ -96,7 +96,6 @@ uint64_t kt_rows_count(const struct kt_rows *rows, uint32_t count);
 /** How many rows are in both. */
 uint64_t kt_rows_common(const struct kt_rows *a, uint32_t count_a, const struct kt_rows *b, uint32_t count_b);
 
-bool kt_path_same(const struct kt_path *a, const struct kt_path *b);
 /** As names below the column (new reference), and read again; false where there is no such field. */
 json_t *kt_path_json(const struct kt_schema *schema, uint32_t column, const struct kt_path *path);
 bool kt_path_read(const struct kt_field *column, const json_t *names, struct kt_path *out);

@@ -392,24 +392,29 @@ static void write_once(struct actor *actor)
     rows_release(deed.rows);
 }
 
-static void be_writer(struct actor *actor)
+static void do_deeds(struct actor *actor, void (*deed)(struct actor *))
 {
     struct person *person = actor->user;
     for (uint32_t i = 0; i < person->deeds && fine(person->run); i++) {
         rest(actor);
-        write_once(actor);
+        deed(actor);
     }
     exit_process(person);
 }
 
+static void be_writer(struct actor *actor)
+{
+    do_deeds(actor, write_once);
+}
+
+static void clean_once(struct actor *actor)
+{
+    do_upkeep(actor, true);
+}
+
 static void be_cleaner(struct actor *actor)
 {
-    struct person *person = actor->user;
-    for (uint32_t i = 0; i < person->deeds && fine(person->run); i++) {
-        rest(actor);
-        do_upkeep(actor, true);
-    }
-    exit_process(person);
+    do_deeds(actor, clean_once);
 }
 
 /* ---- readers */
@@ -506,12 +511,7 @@ static void read_once(struct actor *actor)
 
 static void be_reader(struct actor *actor)
 {
-    struct person *person = actor->user;
-    for (uint32_t i = 0; i < person->deeds && fine(person->run); i++) {
-        rest(actor);
-        read_once(actor);
-    }
-    exit_process(person);
+    do_deeds(actor, read_once);
 }
 
 /* ---- beginning */
