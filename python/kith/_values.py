@@ -249,10 +249,12 @@ def encode(format_: str, given: Any) -> int | bytes:
             return _to_unit(value // MICROSECOND, format_[2])
         seconds = value.hour * 3600 + value.minute * 60 + value.second
         return _to_unit(seconds * 1_000_000 + value.microsecond, format_[2])
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, TypeError, ArithmeticError) as error:  # the last of decimals that are none
         if isinstance(error, KithError):
             raise
-        raise TypeMismatchError(f"{value!r} does not fit a column of Arrow type {format_!r}") from error
+        from .schema import DataType
+
+        raise TypeMismatchError(f"{value!r} does not fit a column of type {DataType(format_)}") from error
 
 
 def _scaled(value: Any, precision: int, scale: int) -> int:

@@ -10,7 +10,10 @@
  * cast, and the result is copied without them at the end; that is rare, so it may cost a copy.
  *
  * Each type's conversion is a function of (array, wired array); this file chooses among them and does
- * structs. column_cast_number.c   numbers, times column_cast_text.c     text, binary, dictionaries
+ * structs.
+ *   column_cast_number.c   numbers, times
+ *   column_cast_decimal.c  decimals
+ *   column_cast_text.c     text, binary, dictionaries
  *   column_cast_list.c     lists, vectors
  *
  * Always true here: an array that was converted begins at offset 0; one that was adopted keeps its own
@@ -149,12 +152,6 @@ static bool is_list(const struct kt_field *field)
     return field->type == KT_LIST || field->type == KT_LARGE_LIST || field->type == KT_FIXED_LIST;
 }
 
-static bool widens_decimal(const struct kt_field *from, const struct kt_field *to)
-{
-    return from->type == KT_DECIMAL128 && to->type == KT_DECIMAL128 && from->scale == to->scale &&
-           from->width <= to->width;
-}
-
 static kith_status convert(struct cast *cast, const struct kt_array *from, struct kt_array *to)
 {
     const struct kt_field *given = from->field, *wanted = to->field;
@@ -165,13 +162,10 @@ static kith_status convert(struct cast *cast, const struct kt_array *from, struc
     if (is_bytes(given) && is_bytes(wanted)) return kt_cast_bytes(cast, from, to);
     if (kt_can_cast_number(given, wanted)) return kt_cast_number(cast, from, to);
     if (kt_can_cast_time(given, wanted)) return kt_cast_time(cast, from, to);
+    if (kt_can_cast_decimal(given, wanted)) return kt_cast_decimal(cast, from, to);
     if (is_list(given) && wanted->type == KT_LIST) return kt_cast_list(cast, from, to);
     if (is_list(given) && wanted->type == KT_FIXED_LIST) return kt_cast_fixed_list(cast, from, to);
     if (given->type == KT_STRUCT && wanted->type == KT_STRUCT) return cast_struct(cast, from, to);
-    if (widens_decimal(given, wanted)) {
-        kt_array_adopt(to, from);
-        return KITH_OK;
-    }
     return kt_cast_refuse(cast, given, wanted);
 }
 

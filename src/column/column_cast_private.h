@@ -20,6 +20,7 @@ kith_status kt_cast_array(struct cast *cast, const struct kt_array *from, struct
 kith_status kt_cast_nulls(struct cast *cast, int64_t count, struct kt_array *to);
 kith_status kt_cast_number(struct cast *cast, const struct kt_array *from, struct kt_array *to);
 kith_status kt_cast_time(struct cast *cast, const struct kt_array *from, struct kt_array *to);
+kith_status kt_cast_decimal(struct cast *cast, const struct kt_array *from, struct kt_array *to);
 kith_status kt_cast_bytes(struct cast *cast, const struct kt_array *from, struct kt_array *to);
 kith_status kt_cast_dictionary(struct cast *cast, const struct kt_array *from, struct kt_array *to);
 kith_status kt_cast_decode(struct cast *cast, const struct kt_array *from, struct kt_array *to);
@@ -31,6 +32,7 @@ kith_status kt_cast_vectors(struct cast *cast, struct kt_array *vectors);
 
 uint16_t kt_half_of(float value); /* the nearest half, ties to even */
 bool kt_can_cast_number(const struct kt_field *from, const struct kt_field *to);
+bool kt_can_cast_decimal(const struct kt_field *from, const struct kt_field *to);
 bool kt_can_cast_time(const struct kt_field *from, const struct kt_field *to);
 
 kith_status kt_cast_refuse(struct cast *cast, const struct kt_field *from,

@@ -209,6 +209,15 @@ def test_values_of_other_libraries_are_set(table):
     assert table.search().where("id = 2").to_list() == [{"id": 2, "n": None, "s": "np", "vector": [7.0, 8.0]}]
 
 
+def test_sql_over_decimals_is_worked_out_in_decimals(db):
+    table = db.create_table("t", pa.table({"id": [1, 2], "m": pa.array([decimal.Decimal("1.50"), None], pa.decimal128(9, 2))}))
+    assert table.update(values_sql={"m": "m * 3 - id"}).rows_updated == 2
+    assert [row["m"] for row in table.to_list()] == [decimal.Decimal("3.50"), None]
+    with pytest.raises(ValueError, match="has 0.0175"):
+        table.update(values_sql={"m": "m * decimal '0.005'"})
+    assert table.version == 2
+
+
 def test_sql_sees_the_row_as_it_was(table):
     assert table.update(values_sql={"id": "n", "n": "id", "s": "s || '!'"}).rows_updated == 10
     assert sorted(row["n"] for row in table.to_list()) == list(range(10))

@@ -279,10 +279,35 @@ def test_adding_uses_the_tables_types(db):
     table.add([row, {}, row])
     assert table.to_list()[0] == {"i": 3, "f": 1.0, "d": "x", "t": dt.datetime(2020, 1, 1), "m": decimal.Decimal("2.00"), "b": b"ab", "n": dt.date(2020, 1, 1)}
     assert set(table.to_list()[1].values()) == {None}
-    for bad in ({"i": 300}, {"i": 1.5}, {"i": "1"}, {"d": 1}, {"b": b"abc"}, {"b": "ab"}, {"m": decimal.Decimal("1.234")}, {"t": dt.datetime(2020, 1, 1, 0, 0, 0, 1)}):
+    for bad in ({"i": 300}, {"i": 1.5}, {"i": "1"}, {"d": 1}, {"b": b"abc"}, {"b": "ab"}, {"m": decimal.Decimal("1.234")}, {"m": "one"}, {"t": dt.datetime(2020, 1, 1, 0, 0, 0, 1)}):
         with pytest.raises(ValueError, match="column"):
             table.add([bad])
     assert len(table) == 3
+
+
+def test_decimals_of_other_digits_are_added_where_they_fit(db):
+    money = [decimal.Decimal("12.5"), None, decimal.Decimal("-0.01")]
+    table = db.create_table("t", schema=pa.schema([("m", pa.decimal128(9, 2))]))
+    given = [pa.table({"m": money}), pa.table({"m": pa.array(money, pa.decimal128(38, 10))}), pd.DataFrame({"m": money}), pl.DataFrame({"m": money}), {"m": money}]
+    for data in given:
+        table.add(data)
+    assert [row["m"] for row in table.to_list()] == money * len(given)
+    table.add(pa.table({"m": pa.array([7, 2**20], pa.uint32())}), mode="overwrite")
+    assert [row["m"] for row in table.to_list()] == [7, 2**20]
+    for bad in (pa.array([decimal.Decimal("0.001")]), pa.array([10**7]), pa.array([decimal.Decimal(10**7)])):
+        with pytest.raises(ValueError, match=r"decimal128\(9, 2\); row 0 has .*, which does not fit"):
+            table.add(pa.table({"m": bad}))
+    with pytest.raises(TypeError, match="double does not"):  # 0.1 is not 0.1
+        table.add(pa.table({"m": [0.1]}))
+    table.alter_columns({"path": "m", "data_type": pa.decimal128(20, 6)})
+    assert [row["m"] for row in table.to_list()] == [7, 2**20]
+
+
+def test_a_value_of_another_kind_is_refused_with_the_columns_type(db):
+    table = db.create_table("t", schema=pa.schema([("d", pa.date32()), ("t", pa.timestamp("ms")), ("m", pa.decimal128(9, 2))]))
+    for column, words in (("d", "date32"), ("t", r"timestamp\[ms\]"), ("m", r"decimal128\(9, 2\)")):
+        with pytest.raises(TypeError, match=f"column '{column}', row 0: 'soon' does not fit a column of type {words}"):
+            table.add([{column: "soon"}])
 
 
 def test_an_unknown_column_is_refused_by_name(db):

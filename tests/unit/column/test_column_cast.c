@@ -254,6 +254,76 @@ static void times_change_unit_when_exact(void **state)
     kt_schema_release(nanos);
 }
 
+static struct kt_schema *decimals(int32_t precision, int32_t scale)
+{
+    struct kt_schema *schema = sample_one("x", KT_DECIMAL128, KT_NULL);
+    schema->fields[0].width = precision;
+    schema->fields[0].scale = scale;
+    return schema;
+}
+
+static struct kt_batch *one_decimal(int32_t precision, int32_t scale, int64_t high, uint64_t low)
+{
+    struct kt_schema *schema = decimals(precision, scale);
+    uint64_t value[] = { low, (uint64_t)high };
+    struct kt_batch *batch = numbers(schema, value, 1);
+    kt_schema_release(schema);
+    return batch;
+}
+
+static void decimals_change_their_digits_when_exact(void **state)
+{
+    (void)state;
+    struct kt_schema *money = decimals(10, 2), *wide = decimals(38, 4);
+    int64_t values[] = { 1250, 0, -7, -1, 9999999999, 0 };
+    struct kt_batch *batch = numbers(money, values, 3), *got = NULL, *back = NULL;
+    assert_ok(kt_batch_cast(batch, wide, NULL, &got, &oops));
+    assert_int_equal(kt_get_u64(got->columns[0].values), 125000);
+    assert_int_equal(kt_get_u64(got->columns[0].values + 16), (uint64_t)-700);
+    assert_int_equal(kt_get_u64(got->columns[0].values + 24), UINT64_MAX);
+    assert_ok(kt_batch_cast(got, money, NULL, &back, &oops));
+    assert_same_batch(batch, back);
+    kt_batch_release(batch);
+    kt_batch_release(got);
+    kt_batch_release(back);
+    assert_refused(one_decimal(38, 4, 0, 12345), kt_schema_share(money), KITH_INVALID,
+                   "\"x\" is decimal128(10, 2); row 100 has 1.2345, which does not fit");
+    assert_refused(one_decimal(38, 2, -1, (uint64_t)-5), decimals(10, 1), KITH_INVALID, "has -0.05,");
+    assert_refused(one_decimal(38, 0, 0, 100000000), kt_schema_share(money), KITH_INVALID, "has 100000000,");
+    assert_refused(one_decimal(38, 0, INT64_MAX / 16, 0), decimals(38, 30), KITH_INVALID, "does not fit");
+    assert_refused(one_decimal(38, -40, 0, 3), kt_schema_share(money), KITH_INVALID, "has 3e40,");
+    kt_schema_release(money);
+    kt_schema_release(wide);
+}
+
+static void whole_numbers_become_decimals(void **state)
+{
+    (void)state;
+    int64_t values[] = { 5, -3, 70 };
+    uint64_t huge = UINT64_MAX;
+    uint8_t bits = 0x03;
+    double half = 0.5;
+    struct kt_schema *integers = sample_one("x", KT_INT64, KT_NULL), *one_digit = decimals(2, 1),
+                     *many = decimals(38, 1);
+    struct kt_batch *batch = numbers(integers, values, 3), *got = NULL;
+    batch->columns[0].validity = &bits; /* and 70 is forgiven under a null */
+    assert_ok(kt_batch_cast(batch, one_digit, NULL, &got, &oops));
+    assert_int_equal(kt_array_null_count(&got->columns[0]), 1);
+    assert_int_equal(kt_get_u64(got->columns[0].values + 16), (uint64_t)-30);
+    kt_batch_release(batch);
+    kt_batch_release(got);
+    batch = one_number(KT_UINT64, &huge);
+    assert_ok(kt_batch_cast(batch, many, NULL, &got, &oops));
+    assert_int_equal(kt_get_u64(got->columns[0].values + 8), 9); /* 10 times as much is 9 * 2^64 and a rest */
+    kt_batch_release(batch);
+    kt_batch_release(got);
+    assert_refused(one_number(KT_INT64, &values[2]), kt_schema_share(one_digit), KITH_INVALID, "has 70,");
+    assert_refused(one_number(KT_FLOAT64, &half), kt_schema_share(one_digit), KITH_TYPE, "double does not");
+    kt_schema_release(integers);
+    kt_schema_release(one_digit);
+    kt_schema_release(many);
+}
+
 /* ---- columns ---- */
 
 static void columns_are_matched_by_name(void **state)
@@ -581,6 +651,8 @@ int main(void)
         cmocka_unit_test(texts_keep_their_bytes_in_every_form),
         cmocka_unit_test(bytes_that_are_not_utf8_do_not_become_text),
         cmocka_unit_test(times_change_unit_when_exact),
+        cmocka_unit_test(decimals_change_their_digits_when_exact),
+        cmocka_unit_test(whole_numbers_become_decimals),
         cmocka_unit_test(columns_are_matched_by_name),
         cmocka_unit_test(null_columns_become_anything),
         cmocka_unit_test(lists_of_one_length_are_vectors_as_they_lie),
