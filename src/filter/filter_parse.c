@@ -49,13 +49,16 @@ struct expectation {
 static size_t list_expectations(const struct kt_expected *could, const char *words[8])
 {
     bool between = could->operation && !could->end && !could->close && !could->close_bracket &&
-                   !could->comma && !could->then && !could->as;
+                   !could->comma && !could->when && !could->then && !could->as;
     const struct expectation all[] = {
         { could->value, "a value" },
         { could->name && !could->value, "a name" },
         { could->text && !could->value, "a text in single quotes" },
         { could->is_what && !could->value, "NULL, TRUE, FALSE or DISTINCT FROM" },
         { could->from, "FROM" },
+        { could->open, "\"(\"" },
+        { could->after_not, "BETWEEN, IN, LIKE or ILIKE" },
+        { could->when, "WHEN" },
         { could->then, "THEN" },
         { could->otherwise, "WHEN, ELSE or END" },
         { could->as, "AS" },
@@ -87,6 +90,8 @@ void kt_parse_unexpected(struct kt_parse *parse, struct kt_token token, const st
         token.size = 1; /* the place behind the text */
     if (expected->row)
         kt_parse_fail(parse, token, "comparisons stand in no row: write a < b AND b < c");
+    else if (!count)
+        kt_parse_fail(parse, token, "%s cannot stand here", found);
     else
         kt_parse_fail(parse, token, "expected %s, found %s", could, found);
 }

@@ -85,8 +85,10 @@ struct kt_expr *kt_parse_parameter(struct kt_parse *parse, struct kt_token token
 
 /* What could have stood where a token was found that could not. */
 struct kt_expected {
-    bool end, value, name, operation, text, then, otherwise, as, close, close_bracket, comma, is_what, from;
-    bool row; /* it is a second comparison in a row */
+    bool end, value, name, operation, text, open, when, then, otherwise, as;
+    bool close, close_bracket, comma, is_what, from;
+    bool after_not; /* an operator that NOT may stand before */
+    bool row;       /* it is a second comparison in a row */
 };
 void kt_parse_unexpected(struct kt_parse *parse, struct kt_token token, const struct kt_expected *expected);
 
