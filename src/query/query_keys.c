@@ -458,10 +458,14 @@ static kith_status guard_check(void *context, struct kt_snapshot *snapshot, kith
     kith_status status = kt_keys_match(guard->keys, snapshot, &matches, &count, error);
     if (!status && count) {
         literal_text(guard->keys, matches[0].number, text, sizeof text); /* no two are alike: one a key */
+        char others[80] = "";
+        if (count > 1)
+            snprintf(others, sizeof others, ", and so are %zu more of the %u given", count - 1,
+                     kt_keys_count(guard->keys));
         status = kt_fail(error, KITH_EXISTS,
-                         "key %s is in the table already, and so are %zu more of the %u given; column \"%s\" "
-                         "is the table's key. upsert() replaces such rows",
-                         text, count - 1, kt_keys_count(guard->keys), guard->name);
+                         "key %s is in the table already%s; column \"%s\" is the table's key. "
+                         "upsert() replaces such rows",
+                         text, others, guard->name);
     }
     kt_free(matches);
     return status;

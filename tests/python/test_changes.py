@@ -494,8 +494,10 @@ def test_an_exception_in_the_data_is_the_users_own_and_nothing_is_changed(keyed)
 
 
 def test_a_key_is_enforced(keyed):
-    with pytest.raises(FileExistsError, match="key 3"):
-        keyed.add([dict(ROWS[3])])
+    with pytest.raises(FileExistsError, match='key 3 is in the table already; column "id"'):
+        keyed.add([dict(ROWS[3]), {"id": 50}])
+    with pytest.raises(FileExistsError, match="key [37] is in the table already, and so are 1 more of the 3 given"):
+        keyed.add([ROWS[3], {"id": 50}, ROWS[7]])
     with pytest.raises(FileExistsError, match="twice"):
         keyed.add([{"id": 50}, {"id": 50}])
     with pytest.raises(ValueError, match="null"):
