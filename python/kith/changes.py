@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from . import _core, data as inputs
 from ._progress import Progress
-from .errors import CancelledError, InvalidError, NotFoundError
-from .query import KeyQuery, is_expression, predicate
+from .errors import CancelledError, InvalidError, NotFoundError, TimedOutError
+from .frames import microseconds
+from .query import KeyQuery, is_expression, predicate, whole_numbers
 from .schema import Schema
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
@@ -290,13 +291,11 @@ class Changes:
         >>> table.to_list()
         [{'x': 3}]
         """
-        if (where is None) == (row_ids is None):
+        empty = hasattr(where, "keys") and not where  # a dict that was to be filled, and was not
+        if empty or (where is None) == (row_ids is None):
             raise InvalidError('delete() takes a condition, or row_ids=; "true" deletes every row')
         if row_ids is not None:
-            ids = [int(row_id) for row_id in row_ids]
-            if ids and min(ids) < 0:
-                raise InvalidError(f"a row id is 0 or more, not {min(ids)}")
-            done = self._table.delete_rows(ids)
+            done = self._table.delete_rows(whole_numbers("row_ids", row_ids))
         else:
             done = self._table.delete(predicate(where, params))
         return DeleteResult(done[3], done[0])

@@ -55,6 +55,19 @@ def natural(name: str, value: Any, least: int = 0) -> int:
     return value
 
 
+def whole_numbers(name: str, values: Any) -> list[int]:
+    """Check numbers that name rows: 1.7 is not the row 1, nor "17" the rows 1 and 7."""
+    if isinstance(values, (str, bytes, dict)) or getattr(values, "__iter__", None) is None:
+        raise InvalidError(f"{name} takes a list of whole numbers, not {values!r}")
+    found: list[int] = []
+    for given in values:
+        value = given.as_py() if hasattr(given, "as_py") else given  # a pyarrow scalar
+        if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= value.__index__() < 2**64:
+            raise InvalidError(f"{name} takes whole numbers from 0 to 2**64 - 1, not {value!r}")
+        found.append(value.__index__())
+    return found
+
+
 _MOST_VALUES = 100_000  # in one list of a filter
 LEAST_RECALL = 1.1754943508222875e-38  # the least float32; 0 is the library's word for "the default"
 

@@ -6,8 +6,8 @@ from . import _core, data as inputs, frames, schema as schemas
 from ._progress import Progress
 from .changes import AddResult, Changes
 from .columns import Columns
-from .errors import InvalidError, MissingPackageError, NotFoundError
-from .query import ScanQuery, TakeQuery, VectorQuery, natural, predicate, refuse
+from .errors import InvalidError, MissingPackageError, NotFoundError, TypeMismatchError
+from .query import ScanQuery, TakeQuery, VectorQuery, natural, predicate, refuse, whole_numbers
 from .upkeep import Upkeep
 from .versions import Versions
 
@@ -221,13 +221,11 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
 
     def take_row_ids(self, row_ids: Iterable[int]) -> TakeQuery:
         """Choose rows by their ids (the column ``_rowid``), in rising order; ids that no row has are left out."""
-        return TakeQuery(self._table, sorted(int(row_id) for row_id in row_ids))
+        return TakeQuery(self._table, sorted(whole_numbers("take_row_ids()", row_ids)))
 
     def take_offsets(self, offsets: Iterable[int]) -> TakeQuery:
         """Choose rows by their places in insertion order, from 0; places past the end are left out."""
-        wanted = sorted(int(offset) for offset in offsets)
-        if wanted and wanted[0] < 0:
-            raise InvalidError(f"an offset is 0 or more, not {wanted[0]}")
+        wanted = sorted(whole_numbers("take_offsets()", offsets))
         if not wanted:
             return TakeQuery(self._table, [])
         first = wanted[0]

@@ -72,9 +72,13 @@ def test_rows_are_deleted_by_row_id(table):
     assert table.delete(row_ids=[*ids, ids[0], 12345]).num_deleted_rows == len(ids)
     assert table.delete(row_ids=np.array(ids)).num_deleted_rows == 0 and table.delete(row_ids=[]).num_deleted_rows == 0
     assert table.take_row_ids(ids).to_list() == [] and table.count_rows("n = 1") == 0
-    for wrong in ([-1], ["a"], 3):
-        with pytest.raises((ValueError, TypeError)):
-            table.delete(row_ids=wrong)
+    for wrong in ([-1], ["3"], 3, [3.7], [3.0], "3", b"3", [None], [True], [2**64], {3: 1}, [[3]]):
+        for call in (lambda: table.delete(row_ids=wrong), lambda: table.take_row_ids(wrong), lambda: table.take_offsets(wrong)):
+            with pytest.raises(ValueError, match="whole numbers"):
+                call()
+    assert len(table) == 10 - len(ids)
+    for right in (np.array([3], "u8"), pd.Series([3]), pa.array([3]), (3,), iter([3]), range(3, 4), pl.Series([3])):
+        assert table.take_row_ids(right).to_list() == [ROWS[3]]
 
 
 def test_a_change_of_nothing_is_no_version(table):
@@ -124,9 +128,10 @@ def test_delete_refuses_what_is_no_condition(table, wrong, kind):
 
 
 def test_delete_asks_for_a_condition(table):
-    for call in (lambda: table.delete(), lambda: table.delete(None), lambda: table.delete("true", row_ids=[1])):
+    for call in (lambda: table.delete(), lambda: table.delete(None), lambda: table.delete({}), lambda: table.delete("true", row_ids=[1])):
         with pytest.raises(ValueError, match="condition"):
             call()
+    assert len(table) == 10
 
 
 def test_concurrent_deletes_are_thread_safe(db):
