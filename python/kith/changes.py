@@ -175,7 +175,7 @@ class MergeBuilder:
         new_data: Any,
         on_bad_vectors: BadVectors = "error",
         fill_value: float = 0.0,
-        timeout: timedelta | None = None,
+        timeout: timedelta | float | None = None,
         progress: Any = None,
     ) -> MergeResult:
         """Do it, in one commit.
@@ -186,8 +186,8 @@ class MergeBuilder:
             As for `Table.add`. It may lack columns, but not those that rows are matched by.
         on_bad_vectors, fill_value
             As for `Table.add`.
-        timeout : timedelta, optional
-            Stop after this long, leaving the table as it was. It is looked at while rows are written.
+        timeout : timedelta or float, optional
+            Stop after this long, or so many seconds, leaving the table as it was. It is looked at while rows are written.
         progress : bool, callable or tqdm-like, optional
             See `kith.Database.create_table`.
 
@@ -204,6 +204,8 @@ class MergeBuilder:
             When there is no column to match by.
         ConflictError
             When other writers came first for half a minute.
+        TimedOutError
+            When `timeout` has passed.
         """
         bad = inputs.bad_vectors(on_bad_vectors)
         stream = inputs.stream(new_data, self._table.schema(), part=True)
@@ -225,11 +227,11 @@ class _Limit:
 
     __slots__ = ("callback", "_end", "_inner")
 
-    def __init__(self, timeout: timedelta | None, inner: Callable[[str, int, int], Any] | None) -> None:
+    def __init__(self, timeout: timedelta | float | None, inner: Callable[[str, int, int], Any] | None) -> None:
         from time import monotonic
 
         self._inner = inner
-        self._end = None if timeout is None else monotonic() + timeout.total_seconds()
+        self._end = None if timeout is None else monotonic() + microseconds(timeout) / 1e6
         self.callback = inner if timeout is None else self._told
         if self._over():
             raise self.error()
@@ -242,8 +244,10 @@ class _Limit:
     def _told(self, stage: str, done: int, total: int) -> bool:
         return not self._over() and (self._inner is None or self._inner(stage, done, total) is not False)
 
-    def error(self) -> CancelledError:
-        return CancelledError("merge insert timed out" if self._over() else "the merge was stopped by its progress callback")
+    def error(self) -> TimedOutError | CancelledError:
+        if self._over():
+            return TimedOutError("merge insert timed out")
+        return CancelledError("the merge was stopped by its progress callback")
 
 
 class Changes:

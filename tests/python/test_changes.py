@@ -361,8 +361,13 @@ def test_merge_insert(db):
     every = table.merge_insert("a").when_matched_update_all().when_not_matched_insert_all()
     assert every.when_not_matched_by_source_delete("a > 2").when_not_matched_by_source_delete().execute(new).num_deleted_rows == 2
     assert result(table) == [(2, "x"), (4, "z")]
-    with pytest.raises(RuntimeError, match="merge insert timed out"):
-        table.merge_insert("a").when_matched_update_all().execute(new, timeout=dt.timedelta(0))
+    for over in (dt.timedelta(0), 0, -1.5):
+        with pytest.raises(RuntimeError, match="merge insert timed out") as caught:
+            table.merge_insert("a").when_matched_update_all().execute(new, timeout=over)
+        assert isinstance(caught.value, errors.TimedOutError)
+    assert table.merge_insert("a").when_matched_update_all().execute(new, timeout=600.5).num_updated_rows == 2
+    with pytest.raises(ValueError, match="timeout"):
+        table.merge_insert("a").when_matched_update_all().execute(new, timeout="soon")
 
 
 class Item(kith.LanceModel):
