@@ -129,7 +129,7 @@ def _column_of(entry: Any) -> tuple[str, str | None]:
         name: str = entry[0]
         what: Any = entry[1]
         if is_expression(what):
-            what = name if what._path == name else what.to_sql()
+            what = name if what._path == name else f"({what.to_sql()})"  # which is no column's name
         if isinstance(what, str) and what == name:  # a column has no point in its name, a field of a struct has
             return name, f"({name})" if "." in name else None
         if isinstance(what, str):

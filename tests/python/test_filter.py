@@ -627,6 +627,11 @@ def test_an_answer_has_expressions(shop):
     assert shop.search([0.0, 1.0]).select({}).limit(1).to_list() == [{"_distance": 0.0}]
 
 
+def test_an_expression_without_a_name_is_called_by_its_sql(shop):
+    assert shop.search().select([col("id") * 2, col("size")["w"]]).limit(1).to_list() == [{"id * 2": 0, "size.w": 1}]
+    assert shop.search([0.0, 1.0]).select([col("id") + 1]).limit(1).to_list() == [{"id + 1": 1, "_distance": 0.0}]
+
+
 def test_columns_of_expressions_have_their_types(shop):
     made = shop.search().select({"a": "id + 1", "b": "price / 2", "c": "lower(tag)", "d": "id > 1", "e": "date '2024-01-01'", "f": "cast(id as int)", "g": "array_length(labels)", "h": "decimal '1.50'", "v": "vector", "i": "CASE WHEN id = 1 THEN 'x' END"}).to_arrow()
     kinds = {field.name: field.type for field in made.schema}
