@@ -222,6 +222,8 @@ class Database:
             refuse("embedding_functions")
         if data is None and schema is None:
             raise InvalidError("Either data or schema must be provided")
+        if key is not None and not isinstance(key, str):
+            raise InvalidError(f"a table's key is one column, named by a str, not {key!r}")
         options = {
             "overwrite": mode == "overwrite",
             "bad_vectors": inputs.bad_vectors(on_bad_vectors),

@@ -628,7 +628,8 @@ class ScanQuery(Query):
 
     def limit(self, limit: int | None) -> ScanQuery:
         """Set how many rows are wanted; None, zero and negative numbers mean all."""
-        self._limit = None if limit is None or limit <= 0 else natural("limit", limit)
+        unlimited = limit is None or isinstance(limit, int) and limit <= 0
+        self._limit = None if unlimited else natural("limit", limit)
         return self
 
     def offset(self, offset: int) -> ScanQuery:

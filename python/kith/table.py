@@ -50,6 +50,12 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         return self._table.name()
 
     @property
+    def uri(self) -> str:
+        """Where it is: its folder in the database's."""
+        folder = self._database.uri
+        return f"{folder}{'' if folder.endswith('/') else '/'}{self.name}.kith"
+
+    @property
     def schema(self) -> Any:
         """The columns: a pyarrow.Schema, or a kith.schema.Schema where pyarrow cannot be imported."""
         return schemas.public(self._table.schema())
@@ -134,6 +140,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             what is bad by `fill_value`, or store a null vector.
         progress : bool, callable or tqdm-like, optional
             See `kith.Database.create_table`.
+        write_parallelism : int, optional
+            Accepted for LanceDB's sake: what is added is written in order.
         idempotency_key : str, optional
             What makes a call one that is done once: a second one with the same key, among the last 4,096 commits, stores
             nothing and gives the version of the first. For a retry after `UnknownOutcomeError`, or in a new process.
@@ -150,6 +158,10 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         """
         if mode not in ("append", "overwrite"):
             raise InvalidError("mode must be either 'append' or 'overwrite'")
+        if idempotency_key is not None and not isinstance(idempotency_key, str):
+            raise TypeMismatchError(f"idempotency_key is a str, not {idempotency_key!r}")
+        if write_parallelism is not None:
+            natural("write_parallelism", write_parallelism, 1)
         bad = inputs.bad_vectors(on_bad_vectors)
         stream = inputs.stream(data, self._table.schema())
         with Progress(progress) as callback:
@@ -502,6 +514,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             target = self._old_column(vector_column_name)
         else:
             target = column or (metric if not first_is_metric else self._old_column(vector_column_name))
+            target = target and self._unquoted(target)
             self._check_index_column(target, config)
         kind = (options["type"] or "").upper()
         if kind.startswith("IVF_HNSW"):  # LanceDB's graphs, one a partition: here there is one, with codes of its own
@@ -526,6 +539,10 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
     def _old_column(self, named: str) -> str | None:
         # The default "vector" means the table's own vector column when it has another name.
         return None if named == "vector" and "vector" not in self._light_schema().names else named
+
+    def _unquoted(self, column: str) -> str:
+        # Names in backticks, as SQL writes them and LanceDB takes them: "`row-id`", "parent.`leaf.name`".
+        return column if "`" not in column or column in self._light_schema().names else column.replace("`", "")
 
     def _check_index_column(self, column: str | None, config: Any) -> None:
         if column is None or config is not None:
@@ -579,6 +596,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         """
         if not isinstance(column, str):
             raise InvalidError(f"one column is indexed, named by a str, not {column!r}")
+        column = self._unquoted(column)
         with Progress(progress) as callback:
             self._table.create_index(column=column, name=name, type=index_type, keep=not replace, progress=callback)
 

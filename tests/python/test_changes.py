@@ -556,6 +556,9 @@ def test_what_can_be_no_key(db):
         db.create_table("t", [{"id": 1}, {"id": 1}], key="id")
     with pytest.raises(ValueError):
         db.create_table("t", [{"id": 1}, {"id": None}], key="id")
+    for wrong in (["id"], 3, ("id",)):
+        with pytest.raises(ValueError, match="a table's key is one column"):
+            db.create_table("t", [{"id": 1}], key=wrong)
     assert "t" not in db
 
 

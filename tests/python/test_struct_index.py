@@ -76,6 +76,17 @@ def test_fields_of_structs_answer_as_a_scan_does(db):
     assert table.list_indices() == []
 
 
+def test_names_in_backticks_are_understood(db):
+    table = db.create_table("t", [{"row-id": i, "meta data": {"a.b": i, "c": i}, "`x": i} for i in range(300)])
+    for name, column in (("`row-id`", "row-id"), ("`meta data`.`a.b`", "meta data.a.b"), ("meta data.`c`", "meta data.c"), ("`x", "`x")):
+        table.create_scalar_index(name)
+        assert column in [index.columns[0] for index in table.list_indices()]
+    table.create_index("`row-id`", config=kith.index.Bitmap())
+    assert table.count_rows("`row-id` < 3 AND `meta data`.`a.b` = 2") == 1
+    with pytest.raises(KeyError, match="nope"):
+        table.create_scalar_index("`nope`")
+
+
 def test_a_search_says_that_it_was_used(db):
     rows = [{"vector": [float(i), 0.0], "s": {"n": i, "m": i % 7}} for i in range(3000)]
     table = db.create_table("t", rows, auto_index=False)

@@ -1,6 +1,7 @@
 """Tables: rows in and out, versions, row ids, sizes."""
 
 import datetime as dt
+import pathlib
 
 import duckdb
 import numpy as np
@@ -87,6 +88,9 @@ def test_scans_select_limit_offset_and_row_ids(table):
         table.search().select("id").to_list()
     with pytest.raises(ValueError):
         table.search().offset(-1)
+    for wrong in ("3", 2.5, [1]):
+        with pytest.raises(ValueError, match="limit must be a whole number"):
+            table.search().limit(wrong)
 
 
 def test_rows_are_taken_by_id_and_by_place(table):
@@ -164,6 +168,18 @@ def test_what_later_versions_bring_is_refused_in_words(table):
             call()
     assert len(table.search([1.0, 1.0]).where(None).to_list()) == 10
     table.optimize()
+
+
+def test_where_a_table_is(db, table):
+    assert (pathlib.Path(table.uri) / "log").is_dir() and table.uri.startswith(db.uri)
+    assert kith.connect("memory://").create_table("t", [{"a": 1}]).uri == "memory://t.kith"
+
+
+def test_arguments_of_add_are_looked_at(table):
+    for wrong, words in (({"write_parallelism": 0}, "write_parallelism"), ({"idempotency_key": 5}, "idempotency_key"), ({"idempotency_key": ""}, "key has 1 to 200 bytes")):
+        with pytest.raises(ValueError, match=words):
+            table.add(ROWS, **wrong)
+    assert table.version == 1 and table.add(ROWS, write_parallelism=4).version == 2
 
 
 def test_repr_names_table_version_and_place(table):
