@@ -133,7 +133,7 @@ class Columns:
         *alterations : dict
             Each with ``path``, the column, and some of: ``rename``, its new name; ``nullable``, whether it may be null
             (False is refused where a row is); ``data_type``, a type of pyarrow's or its name, to which every value is
-            cast where nothing is lost.
+            cast where nothing is lost. An index over such a column is dropped; a key keeps its type.
 
         Returns
         -------

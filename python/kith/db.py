@@ -201,6 +201,7 @@ class Database:
         versions : "off" or int, optional
             How many versions stay readable: 1,000 where nothing is said, "off" only the newest. A version goes as well
             when it was replaced 7 days ago, or the old ones have more bytes than the table; one with a tag stays.
+            Those that are due are removed in passing, some dozens at once; `Table.optimize` removes them now.
         progress : bool, callable or tqdm-like, optional
             True shows a bar; a callable gets (stage, done, total) and stops the work by returning False.
 
