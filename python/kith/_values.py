@@ -231,6 +231,13 @@ def _microseconds(value: Any) -> int:
     return (value - (EPOCH if value.tzinfo is None else EPOCH_UTC)) // MICROSECOND
 
 
+def _from_iso(format_: str, text: str) -> Any:
+    """Read a date or a time as JSON has it: "2024-02-29", "2024-02-29T12:30:00Z", "12:30"."""
+    if format_[1] == "s":
+        return dt.datetime.fromisoformat(text)
+    return dt.date.fromisoformat(text) if format_[1] == "d" else dt.time.fromisoformat(text) if format_[1] == "t" else text
+
+
 def encode(format_: str, given: Any) -> int | bytes:
     """Make the integer that stands for a value in a column of an Arrow format, and of a decimal its 16 bytes."""
     if isinstance(given, int) and not isinstance(given, bool) and format_[0] != "d":
@@ -239,6 +246,8 @@ def encode(format_: str, given: Any) -> int | bytes:
     if kind(type(value), value) == OTHER:
         value = plain(value)
     try:
+        if isinstance(value, str) and format_[0] == "t":
+            value = _from_iso(format_, value)
         if format_[0] == "d":
             return _scaled(value, *map(int, format_[2:].split(",")[:2])).to_bytes(16, "little", signed=True)
         if format_[:2] == "td":
@@ -249,7 +258,7 @@ def encode(format_: str, given: Any) -> int | bytes:
             return _to_unit(value // MICROSECOND, format_[2])
         seconds = value.hour * 3600 + value.minute * 60 + value.second
         return _to_unit(seconds * 1_000_000 + value.microsecond, format_[2])
-    except (AttributeError, TypeError, ArithmeticError) as error:  # the last of decimals that are none
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:  # the last of decimals that are none
         if isinstance(error, KithError):
             raise
         from .schema import DataType

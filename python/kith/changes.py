@@ -102,14 +102,17 @@ def _sql(what: Any, params: Any = None) -> str:
     return read if isinstance(read, str) else read.to_sql()
 
 
-def _vector_of(sql: Any) -> list[Any] | None:
-    """The numbers of SQL text like "[1.0, 2.0]", which is a value and no expression of one."""
-    if not isinstance(sql, str) or not sql.lstrip().startswith("["):
+def _value_of(sql: Any) -> Any:
+    """What SQL text like "[1.0, 2.0]" or "'2024-02-29'" is, which is a value and no expression of one; else None."""
+    text = sql.strip() if isinstance(sql, str) else ""
+    if text[:1] == "'" and text[-1:] == "'" and len(text) > 1 and "'" not in text[1:-1].replace("''", ""):
+        return text[1:-1].replace("''", "'")
+    if not text.startswith("["):
         return None
     from json import loads
 
     try:
-        return loads(sql)
+        return loads(text)
     except ValueError:
         return None
 
@@ -320,8 +323,8 @@ class Changes:
         where : str, dict or kith.expr.Expr, optional
             As for `VectorQuery.where`.
         values : dict
-            Columns and the values they get: numbers, text, bytes, times, None, vectors as lists or arrays. An
-            expression of `kith.col` is worked out for each row.
+            Columns and the values they get: numbers, text, bytes, times (or their text: "2024-02-29T12:30:00"), None,
+            vectors as lists or arrays. An expression of `kith.col` is worked out for each row.
         values_sql : dict, instead of `values`
             Columns and SQL expressions over the row as it was: ``{"price": "price * 1.1"}``.
         params : list or dict, optional
@@ -380,9 +383,9 @@ class Changes:
             if is_expression(value):
                 assigned[name] = predicate(value).to_sql()  # type: ignore[union-attr]
                 continue
-            vector = value if values is not None else _vector_of(value)
-            if values is not None or vector is not None:
-                row[name] = vector
+            known = value if values is not None else _value_of(value)
+            if values is not None or known is not None:
+                row[name] = known
             else:
                 assigned[name] = value
         schema = self._table.schema()

@@ -214,6 +214,16 @@ def test_values_of_other_libraries_are_set(table):
     assert table.search().where("id = 2").to_list() == [{"id": 2, "n": None, "s": "np", "vector": [7.0, 8.0]}]
 
 
+def test_a_text_in_sql_is_the_text(db):
+    table = db.create_table("t", [{"s": "a", "n": 1}])
+    for sql, value in (("'it''s'", "it's"), ("''", ""), ("''''", "'"), ("'a' || 'b'", "ab"), ("'[1]'", "[1]"), ("upper('x')", "X")):
+        table.update(values_sql={"s": sql})
+        assert table.to_list() == [{"s": value, "n": 1}], sql
+    for wrong in ("'", "'a''", "'a' 'b'", "'1'"):
+        with pytest.raises(ValueError):
+            table.update(values_sql={"n": wrong})
+
+
 def test_sql_over_decimals_is_worked_out_in_decimals(db):
     table = db.create_table("t", pa.table({"id": [1, 2], "m": pa.array([decimal.Decimal("1.50"), None], pa.decimal128(9, 2))}))
     assert table.update(values_sql={"m": "m * 3 - id"}).rows_updated == 2

@@ -303,6 +303,25 @@ def test_decimals_of_other_digits_are_added_where_they_fit(db):
     assert [row["m"] for row in table.to_list()] == [7, 2**20]
 
 
+def test_times_may_be_texts_as_json_has_them(db):
+    types = {"d": pa.date32(), "e": pa.date64(), "t": pa.timestamp("ms"), "z": pa.timestamp("us", "UTC"), "c": pa.time32("s")}
+    table = db.create_table("t", schema=pa.schema(list(types.items())))
+    row = {"d": "2024-02-29", "e": "2024-02-29", "t": "2024-02-29T12:30:00.5", "z": "2024-02-29T12:30:00+02:00", "c": "12:30"}
+    day, moment = dt.date(2024, 2, 29), dt.datetime(2024, 2, 29, 12, 30)
+    stored = {"d": day, "e": day, "t": moment.replace(microsecond=500_000), "z": moment.replace(hour=10, tzinfo=dt.timezone.utc), "c": dt.time(12, 30)}
+    table.add([row])
+    assert table.to_list() == [stored]
+    table.add([{}])
+    assert table.update("d IS NULL", row).rows_updated == 1 and table.to_list() == [stored, stored]
+    assert table.update(values_sql={"d": "'2024-03-01'", "c": " '00:00:01' "}).rows_updated == 2
+    assert table.to_list() == [dict(stored, d=dt.date(2024, 3, 1), c=dt.time(0, 0, 1))] * 2
+    for bad in ({"d": "2024-02-30"}, {"d": "2024-02-29T12:30"}, {"t": "noon"}, {"c": "25:00"}, {"c": "12:00:00.5"}, {"t": "2024-02-29T12:30:00.0001"}):
+        with pytest.raises(TypeError, match="column"):
+            table.add([bad])
+        with pytest.raises(TypeError, match="column"):
+            table.update(values_sql={name: f"'{value}'" for name, value in bad.items()})
+
+
 def test_a_value_of_another_kind_is_refused_with_the_columns_type(db):
     table = db.create_table("t", schema=pa.schema([("d", pa.date32()), ("t", pa.timestamp("ms")), ("m", pa.decimal128(9, 2))]))
     for column, words in (("d", "date32"), ("t", r"timestamp\[ms\]"), ("m", r"decimal128\(9, 2\)")):
