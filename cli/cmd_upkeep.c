@@ -115,11 +115,9 @@ static int run_repair(const struct command *self, int argc, char **argv)
     if (code >= 0) return code;
     code = place_open(self, operands.items[0], false, &place);
     if (code >= 0) return place_close(&place, code);
-    code = CLI_OK;
-    if (kith_repair(place.database, place.location.table, &words, &error))
-        code = cli_report(&error);
-    else
-        printf("%s\n", words[0] ? words : "nothing was wrong with its log");
+    kith_status status = kith_repair(place.database, place.location.table, &words, &error);
+    if (words) printf("%s", words[0] ? words : "nothing was wrong\n");
+    code = status ? cli_report(&error) : CLI_OK;
     kith_text_free(words);
     return place_close(&place, code);
 }
@@ -127,8 +125,10 @@ static int run_repair(const struct command *self, int argc, char **argv)
 const struct command cli_cmd_repair = {
     "repair",
     "DB/TABLE",
-    "Make a table whose newest commit cannot be read take commits again.",
-    "The commit is saved beside the log, and what it changed is lost. Nobody may write meanwhile.",
+    "Make a table whose newest commit cannot be read take commits again, and drop damaged indexes.",
+    "The commit is saved beside the log, and what it changed is lost. Damaged rows are told, with exit code "
+    "4: they "
+    "can only be restored from a copy. Nobody may write meanwhile.",
     no_options,
     run_repair,
 };

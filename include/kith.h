@@ -541,8 +541,10 @@ KITH_API kith_status kith_table_stats(kith_table *table, kith_table_info *out, k
 KITH_API kith_status kith_table_verify(kith_table *table, uint64_t *files, kith_error *error);
 
 /** Makes a table whose newest commit cannot be read take commits again: that commit is saved aside, and what
- * it changed is lost; damaged checkpoints are removed or written anew. Nobody else may write meanwhile.
- *  @param words  what was wrong and what was done, "" if nothing; freed with kith_text_free(). May be NULL
+ * it changed is lost; damaged checkpoints are removed or written anew, damaged indexes dropped. Then it looks
+ * at everything else as kith_table_verify() does. Nobody else may write meanwhile.
+ *  @param words  what was wrong and what was done, "" if nothing; freed with kith_text_free(). May be NULL.
+ * Also set on failure, where something had been done, else NULL
  *  @return KITH_OK; KITH_CORRUPT when something can only be restored from a copy; KITH_NOT_FOUND; KITH_IO */
 KITH_API kith_status kith_repair(kith_database *database, const char *name, char **words, kith_error *error);
 /** Copies the version that the handle shows into the database at `uri`, made when absent, as a table of the

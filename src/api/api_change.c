@@ -135,7 +135,7 @@ kith_status kith_erase(kith_table *table, const kith_erasing *options, kith_eras
 
 kith_status kith_repair(kith_database *database, const char *name, char **words, kith_error *error)
 {
-    return kt_catalog_repair((struct kt_catalog *)database, name, words, error);
+    return kt_repair((struct kt_catalog *)database, name, words, error);
 }
 
 kith_status kith_backup(kith_table *table, const char *uri, kith_error *error)

@@ -162,6 +162,9 @@ kith_status kt_get(struct kt_table *table, struct ArrowArrayStream *keys, const 
 /** As kith.h says of kith_table_verify(). */
 kith_status kt_verify(struct kt_table *table, uint64_t *files, kith_error *error);
 
+/** As kith.h says of kith_repair(); *words is freed with kt_free(). */
+kith_status kt_repair(struct kt_catalog *catalog, const char *name, char **words, kith_error *error);
+
 /** A stream of the table's rows in order; shares the snapshot. */
 kith_status kt_scan_open(struct kt_snapshot *snapshot, const kith_scan *options, struct ArrowArrayStream *out,
                          kith_error *error);

@@ -70,4 +70,10 @@ struct kt_machine {
 /** Measures it at the first call in a process. */
 kith_status kt_machine_memory(struct kt_machine *out, kith_error *error);
 
+/* ---- query_verify.c */
+
+/** That an index over vectors holds as many of the rows that it covers as have a vector. */
+kith_status kt_verify_index(struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                            kith_error *error);
+
 #endif

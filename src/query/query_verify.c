@@ -94,8 +94,8 @@ static kith_status count_vectors(struct kt_snapshot *snapshot, const struct kt_t
     return status;
 }
 
-static kith_status verify_index(struct kt_snapshot *snapshot, const struct kt_table_index *index,
-                                kith_error *error)
+kith_status kt_verify_index(struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                            kith_error *error)
 {
     const struct kt_index *open = NULL;
     const struct kt_index_matches *matches = NULL;
@@ -114,15 +114,45 @@ static kith_status verify_index(struct kt_snapshot *snapshot, const struct kt_ta
     return status;
 }
 
-kith_status kt_verify(struct kt_table *table, uint64_t *files, kith_error *error)
+static kith_status verify_snapshot(struct kt_snapshot *snapshot, uint64_t *files, kith_error *error)
 {
-    struct kt_snapshot *snapshot = NULL;
-    kith_status status = kt_table_snapshot(table, &snapshot, error);
-    if (!status) status = kt_snapshot_verify(snapshot, files, error);
+    kith_status status = kt_snapshot_verify(snapshot, files, error);
     if (!status) status = verify_columns(snapshot, error);
     if (!status) status = verify_keys(snapshot, error);
     for (uint32_t i = 0; !status && i < snapshot->index_count; i++)
-        if (snapshot->indexes[i].ops) status = verify_index(snapshot, &snapshot->indexes[i], error);
+        if (snapshot->indexes[i].ops) status = kt_verify_index(snapshot, &snapshot->indexes[i], error);
+    return status;
+}
+
+/* Whether a file that is gone is missed by the newest state, and not only by one that others have left behind
+ * meanwhile, or that an old version was. */
+static bool is_missed(struct kt_table *table, const struct kt_snapshot *looked_at, bool *newer)
+{
+    struct kt_snapshot *now = NULL;
+    bool follows = kt_table_writable(table, &now, NULL) == KITH_OK;
+    bool same = follows && now->state->commit == looked_at->state->commit;
+    *newer = follows && !same;
+    kt_snapshot_release(now);
+    return same;
+}
+
+kith_status kt_verify(struct kt_table *table, uint64_t *files, kith_error *error)
+{
+    struct kt_snapshot *snapshot = NULL;
+    kith_status status;
+    bool again = false;
+    do {
+        kith_error found = { 0 };
+        kt_snapshot_release(snapshot);
+        snapshot = NULL;
+        status = kt_table_snapshot(table, &snapshot, error);
+        if (status) return status;
+        status = verify_snapshot(snapshot, files, &found);
+        if (status == KITH_NOT_FOUND && is_missed(table, snapshot, &again))
+            status = kt_fail(error, KITH_CORRUPT, "%.900s; restore it from a copy", found.message);
+        else if (status && error)
+            *error = found;
+    } while (status == KITH_NOT_FOUND && again);
     kt_snapshot_release(snapshot);
     return status;
 }

@@ -25,8 +25,9 @@ kith_status kt_catalog_drop(struct kt_catalog *catalog, const char *name, kith_e
 kith_status kt_catalog_rename(struct kt_catalog *catalog, const char *from, const char *to,
                               kith_error *error);
 
-/** As kith.h says of kith_repair(); *words is freed with kt_free(). */
-kith_status kt_catalog_repair(struct kt_catalog *catalog, const char *name, char **words, kith_error *error);
+/** What kith.h says of kith_repair() about the log; adds to `words`, without a zero. */
+kith_status kt_catalog_repair(struct kt_catalog *catalog, const char *name, struct kt_buffer *words,
+                              kith_error *error);
 
 /* ---- tables ---- */
 
@@ -258,6 +259,9 @@ kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const 
                                       kith_error *error);
 /** The metric of a vector column: as given at creation, else its index's, else KITH_L2. */
 kith_metric kt_snapshot_metric(const struct kt_snapshot *snapshot, int column);
+/** Checks every byte of a file of the table. KITH_CORRUPT, KITH_NOT_FOUND */
+kith_status kt_snapshot_verify_file(const struct kt_snapshot *snapshot, const struct kt_stored_file *stored,
+                                    kith_error *error);
 /** Checks every byte of every file. */
 kith_status kt_snapshot_verify(const struct kt_snapshot *snapshot, uint64_t *files, kith_error *error);
 

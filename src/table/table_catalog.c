@@ -288,23 +288,18 @@ kith_status kt_catalog_rename(struct kt_catalog *catalog, const char *from, cons
     return status;
 }
 
-kith_status kt_catalog_repair(struct kt_catalog *catalog, const char *name, char **words, kith_error *error)
+kith_status kt_catalog_repair(struct kt_catalog *catalog, const char *name, struct kt_buffer *words,
+                              kith_error *error)
 {
     char folder[300];
     struct kt_store *store = NULL;
-    struct kt_buffer told = { 0 };
     kith_status status = kt_table_name_check(name, error);
     if (status) return status;
     kt_table_folder(name, folder);
     status = kt_store_open(catalog->io, folder, &store, error);
     if (status == KITH_NOT_FOUND)
         return kt_fail(error, KITH_NOT_FOUND, "Table '%s' was not found in %s", name, catalog->uri);
-    if (!status) status = kt_store_repair(store, &told, error);
-    if (!status && !kt_buffer_append(&told, "", 1)) status = kt_fail_memory(error, told.size);
+    if (!status) status = kt_store_repair(store, words, error);
     kt_store_close(store);
-    if (!status && words)
-        *words = (char *)told.data;
-    else
-        kt_buffer_release(&told);
     return status;
 }

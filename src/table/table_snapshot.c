@@ -331,6 +331,16 @@ kith_metric kt_snapshot_metric(const struct kt_snapshot *snapshot, int column)
     return KITH_L2;
 }
 
+kith_status kt_snapshot_verify_file(const struct kt_snapshot *snapshot, const struct kt_stored_file *stored,
+                                    kith_error *error)
+{
+    struct kt_view_file *file = NULL;
+    kith_status status = kt_view_open(snapshot->io, stored->name, &stored->seal, &file, error);
+    if (!status) status = kt_view_verify(file, error);
+    kt_view_close(file);
+    return status;
+}
+
 kith_status kt_snapshot_verify(const struct kt_snapshot *snapshot, uint64_t *files, kith_error *error)
 {
     *files = 0;
@@ -342,10 +352,7 @@ kith_status kt_snapshot_verify(const struct kt_snapshot *snapshot, uint64_t *fil
         for (uint32_t g = 0; g < count; g++) {
             const struct kt_stored_file *stored =
                 is_piece ? &state->pieces[i - state->fragment_count].file : &fragment->groups[g].file;
-            struct kt_view_file *file = NULL;
-            kith_status status = kt_view_open(snapshot->io, stored->name, &stored->seal, &file, error);
-            if (!status) status = kt_view_verify(file, error);
-            kt_view_close(file);
+            kith_status status = kt_snapshot_verify_file(snapshot, stored, error);
             if (status) return status;
             ++*files;
         }

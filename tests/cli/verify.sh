@@ -13,3 +13,23 @@ echo "exit $?"
 grep -q "$(basename "$file")" err.txt && echo 'the message names the file'
 fails kith verify absent
 fails kith verify db/absent
+
+# A damaged index is dropped, since it can be made again; damaged rows are told.
+grid 3000 >few.csv
+kith import db/mended few.csv -q >/dev/null
+kith index db/mended --type ivf_flat -q >/dev/null
+kith repair db/mended
+file=$(find db/mended.kith/index -type f)
+printf '\252' | dd of="$file" bs=1 seek=5000 conv=notrunc 2>/dev/null
+kith verify db/mended >/dev/null 2>&1
+echo "exit $?"
+kith repair db/mended | sed -E 's/^.*kix: block/FILE: block/'
+kith verify db/mended | sed -E 's/[0-9]+ files/N files/'
+kith search db/mended --row 3 -k 1 --columns id | head -2
+rm "$(find db/mended.kith/data -type f | head -1)"
+kith verify db/mended 2>err.txt
+echo "exit $?"
+grep -o 'No such file or directory; restore it from a copy' err.txt
+kith repair db/bad 2>err.txt
+echo "exit $?"
+grep -o 'Rows cannot be repaired: restore the file from a copy' err.txt
