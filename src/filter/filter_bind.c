@@ -99,16 +99,20 @@ static int find_field(const struct kt_field *fields, uint32_t count, const char 
 static kith_status not_found(struct binder *binder, const struct node *at, const struct kt_field *parent,
                              const struct kt_field *fields, uint32_t count, const char *name)
 {
+    enum { MOST = 12 };
     char near[KT_NEAR_TEXT] = "";
     const char **names = kt_bind_take(binder, count ? count : 1, sizeof *names);
     if (!names) return KITH_NO_MEMORY;
     for (uint32_t i = 0; i < count; i++) names[i] = fields[i].name;
     kt_near_names(name, names, count, near);
     size_t used = strlen(near);
-    for (uint32_t i = 0; !used && i < count && i < 12; i++) { /* then the first of what there is */
+    for (uint32_t i = 0; !used && i < count && i < MOST; i++) { /* then the first of what there is */
         size_t at_end = strlen(near);
-        snprintf(near + at_end, sizeof near - at_end, "%s%.20s", i ? ", " : "; there are ", names[i]);
+        snprintf(near + at_end, sizeof near - at_end, "%s%.*s", i ? ", " : "; there are ",
+                 kt_shown(names[i], strlen(names[i]), 20), names[i]);
     }
+    if (!used && count > MOST)
+        snprintf(near + strlen(near), sizeof near - strlen(near), " and %u more", count - MOST);
     if (parent)
         return kt_bind_fail(binder, KITH_NOT_FOUND, at, "\"%.80s\" has no field \"%.80s\"%s", parent->name,
                             name, near);

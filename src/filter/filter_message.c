@@ -110,6 +110,7 @@ kith_status kt_fail_at(kith_error *error, kith_status status, const char *text, 
     error->status = status;
     draw(&picture, "%s", words);
     if (text && length) show(&picture, text, position, length);
+    kt_whole_characters(error->message);
     return status;
 }
 

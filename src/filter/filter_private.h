@@ -59,7 +59,7 @@ int32_t kt_days_of_month(int64_t year, int32_t month);
 /** How many bytes of a text to show, whole characters, at most `most`: for "%.*s". */
 int kt_shown(const char *text, size_t size, size_t most);
 /** Writes `; near names: "a", "b"` for the names that a misspelt one may stand for, or nothing. */
-enum { KT_NEAR_TEXT = 256 };
+enum { KT_NEAR_TEXT = 320 };
 void kt_near_names(const char *name, const char *const *names, size_t count, char out[KT_NEAR_TEXT]);
 
 #endif

@@ -656,6 +656,16 @@ def test_columns_that_cannot_be_are_refused(shop):
 # ---- failing
 
 
+def test_names_of_many_bytes_are_told_whole(db):
+    names = ["a" + "ü" * 15, "日" * 100, "x" * 300, *(f"column {i}" for i in range(20))]
+    table = db.create_table("t", [dict.fromkeys(names, 1)])
+    for wrong in ("zzzz = 1", "`é" + "日" * 80 + "` = 1", "b" + "é" * 500 + " = 1", "`" + "日" * 100 + "` = 'x'"):
+        with pytest.raises(ValueError):
+            table.count_rows(wrong)
+    with pytest.raises(KeyError, match="there are aüüü.*and 11 more"):
+        table.count_rows("zzzz = 1")
+
+
 def test_errors_show_the_place_and_what_is_near(shop):
     for call in (lambda where: shop.count_rows(where), lambda where: shop.search().where(where).to_list(), lambda where: shop.search([0.0, 1.0]).where(where).to_list(), lambda where: shop.searcher(where=where)):
         with pytest.raises(KeyError, match="prce.*price") as caught:

@@ -6,6 +6,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "py_private.h"
 
@@ -36,8 +37,9 @@ PyObject *kpy_raise(struct kpy_state *state, const kith_error *error)
 {
     PyObject *errors = imported(&state->errors, "kith.errors");
     if (!errors) return NULL;
-    PyObject *exception =
-        PyObject_CallMethod(errors, "from_status", "is", (int)error->status, error->message);
+    PyObject *exception = PyObject_CallMethod(
+        errors, "from_status", "iN", (int)error->status,
+        PyUnicode_DecodeUTF8(error->message, (Py_ssize_t)strlen(error->message), "replace"));
     if (exception) PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     Py_XDECREF(exception);
     return NULL;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,6 +108,29 @@ static void hexadecimal_comes_back_and_rubbish_does_not(void **state)
     assert_false(kt_unhex("00017f80fG", 5, back));
 }
 
+static void a_message_holds_whole_characters(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        { "na\xc3\xafve \xe6\x97\xa5 \xf0\x9f\x98\x80", "na\xc3\xafve \xe6\x97\xa5 \xf0\x9f\x98\x80" },
+        { "cut \xc3", "cut ?" },                               /* at the end */
+        { "cut \xe6\x97\"; more", "cut ?\"; more" },           /* where a quotation ends */
+        { "\xf0\x9f\x98", "?" },                               /* one for each character */
+        { "\xff\xfe caf\xe9", "?? caf?" },                     /* never UTF-8 */
+        { "\xc0\x80 \xed\xa0\x80 \xf5\x80\x80\x80", "? ? ?" }, /* forms that UTF-8 forbids */
+    };
+    kith_error error = { 0 };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_int_equal(kt_fail(&error, KITH_INVALID, "%s", texts[i][0]), KITH_INVALID);
+        assert_string_equal(error.message, texts[i][1]);
+    }
+    char text[2 * sizeof error.message];
+    for (size_t i = 0; i + 2 < sizeof text; i += 2) memcpy(text + i, "\xc3\xa4", 2);
+    text[sizeof text - 2] = '\0';
+    kt_fail(&error, KITH_INVALID, "%s", text); /* an odd number of bytes fits */
+    assert_int_equal(error.message[strlen(error.message) - 1], '?');
+}
+
 static void names_are_read_as_they_are_written(void **state)
 {
     (void)state;
@@ -170,6 +194,7 @@ int main(void)
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(buffers_grow_and_keep_their_content),
         cmocka_unit_test(hexadecimal_comes_back_and_rubbish_does_not),
+        cmocka_unit_test(a_message_holds_whole_characters),
         cmocka_unit_test(names_are_read_as_they_are_written),
         cmocka_unit_test(a_forked_child_finds_every_lock_free),
     };

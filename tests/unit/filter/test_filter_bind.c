@@ -38,6 +38,7 @@ static void names_are_found_or_near_ones_told(void **state)
     static const struct refusal refusals[] = {
         { "pryce > 3", KITH_NOT_FOUND, "there is no column \"pryce\"; near names: \"price\"" },
         { "flag AND zzzzzz = 3", KITH_NOT_FOUND, "there is no column \"zzzzzz\"; there are i8, i16" },
+        { "zzzzzz = 3", KITH_NOT_FOUND, " more" },
         { "record.bb = 'x'", KITH_NOT_FOUND, "\"record\" has no field \"bb\"; there are a, b, c" },
         { "record.c.x = 1", KITH_NOT_FOUND, "\"c\" has no field \"x\"" },
         { "i32.a = 1", KITH_TYPE, "\"i32\" is int32, which has no field \"a\"" },
