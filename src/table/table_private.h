@@ -12,6 +12,8 @@ struct kt_table_home {
     _Atomic uint32_t references;
     struct kt_store *store;
     struct kt_arena_chunk *_Atomic scratch; /* of a search that ended, for the next one; or NULL */
+    _Atomic pid_t upkeep_by;                /* whose thread does upkeep; 0: nobody does */
+    _Atomic bool upkeep_again;              /* somebody committed meanwhile, and left what is due to it */
     struct kt_lock lock;
     struct kt_lived *lived[KT_LIVED_KEPT]; /* the latest counts, guarded by the lock */
 };
@@ -164,9 +166,8 @@ kith_status kt_redo_begin(struct kt_redo *redo, struct kt_schema *to, kith_error
 kith_status kt_redo_next(void *context, struct kt_batch **out, kith_error *error);
 void kt_redo_release(struct kt_redo *redo);
 
-/** Whether so much came or went since a vector index was calibrated that it is to be calibrated again. */
-bool kt_table_is_miscalibrated(const struct kt_snapshot *snapshot, const struct kt_table_index *index);
-/** Does it where `seen` asks for it. */
+/** Looks whether the calibrations of vector indexes still hold, and learns them again, where so much came or
+ * went that it is due. */
 kith_status kt_table_recalibrate(struct kt_table *table, const struct kt_snapshot *seen,
                                  kith_progress_fn progress, void *user, kith_error *error);
 /** Notes of what rows the piece's calibration was learned. */
