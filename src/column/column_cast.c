@@ -208,6 +208,8 @@ static kith_status check_known(const struct kt_batch *batch, const struct kt_sch
     for (uint32_t i = 0; i < batch->schema->count; i++) {
         struct kt_buffer names = { 0 };
         const char *name = batch->schema->fields[i].name;
+        if (kt_schema_find(batch->schema, name) != (int)i) /* which of them was meant, nobody knows */
+            return kt_fail(error, KITH_INVALID, "two columns of the data are named \"%.200s\"", name);
         if (kt_schema_find(to, name) >= 0) continue;
         for (uint32_t k = 0; k < to->count && names.size < 500; k++)
             if (!kt_buffer_text(&names, "%s\"%s\"", k ? ", " : "", to->fields[k].name)) break;

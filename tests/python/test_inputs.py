@@ -337,6 +337,10 @@ def test_an_unknown_column_is_refused_by_name(db):
         table.add(pa.table({"a": [1], "q": [2]}))
     with pytest.raises(ValueError, match="'y'"):
         table.add([{"s": {"y": 2}}])
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    for call in (table.add, table.merge_insert("a").when_matched_update_all().execute):
+        with pytest.raises(ValueError, match='two columns of the data are named "a"'):
+            call(twice)
     assert len(table) == 1
 
 

@@ -348,6 +348,12 @@ static void columns_are_matched_by_name(void **state)
     assert_ok(kt_schema_new(fields, 2, NULL, &to, &oops));
     assert_refused(numbers(unknown, values, 2), to, KITH_INVALID,
                    "\"q\" does not exist in the table schema; its columns are \"b\", \"a\"");
+    fields[0] = fields[1];
+    struct kt_schema *twice = NULL;
+    assert_ok(kt_schema_new(fields, 2, NULL, &twice, &oops));
+    assert_ok(kt_batch_new(twice, 0, &batch, &oops));
+    kt_schema_release(twice);
+    assert_refused(batch, kt_schema_share(from), KITH_INVALID, "two columns of the data are named \"a\"");
     kt_schema_release(from);
     kt_schema_release(unknown);
 }
