@@ -168,6 +168,21 @@ def _cut(text: str, *endings: str) -> tuple[str, str]:
     return (before.rstrip(), last.lower()) if before and last.lower() in endings else (text, "")
 
 
+def _parts(text: str) -> list[str]:
+    """Cut "a desc, coalesce(b, c)" at the commas that stand in no quotes and in no brackets."""
+    parts, quote, depth = [""], "", 0
+    for char in text:
+        if char == "," and not quote and not depth:
+            parts.append("")
+            continue
+        if quote or char in "'\"`":
+            quote = "" if char == quote else quote or char
+        else:
+            depth += (char in "([") - (char in ")]")
+        parts[-1] += char
+    return [part.strip() for part in parts]
+
+
 def _orderings(
     table: _core.Table, ordering: Any, more: tuple[Any, ...], ascending: bool, nulls_first: bool
 ) -> tuple[tuple[str, bool, bool], ...] | None:
@@ -175,6 +190,8 @@ def _orderings(
     given = [*ordering, *more] if isinstance(ordering, (list, tuple)) else [ordering, *more]
     if len(given) == 1 and given[0] is None:
         return None
+    names = _names(table) if any(isinstance(one, str) and "," in one for one in given) else []
+    given = [part for one in given for part in (_parts(one) if isinstance(one, str) and one not in names else [one])]
     return tuple(_ordering(table, one, ascending, nulls_first) for one in given)
 
 
@@ -602,7 +619,7 @@ class ScanQuery(Query):
         ----------
         ordering : str, Expr, ColumnOrdering or a list of these, optional
             A column or an expression; the first counts most. A text may end in ``asc`` or ``desc``, and then in
-            ``nulls first`` or ``nulls last``. None means insertion order again.
+            ``nulls first`` or ``nulls last``, and may hold several with commas between. None means insertion order again.
         *more
             Further ones.
         ascending, nulls_first : bool

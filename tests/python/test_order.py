@@ -42,6 +42,19 @@ def test_each_vectors_rows_are_ordered_by_themselves_and_filters_and_pages_hold(
     assert [row["query_index"] for row in together] == sorted(row["query_index"] for row in together)
 
 
+def test_one_text_may_hold_several_orders(db, table):
+    by_both = sorted(table.search().select(["n", "kind"]).to_list(), key=lambda row: (row["kind"] or "z", -row["n"]))
+    for text in ("kind, n desc", "kind asc nulls last,n desc", "coalesce(kind, 'z,'), n desc", "CASE WHEN kind IN ('k0', 'k1') THEN 1 END, kind, n DESC"):
+        assert table.search().select(["n", "kind"]).order_by(text).to_list() == by_both, text
+    assert table.search().select(["n", "kind"]).order_by(["kind", "n desc, kind"]).to_list() == by_both
+    odd = db.create_table("odd", [{"a, b": n % 3, "c": n} for n in range(6)])
+    assert [row["c"] for row in odd.search().order_by("a, b", ascending=False).to_list()] == [2, 5, 1, 4, 0, 3]
+    assert [row["c"] for row in odd.search().order_by("`a, b` desc, c desc").to_list()] == [5, 2, 4, 1, 3, 0]
+    for wrong in ("n,", ",n", "n,,kind", "n, (kind", "n), kind"):
+        with pytest.raises(ValueError):
+            table.search().order_by(wrong).to_list()
+
+
 def test_what_has_no_order_is_refused_in_words(table):
     with pytest.raises(kith.errors.TypeMismatchError, match="no order"):
         table.search([0.0] * 4).order_by("vector").to_list()
