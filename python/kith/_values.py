@@ -231,11 +231,10 @@ def _microseconds(value: Any) -> int:
     return (value - (EPOCH if value.tzinfo is None else EPOCH_UTC)) // MICROSECOND
 
 
-def _from_iso(format_: str, text: str) -> Any:
-    """Read a date or a time as JSON has it: "2024-02-29", "2024-02-29T12:30:00Z", "12:30"."""
-    if format_[1] == "s":
-        return dt.datetime.fromisoformat(text)
-    return dt.date.fromisoformat(text) if format_[1] == "d" else dt.time.fromisoformat(text) if format_[1] == "t" else text
+def _from_iso(format_: str, value: Any) -> Any:
+    """Read a date or a time that is a text, as JSON has it: "2024-02-29", "2024-02-29T12:30:00Z", "12:30"."""
+    readers = {"td": dt.date.fromisoformat, "ts": dt.datetime.fromisoformat, "tt": dt.time.fromisoformat}
+    return readers[format_[:2]](value) if isinstance(value, str) and format_[:2] in readers else value
 
 
 def encode(format_: str, given: Any) -> int | bytes:
@@ -246,8 +245,7 @@ def encode(format_: str, given: Any) -> int | bytes:
     if kind(type(value), value) == OTHER:
         value = plain(value)
     try:
-        if isinstance(value, str) and format_[0] == "t":
-            value = _from_iso(format_, value)
+        value = _from_iso(format_, value)
         if format_[0] == "d":
             return _scaled(value, *map(int, format_[2:].split(",")[:2])).to_bytes(16, "little", signed=True)
         if format_[:2] == "td":

@@ -298,7 +298,8 @@ class Changes:
         >>> table.to_list()
         [{'x': 3}]
         """
-        empty = hasattr(where, "keys") and not where  # a dict that was to be filled, and was not
+        meant: Any = where
+        empty = hasattr(meant, "keys") and not meant  # a dict that was to be filled, and was not
         if empty or (where is None) == (row_ids is None):
             raise InvalidError('delete() takes a condition, or row_ids=; "true" deletes every row')
         if row_ids is not None:
