@@ -113,6 +113,40 @@ static void near_duplicates_are_told_apart(void **state)
     kt_free(centers);
 }
 
+/* Lists that are clusters: rows need one of them each, queries from between them many, and rows are all that
+ * was learned from. */
+static void queries_between_clusters_are_told_from_those_in_one(void **state)
+{
+    enum { ROWS = 6000, ASKED = 100, DIM = 48, GROUPS = 50 };
+    struct column c;
+    float queries[2 * ASKED * DIM];
+    (void)state;
+    float *inside = column_and_queries(&c, ROWS, ASKED, DIM, KITH_F32, GROUPS);
+    struct kt_random random = { seed + 1 };
+    for (size_t i = 0; i < (size_t)ASKED * DIM; i++) queries[i] = 2 * kt_random_float(&random) - 1;
+    memcpy(queries + ASKED * DIM, inside, sizeof queries / 2);
+    struct built b = build(&c, plan_of(KITH_INDEX_DEFAULT, KITH_L2, 0), 0);
+    json_t *calibration = calibrate(&c, &b, NULL, 0, 0);
+    reopen(&b, calibration);
+    for (int i = 0; i < 2; i++) {
+        struct truth truth = truth_of(&c, KITH_L2, queries + i * ASKED * DIM, ASKED, 10);
+        struct kt_index_stats stats = { 0 };
+        double recall = recall_of(&c, &b, &truth, (struct kt_index_query){ .k = 10 }, &stats);
+        if (recall < (double)KT_DEFAULT_RECALL - 0.03)
+            fail_msg("%s clusters: recall %.3f by %.1f lists", i ? "in" : "between", recall,
+                     (double)stats.lists / ASKED);
+        if (i) assert_true(stats.lists < 2 * ASKED);
+        memset(&stats, 0, sizeof stats); /* who asks for nothing gets what is quick */
+        recall_of(&c, &b, &truth, (struct kt_index_query){ .k = 10, .recall = 1e-6f }, &stats);
+        assert_true(stats.lists < 3 * ASKED);
+        truth_release(&truth);
+    }
+    json_decref(calibration);
+    built_release(&b);
+    column_release(&c);
+    kt_free(inside);
+}
+
 /* ---- on what it was learned ---- */
 
 static double number_of(const json_t *calibration, const char *key)
@@ -487,6 +521,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wanted_recall_is_what_a_search_has),
         cmocka_unit_test(near_duplicates_are_told_apart),
+        cmocka_unit_test(queries_between_clusters_are_told_from_those_in_one),
         cmocka_unit_test(queries_unlike_rows_are_learned_from_queries),
         cmocka_unit_test(queries_beyond_all_numbers_do_no_harm),
         cmocka_unit_test(one_calibration_for_any_threads_that_survives_text),
