@@ -300,6 +300,8 @@ def test_embeddings_of_several_tensors(path):
             store.add(text=WORDS, embedding_function=wrong[0], embedding_data=wrong[1], embedding_tensor=wrong[2])
     with pytest.raises(ValueError, match="one, two"):
         store.search(embedding=letters(["bead"])[0])
+    assert list(store.search(filter={"text": "bead"})) == ["text", "id"]  # no vector, no question which
+    assert list(store.search(filter={"text": "bead"}, return_tensors="*")) == ["text", "one", "two", "id"]
     with pytest.raises(ValueError, match="one, two"):
         store.add(text=WORDS, embedding_function=letters, embedding_data=WORDS)
     with pytest.raises(ValueError):

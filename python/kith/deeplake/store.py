@@ -372,9 +372,9 @@ class VectorStore:
             raise ValueError("specified dataset is empty")
         if query is not None:
             return self._by_tql(query, return_view, return_tql)
-        tensor = self._searched_tensor(embedding_tensor)
-        names = self._returned(return_tensors, tensor, return_view)
         vectors, many = _query_vectors(embedding, embedding_data, embedder(embedding_function) or own)
+        tensor = "" if vectors is None else self._searched_tensor(embedding_tensor)
+        names = self._returned(return_tensors, tensor, return_view)
         where = _filters.meant_by(filter, data._table, data._infos)
         if vectors is None:
             unlimited = option in ("python", "auto")
@@ -417,7 +417,8 @@ class VectorStore:
         if return_view:
             return []
         if not wanted or wanted == "*":
-            return [name for name in infos if name != tensor or wanted == "*"]
+            hidden = {tensor} if tensor else {name for name, info in infos.items() if info.is_embedding}
+            return [name for name in infos if name not in hidden or wanted == "*"]
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         for name in names:
             if name not in infos:
