@@ -132,6 +132,12 @@ struct kt_index_shape {
     double crowd, crowd_as_built; /* rows that a row's list has, on the average: sum n^2 / sum n */
 };
 
+/* How rows that came fit what an index learned before. */
+struct kt_index_look {
+    float shortfall; /* of the default recall, at the worst k */
+    float fit;       /* the number of a calibration, of these rows; 0: unknown */
+};
+
 /* What a search costs, in nanoseconds on one machine: only ratios matter. */
 struct kt_index_price {
     double start_ns, list_ns;
@@ -190,6 +196,12 @@ struct kt_index_ops {
     kith_status (*calibrate)(const struct kt_index *index, const struct kt_vectors *vectors,
                              const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
                              json_t **out, kith_error *error);
+    /** Looks whether what was learned of rows still holds, by a few replayed searches for rows from
+     * `first_row` on: cheap beside calibrate(). NULL where what was learned does not age by the rows that
+     * come. */
+    kith_status (*look)(const struct kt_index *index, const struct kt_vectors *vectors,
+                        const struct kt_samples *samples, uint64_t first_row, uint64_t seed,
+                        struct kt_work *work, struct kt_index_look *out, kith_error *error);
     /** What this recall takes for k rows by the calibration: lists and codes (means over searches), rows
      * where it takes them all, and the recall to expect. Zeros where nothing was calibrated. */
     void (*expect)(const struct kt_index *index, uint32_t k, float recall, struct kt_index_stats *out);

@@ -8,7 +8,7 @@
 #define IVF(type, plan)                                                                                      \
     {                                                                                                        \
         type, plan, kt_ivf_build, kt_ivf_extend, kt_ivf_merge, kt_ivf_open, kt_ivf_close, kt_ivf_search,     \
-            kt_ivf_count, kt_ivf_place, kt_ivf_calibrate, kt_ivf_expect, kt_ivf_shape, 0,                    \
+            kt_ivf_count, kt_ivf_place, kt_ivf_calibrate, kt_ivf_look, kt_ivf_expect, kt_ivf_shape, 0,       \
         {                                                                                                    \
             15000, 300, 1.2, 0.03, 1                                                                         \
         } /* the query rotated, lists ranked; a code's row looked up */                                      \

@@ -87,18 +87,18 @@ static void pack_signs(const float *residual, uint32_t dim, uint8_t *codes)
     }
 }
 
-/* One part of `width` bits of all numbers: bits [shift, shift + width) of u. */
-static void pack_part(const uint16_t *u, uint32_t dim, uint32_t shift, uint32_t width, uint8_t *to)
+/* One part of `width` bits of PART numbers: bits [shift, shift + width) of u. */
+static void pack_part(const uint16_t *u, uint32_t shift, uint32_t width, uint8_t *to)
 {
     uint32_t bytes = PART / 8 * width, mask = (1u << width) - 1;
-    memset(to, 0, dim / 8 * width);
-    for (uint32_t at = 0; at < dim; at += PART, to += bytes) {
-        for (uint32_t i = 0; i < PART; i++) {
-            uint32_t value = u[at + i] >> shift & mask;
-            uint32_t byte = width == 1 ? i / 8 : i % bytes, up = width == 1 ? i % 8 : width * (i / bytes);
-            to[byte] |= (uint8_t)(value << up);
-        }
+    memset(to, 0, bytes);
+    for (; width == 1 && bytes; bytes--, to++, u += 8) {
+        uint32_t value = 0;
+        for (uint32_t i = 0; i < 8; i++) value |= (uint32_t)(u[i] >> shift & 1) << i;
+        *to = (uint8_t)value;
     }
+    for (uint32_t up = 0; up < 8; up += width, u += bytes)
+        for (uint32_t i = 0; i < bytes; i++) to[i] |= (uint8_t)((u[i] >> shift & mask) << up);
 }
 
 /* Rounds a residual to whole numbers of `bits` bits, in chunks on the stack. */
@@ -112,7 +112,7 @@ static void pack_extra(const float *v, uint32_t dim, uint32_t bits, uint8_t *ext
         for (uint32_t width = 8; width; width /= 2) {
             if (shift < width) continue;
             shift -= width;
-            pack_part(u, PART, shift, width, extra + begin + at / 8 * width);
+            pack_part(u, shift, width, extra + begin + at / 8 * width);
             begin += dim / 8 * width;
         }
     }
@@ -129,7 +129,11 @@ void kt_rabitq_encode(uint32_t dim, uint32_t bits, const float *residual, const 
     float scale = square > 0 ? sqrtf((float)dim / square) / best_step[bits] : 0;
     float most = (float)(1u << (bits - 1)) - 0.5f;
     for (uint32_t i = 0; i < dim; i++) {
-        float size = (float)(int)fminf(fabsf(residual[i]) * scale, most) + 0.5f;
+        float size = fabsf(residual[i]) * scale;
+        v[i] = size < most ? size : most;
+    }
+    for (uint32_t i = 0; i < dim; i++) {
+        float size = (float)(int)v[i] + 0.5f;
         v[i] = residual[i] > 0 ? size : -size;
     }
     *of_all = kt_factors_of(residual, centroid, v, dim);
@@ -147,7 +151,7 @@ float kt_to_bytes(const float *values, uint32_t dim, int8_t *bytes)
     if (!(scale < INFINITY)) scale = largest = 0; /* so short that it counts as zero */
     for (uint32_t i = 0; i < dim; i++) {
         float value = values[i] * scale;
-        bytes[i] = (int8_t)(int)(value + (value < 0 ? -0.5f : 0.5f));
+        bytes[i] = (int8_t)(int)(value + copysignf(0.5f, value));
     }
     return largest / 127;
 }

@@ -3,12 +3,14 @@
  * cluster by cluster, and the default recall of 0.95 was 0.90 (tests/long/long_stream.c). The lists still
  * serve, only more or fewer of them must be visited.
  *
- * So when a tenth of the rows came since it was learned, or half of them went, it is learned again, of a
- * fifth of the searches that a build replays: as sure as it takes, for some tens of microseconds a row that
- * came. (Rows that went need it less: lists count for what they hold, table_lived.c. A deletion of a tenth of
- * 100,000 rows that learned again took seconds.) The base's piece is put into the log once more, with the
- * same file, under a new id: whoever has the index open goes on with the old rule, who opens it next has the
- * new one. What was learned of queries that a user gave is left alone: those are not kept.
+ * So when a tenth of the rows came since, some dozens of these are looked for by the rule there is. Where
+ * they are found as well as it says, all goes on. Where not, or when half of the rows are others since it was
+ * learned, it is learned again, of a fifth of the searches that a build replays: as sure as it takes. Most
+ * tables grow by rows like those that were there; a look costs them a few microseconds a row that came, where
+ * learning each time doubled the price of an insertion. (Rows that went need it less: lists count for what
+ * they hold, table_lived.c.) The base's piece is put into the log once more, with the same file, under a new
+ * id: whoever has the index open goes on with the old rule, who opens it next has the new one. What was
+ * learned of queries that a user gave is left alone: those are not kept.
  *
  * A rule learned of rows holds for queries that are like them. Others suffer first when clusters come for
  * which there is no list: their neighbours lie scattered over lists that are far from each other. The sample
@@ -28,12 +30,17 @@
 #include "parallel/parallel.h"
 
 static const double WORST_FIT = 1.05; /* beside that as built */
+/* What a look lets pass. Rows that came are a tenth, so all of them lose a tenth of that, and it is above
+ * what so few searches are off by. */
+static const float WORST_SHORTFALL = 0.03f;
+static const double WORST_LOOK_FIT = 1.15;
 enum {
-    SHARE = 10, /* rows that came and make it due: one in so many, */
-    GRAPH_SHARE = 2,
-    FEWEST = 256, /* and so many at least */
+    LOOK_SHARE = 10, /* rows that came and make a look due: one in so many, */
+    SHARE = 2,       /* and learning again, without a look, */
+    FEWEST = 256,    /* and so many at least */
     FEW_TRACES = 512
 };
+enum due { NOTHING, A_LOOK, LEARNING };
 
 static uint64_t meta_number(const struct kt_piece *piece, const char *key, const char *else_key)
 {
@@ -42,17 +49,20 @@ static uint64_t meta_number(const struct kt_piece *piece, const char *key, const
     return json_is_integer(value) && json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
 }
 
-bool kt_table_is_miscalibrated(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
+static enum due what_is_due(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
 {
     const struct kt_state *state = snapshot->state;
     if (!index->ops || !index->ops->calibrate || !index->calibrated_on ||
         strcmp(index->calibrated_on, "rows"))
-        return false;
+        return NOTHING;
     uint64_t to = meta_number(index->piece, "calibrated_to", "trained_to");
     uint64_t rows = meta_number(index->piece, "calibrated_rows", "trained_rows");
-    if (!to || to > state->next_row) return false;
-    uint64_t came = state->next_row - to, share = index->ops->fold_share ? GRAPH_SHARE : SHARE;
-    return came > kt_max_u64(state->rows / share, FEWEST) || rows > 2 * state->rows + FEWEST;
+    uint64_t looked_to = kt_max_u64(to, meta_number(index->piece, "looked_to", "calibrated_to"));
+    if (!to || looked_to > state->next_row || to > state->next_row) return NOTHING;
+    if (state->next_row - to > kt_max_u64(state->rows / SHARE, FEWEST) || rows > 2 * state->rows + FEWEST)
+        return LEARNING;
+    bool came = state->next_row - looked_to > kt_max_u64(state->rows / LOOK_SHARE, FEWEST);
+    return came && index->ops->look ? A_LOOK : NOTHING;
 }
 
 kith_status kt_piece_note_calibrated(const struct kt_snapshot *snapshot, json_t *meta, kith_error *error)
@@ -85,6 +95,17 @@ static kith_status prepare(void *context, const struct kt_state *state, struct k
                    r->table, kt_state_news(state, r->snapshot->state, news));
 }
 
+/* With what was learned, or where there is nothing new, with how far it was seen to hold. */
+static kith_status note(const struct recalibrating *r, json_t *calibration, json_t *meta, kith_error *error)
+{
+    const struct kt_state *state = r->snapshot->state;
+    bool failed = calibration
+                      ? json_object_set(meta, "calibration", calibration)
+                      : json_object_set_new(meta, "looked_to", json_integer((json_int_t)state->next_row));
+    if (failed) return kt_fail_memory(error, 4096);
+    return calibration ? kt_piece_note_calibrated(r->snapshot, meta, error) : KITH_OK;
+}
+
 static kith_status commit(struct kt_table *table, struct recalibrating *r, json_t *calibration,
                           kith_error *error)
 {
@@ -92,9 +113,8 @@ static kith_status commit(struct kt_table *table, struct recalibrating *r, json_
     uint8_t id[16];
     r->piece = *r->old;
     r->piece.meta = json_deep_copy(r->old->meta);
-    bool failed = !r->piece.meta || json_object_set(r->piece.meta, "calibration", calibration);
-    kith_status status = failed ? kt_fail_memory(error, 4096) : KITH_OK;
-    if (!status) status = kt_piece_note_calibrated(r->snapshot, r->piece.meta, error);
+    kith_status status =
+        r->piece.meta ? note(r, calibration, r->piece.meta, error) : kt_fail_memory(error, 4096);
     if (!status) status = kt_io_entropy(r->snapshot->io, id, sizeof id, error);
     if (!status) {
         kt_hex(id, sizeof id, r->piece.id);
@@ -105,10 +125,24 @@ static kith_status commit(struct kt_table *table, struct recalibrating *r, json_
     return status;
 }
 
-static bool fits_no_more(const struct kt_piece *piece, const json_t *calibration)
+static bool fits_no_more(const struct kt_piece *piece, double fit, double worst)
 {
     double built = json_number_value(json_object_get(piece->meta, "fit_as_built"));
-    return built > 0 && json_number_value(json_object_get(calibration, "fit")) > WORST_FIT * built;
+    return built > 0 && fit > worst * built;
+}
+
+/* Whether the rows that came since somebody looked are found as well as what was learned says. */
+static kith_status look(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
+                        const struct kt_index *open, const struct kt_samples *sample, struct kt_work *work,
+                        bool *holds, kith_error *error)
+{
+    struct kt_index_look seen = { 0 };
+    uint64_t from = kt_max_u64(meta_number(index->piece, "calibrated_to", "trained_to"),
+                               meta_number(index->piece, "looked_to", "calibrated_to"));
+    kith_status status = index->ops->look(open, &snapshot->vectors[index->column], sample, from,
+                                          snapshot->state->next_row, work, &seen, error);
+    *holds = seen.shortfall <= WORST_SHORTFALL && !fits_no_more(index->piece, seen.fit, WORST_LOOK_FIT);
+    return status;
 }
 
 static kith_status build_anew(struct kt_table *table, const char *name, const struct kt_work *work,
@@ -128,12 +162,17 @@ static kith_status recalibrate(struct kt_table *table, const struct kt_snapshot 
     struct kt_samples sample = { .most = FEW_TRACES };
     const struct kt_index *open = NULL;
     json_t *calibration = NULL;
+    bool holds = false;
     kith_status status = kt_snapshot_live(snapshot, &sample.live, error);
     if (!status) status = kt_snapshot_index(snapshot, index, &open, error);
+    if (!status && what_is_due(snapshot, index) == A_LOOK)
+        status = look(snapshot, index, open, &sample, work, &holds, error);
+    if (!status && holds) return commit(table, &r, NULL, error);
     if (!status)
         status = index->ops->calibrate(open, &snapshot->vectors[index->column], &sample,
                                        snapshot->state->next_row, work, &calibration, error);
-    if (!status && calibration && fits_no_more(index->piece, calibration))
+    double fit = json_number_value(json_object_get(calibration, "fit"));
+    if (!status && calibration && fits_no_more(index->piece, fit, WORST_FIT))
         status = build_anew(table, index->name, work, error);
     else if (!status && calibration)
         status = commit(table, &r, calibration, error);
@@ -148,16 +187,15 @@ kith_status kt_table_recalibrate(struct kt_table *table, const struct kt_snapsho
     struct kt_snapshot *newest = NULL;
     kith_status status = KITH_OK;
     bool due = false;
-    for (uint32_t i = 0; i < seen->index_count; i++)
-        due |= kt_table_is_miscalibrated(seen, &seen->indexes[i]);
+    for (uint32_t i = 0; i < seen->index_count; i++) due |= what_is_due(seen, &seen->indexes[i]) != NOTHING;
     if (!due || seen->state->next_row < atomic_load(&table->calibrate_from)) return KITH_OK;
     work.threads = kt_work_threads(&work);
     status = kt_table_newest(table, &newest, error);
     for (uint32_t i = 0; !status && i < newest->index_count; i++)
-        if (kt_table_is_miscalibrated(newest, &newest->indexes[i]))
+        if (what_is_due(newest, &newest->indexes[i]) != NOTHING)
             status = recalibrate(table, newest, &newest->indexes[i], &work, error);
     if (status && status != KITH_CONFLICT)
-        atomic_store(&table->calibrate_from, seen->state->next_row + seen->state->rows / SHARE + FEWEST);
+        atomic_store(&table->calibrate_from, seen->state->next_row + seen->state->rows / LOOK_SHARE + FEWEST);
     kt_snapshot_release(newest);
     return status;
 }

@@ -164,9 +164,8 @@ kith_status kt_redo_begin(struct kt_redo *redo, struct kt_schema *to, kith_error
 kith_status kt_redo_next(void *context, struct kt_batch **out, kith_error *error);
 void kt_redo_release(struct kt_redo *redo);
 
-/** Whether so much came or went since a vector index was calibrated that it is to be calibrated again. */
-bool kt_table_is_miscalibrated(const struct kt_snapshot *snapshot, const struct kt_table_index *index);
-/** Does it where `seen` asks for it. */
+/** Looks whether the calibrations of vector indexes still hold, and learns them again, where so much came or
+ * went that it is due. */
 kith_status kt_table_recalibrate(struct kt_table *table, const struct kt_snapshot *seen,
                                  kith_progress_fn progress, void *user, kith_error *error);
 /** Notes of what rows the piece's calibration was learned. */

@@ -13,6 +13,10 @@
  * a one-sided 95 % bound.
  *
  * Everything that traces add up is whole numbers, so that the result does not depend on threads.
+ *
+ * To look whether what was learned still holds takes few traces of the second part alone, by the masses and
+ * spreads there are, of the rows that came since: those are found worse first, and much worse than the mean
+ * of all rows would show.
  */
 #include <math.h>
 
@@ -24,7 +28,10 @@ enum {
     FIRST_TRACES = 512, /* for masses and spreads */
     TRACES = 2048,      /* for the curves */
     LEAST_TRACES = 128,
-    FEW_ROWS = 8, /* not more than one row in so many is a trace: a small index is to be built fast */
+    LOOK_LEAST = 48, /* traces, */
+    LOOK_MOST = 256,
+    LOOK_CODES = 2500000, /* or as many as scan so many codes */
+    FEW_ROWS = 8,         /* not more than one row in so many is a trace: a small index is to be built fast */
     GRAIN = 4,
     FINE = 4096,      /* bins that masses are first counted in */
     FINE_SHARE = 128, /* of the typical distance of a centroid from the mean: the width of a bin */
@@ -59,7 +66,7 @@ struct calibrating {
     const struct kt_selection *live; /* NULL: every row is */
     struct kt_index_matches lived;   /* those of each list */
     uint64_t most;                   /* traces, where that is said */
-    const uint64_t *picks;           /* positions of rows, or numbers of queries */
+    uint64_t *picks;                 /* positions of rows, or numbers of queries */
     uint64_t first, count;           /* traces of the two parts */
     float unit;                      /* of fine bins */
     struct tally *tallies;           /* one a worker, as the next three */
@@ -431,8 +438,38 @@ static kith_status take_memory(struct calibrating *c, uint32_t workers, kith_err
                : kt_fail_memory(error, workers * sizeof *c->tallies);
 }
 
+static void release(struct calibrating *c, uint32_t workers)
+{
+    for (uint32_t w = 0; c->arenas && w < workers; w++) kt_arena_release(&c->arenas[w]);
+    kt_free(c->arenas);
+    kt_free(c->tallies);
+    kt_free(c->fits);
+    kt_free(c->sums);
+    kt_free(c->traces);
+    kt_free(c->picks);
+    kt_free(c->lived.lists);
+    kt_source_release(&c->source);
+}
+
+/* `wanted` of the rows from place `from` on, or of the queries, in any order. */
+static kith_status pick(struct calibrating *c, uint64_t from, uint64_t there, uint64_t wanted, uint64_t seed,
+                        kith_error *error)
+{
+    uint64_t *picks = c->picks = kt_alloc_array(wanted, sizeof *picks);
+    if (!picks) return kt_fail_memory(error, wanted * sizeof *picks);
+    wanted = kt_sample(there, wanted, seed, picks);
+    struct kt_random random = { seed };
+    for (uint64_t i = wanted; i > 0; i--) { /* so that both parts are of all */
+        uint64_t j = kt_random_below(&random, i), chosen = picks[j];
+        picks[j] = picks[i - 1];
+        picks[i - 1] = from + chosen;
+    }
+    c->count = wanted;
+    return KITH_OK;
+}
+
 /* How many traces, and of what. A quarter at most are for the first part. */
-static kith_status pick_traces(struct calibrating *c, uint64_t seed, uint64_t **picks, kith_error *error)
+static kith_status pick_traces(struct calibrating *c, uint64_t seed, kith_error *error)
 {
     uint64_t there = c->queries ? c->queries->count : c->source.rows;
     double can = most_codes / (double)kt_max_u64(1, c->index->rows);
@@ -441,19 +478,10 @@ static kith_status pick_traces(struct calibrating *c, uint64_t seed, uint64_t **
     if (!c->queries) wanted = kt_min_u64(wanted, kt_max_u64(2 * LEAST_TRACES, there / FEW_ROWS));
     wanted = kt_min_u64(wanted, there);
     if (c->most) wanted = kt_min_u64(wanted, c->most);
-    *picks = kt_alloc_array(wanted, sizeof **picks);
-    if (!*picks) return kt_fail_memory(error, wanted * sizeof **picks);
-    wanted = kt_sample(there, wanted, seed, *picks);
-    struct kt_random random = { seed };
-    for (uint64_t i = wanted; i > 1; i--) { /* so that both parts are of all */
-        uint64_t j = kt_random_below(&random, i), moved = (*picks)[i - 1];
-        (*picks)[i - 1] = (*picks)[j];
-        (*picks)[j] = moved;
-    }
-    c->picks = *picks;
-    c->first = kt_min_u64(FIRST_TRACES, (wanted + 3) / 4);
-    c->count = wanted - c->first;
-    return KITH_OK;
+    kith_status status = pick(c, 0, there, wanted, seed, error);
+    c->first = kt_min_u64(FIRST_TRACES, (c->count + 3) / 4);
+    c->count -= c->first;
+    return status;
 }
 
 /* The typical distance of a centroid from the mean. */
@@ -465,27 +493,33 @@ static float typical_distance(const struct kt_index *index)
     return typical > 0 && isfinite(typical) ? typical : 1;
 }
 
+static kith_status begin(struct calibrating *c, const struct kt_index *index,
+                         const struct kt_vectors *vectors, const struct kt_samples *samples, uint32_t workers,
+                         kith_error *error)
+{
+    *c = (struct calibrating){ .index = index,
+                               .vectors = vectors,
+                               .queries = samples && samples->count ? samples : NULL,
+                               .live = samples ? samples->live : NULL,
+                               .most = samples ? samples->most : 0,
+                               .unit = typical_distance(index) / FINE_SHARE };
+    kith_status status = kt_source_init(&c->source, vectors, &index->space, error);
+    if (!status && c->live) status = kt_ivf_count(index, c->live, &c->lived, error);
+    if (!status) status = take_memory(c, workers, error);
+    return status;
+}
+
 kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vectors *vectors,
                              const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
                              json_t **out, kith_error *error)
 {
-    struct calibrating c = { .index = index,
-                             .vectors = vectors,
-                             .queries = queries && queries->count ? queries : NULL,
-                             .live = queries ? queries->live : NULL,
-                             .most = queries ? queries->most : 0 };
+    struct calibrating c;
     uint32_t workers = kt_work_threads(work);
-    uint64_t *picks = NULL;
     *out = NULL;
     if (index->shape.lists < 2) return KITH_OK; /* there is nothing to choose */
-    kith_status status = kt_source_init(&c.source, vectors, &index->space, error);
-    if (!status && c.live) status = kt_ivf_count(index, c.live, &c.lived, error);
-    if (!status) status = take_memory(&c, workers, error);
-    if (!status) status = pick_traces(&c, seed, &picks, error);
-    if (!status) {
-        c.unit = typical_distance(index) / FINE_SHARE;
-        status = kt_parallel_for(work, "calibrate", c.first, GRAIN, first_chunk, &c, error);
-    }
+    kith_status status = begin(&c, index, vectors, queries, workers, error);
+    if (!status) status = pick_traces(&c, seed, error);
+    if (!status) status = kt_parallel_for(work, "calibrate", c.first, GRAIN, first_chunk, &c, error);
     if (!status) {
         settle_first(&c, workers);
         status = kt_parallel_for(work, "calibrate", c.count, GRAIN, second_chunk, &c, error);
@@ -498,14 +532,61 @@ kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vecto
         *out = kt_ivf_calibration_write(&c.out);
         if (!*out) status = kt_fail_memory(error, sizeof c.out);
     }
-    for (uint32_t w = 0; c.arenas && w < workers; w++) kt_arena_release(&c.arenas[w]);
-    kt_free(c.arenas);
-    kt_free(c.tallies);
-    kt_free(c.fits);
-    kt_free(c.sums);
-    kt_free(c.traces);
-    kt_free(picks);
-    kt_free(c.lived.lists);
-    kt_source_release(&c.source);
+    release(&c, workers);
+    return status;
+}
+
+/* Where the first row with an id of `row` or more lies among all. */
+static uint64_t place_of(const struct kt_source *source, uint64_t row)
+{
+    uint64_t low = 0, high = source->rows;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (kt_source_row(source, middle) < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* By how much the rule that should give the default recall gave less, for the worst of the k that are. */
+static float worst_shortfall(const struct ivf_calibration *seen, const struct ivf_calibration *learned)
+{
+    float worst = 0;
+    for (uint32_t i = 0; i < IVF_CURVES; i++) {
+        const struct ivf_curve *curve = &learned->curve[i];
+        uint32_t p = 0;
+        while (p < curve->points && curve->point[p].recall < KT_DEFAULT_RECALL) p++;
+        if (kt_ivf_ks[i] > 1 && p < curve->points) /* one row is there or is not: too rough for so few */
+            worst = fmaxf(worst, curve->point[p].recall - seen->curve[i].point[p].recall);
+    }
+    return worst;
+}
+
+kith_status kt_ivf_look(const struct kt_index *index, const struct kt_vectors *vectors,
+                        const struct kt_samples *samples, uint64_t first_row, uint64_t seed,
+                        struct kt_work *work, struct kt_index_look *out, kith_error *error)
+{
+    struct calibrating c;
+    uint32_t workers = kt_work_threads(work);
+    *out = (struct kt_index_look){ 0 };
+    if (!index->calibration->known) return KITH_OK;
+    kith_status status = begin(&c, index, vectors, samples, workers, error);
+    c.out = *index->calibration;
+    if (!status) {
+        uint64_t from = place_of(&c.source, first_row), there = c.source.rows - from;
+        uint64_t wanted = LOOK_CODES / kt_max_u64(1, index->rows);
+        wanted = kt_min_u64(kt_max_u64(wanted, LOOK_LEAST), LOOK_MOST);
+        status = pick(&c, from, there, kt_min_u64(wanted, there), seed, error);
+    }
+    if (!status) status = kt_parallel_for(work, "calibrate", c.count, GRAIN, second_chunk, &c, error);
+    if (!status) {
+        settle_second(&c, workers);
+        settle_fit(&c, workers);
+        *out = (struct kt_index_look){ .shortfall = worst_shortfall(&c.out, index->calibration),
+                                       .fit = c.out.fit };
+    }
+    release(&c, workers);
     return status;
 }

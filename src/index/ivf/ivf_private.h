@@ -498,6 +498,9 @@ kith_status kt_ivf_place(const struct kt_index *index, const struct kt_index_que
 kith_status kt_ivf_calibrate(const struct kt_index *index, const struct kt_vectors *vectors,
                              const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
                              json_t **out, kith_error *error);
+kith_status kt_ivf_look(const struct kt_index *index, const struct kt_vectors *vectors,
+                        const struct kt_samples *samples, uint64_t first_row, uint64_t seed,
+                        struct kt_work *work, struct kt_index_look *out, kith_error *error);
 void kt_ivf_expect(const struct kt_index *index, uint32_t k, float recall, struct kt_index_stats *out);
 void kt_ivf_shape(const struct kt_index *index, struct kt_index_shape *out);
 

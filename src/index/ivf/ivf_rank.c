@@ -184,12 +184,14 @@ static void rank_more(struct ivf_ranking *r, uint32_t wanted)
 void kt_ivf_query_bytes(const float *vector, uint32_t dim, uint32_t wide, int8_t *high,
                         struct ivf_query_bytes *out)
 {
+    static const float most = 126.5f;
     int8_t *low = high + wide;
     float unit = kt_to_bytes(vector, dim, high), scale = unit > 0 ? 1 / unit : 0;
     for (uint32_t d = 0; d < dim; d++) {
         float left = (vector[d] * scale - (float)high[d]) * FINER;
-        left = left > 126.5f ? 126.5f : left < -126.5f ? -126.5f : left;
-        low[d] = (int8_t)(int)(left + (left < 0 ? -0.5f : 0.5f));
+        left = left < most ? left : most;
+        left = left > -most ? left : -most;
+        low[d] = (int8_t)(int)(left + copysignf(0.5f, left));
     }
     memset(high + dim, 0, wide - dim);
     memset(low + dim, 0, wide - dim);

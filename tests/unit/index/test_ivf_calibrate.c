@@ -353,6 +353,49 @@ static void any_column_can_be_calibrated(void **state)
     }
 }
 
+/* ---- whether it holds ---- */
+
+static struct kt_index_look look(const struct column *c, const struct built *b, uint64_t first_row)
+{
+    struct kt_work work = { .threads = 2 };
+    struct kt_index_look out;
+    kith_error error = { 0 };
+    if (b->ops->look(b->index, &c->vectors, NULL, first_row, 1, &work, &out, &error))
+        fail_msg("%s", error.message);
+    return out;
+}
+
+/* Rows that come around the points there are are found as well as those before; rows around others are not,
+ * or lie far from their centroids. */
+static void a_look_tells_strange_rows_from_usual_ones(void **state)
+{
+    enum { ROWS = 20000, MORE = 1000, DIM = 24, BLOBS = 60 };
+    struct column c;
+    (void)state;
+    kt_free(column_and_queries(&c, ROWS + 2 * MORE, 0, DIM, KITH_F32, BLOBS));
+    float *strange = (float *)(void *)c.data + (size_t)(ROWS + MORE) * DIM;
+    for (size_t i = 0; i < MORE; i++)
+        for (size_t d = 0; d < DIM; d++) strange[i * DIM + d] += i % 2 == d % 2 ? 1.5f : -1.5f;
+    c.runs[0].rows = c.runs[0].span = ROWS;
+    struct built b = build(&c, plan_of(KITH_INDEX_DEFAULT, KITH_L2, 0), 0);
+    json_t *calibration = calibrate(&c, &b, NULL, 0, 0);
+    double fit = json_number_value(json_object_get(calibration, "fit"));
+    c.runs[0].rows = c.runs[0].span = ROWS + 2 * MORE;
+    extend(&c, &b, ROWS, ROWS + 2 * MORE);
+    reopen(&b, calibration);
+    c.runs[0].rows = c.runs[0].span = ROWS + MORE;
+    struct kt_index_look usual = look(&c, &b, ROWS);
+    c.runs[0].rows = c.runs[0].span = ROWS + 2 * MORE;
+    struct kt_index_look others = look(&c, &b, ROWS + MORE), none = look(&c, &b, ROWS + 2 * MORE);
+    assert_true((double)usual.fit > 0.8 * fit && (double)usual.fit < 1.15 * fit);
+    assert_true(usual.shortfall <= 0.03f);
+    assert_true((double)others.fit > 1.5 * fit);
+    assert_true(none.fit <= 0 && none.shortfall <= 0);
+    json_decref(calibration);
+    built_release(&b);
+    column_release(&c);
+}
+
 static int refuse(const kith_progress *progress, void *user)
 {
     (void)user;
@@ -527,6 +570,7 @@ int main(void)
         cmocka_unit_test(one_calibration_for_any_threads_that_survives_text),
         cmocka_unit_test(asked_numbers_of_lists_go_before_what_was_learned),
         cmocka_unit_test(any_column_can_be_calibrated),
+        cmocka_unit_test(a_look_tells_strange_rows_from_usual_ones),
         cmocka_unit_test(calibrating_can_be_cancelled),
         cmocka_unit_test(json_that_is_no_calibration_is_refused),
         cmocka_unit_test(crowded_calibrations_do_no_harm),
