@@ -496,11 +496,12 @@ class VectorStore:
             raise ValueError("Either ids, row_ids, filter, query, or delete_all must be specified.")
         _exec_option(exec_option)
         data = self.dataset
+        places = [] if row_ids is None else list(row_ids)  # an array is neither true nor false
         with data._writing() as table:
             if delete_all:
                 table.delete("true")
-            elif row_ids or (ids is None and filter is None and query is None):
-                table.delete(row_ids=data._ids_at(row_ids or ()))
+            elif places or (ids is None and filter is None and query is None):
+                table.delete(row_ids=data._ids_at(places))
             else:
                 where = self._selected(ids, filter, query)
                 table.delete("true" if where is None else where)
