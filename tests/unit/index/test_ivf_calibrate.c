@@ -147,6 +147,42 @@ static void queries_between_clusters_are_told_from_those_in_one(void **state)
     kt_free(inside);
 }
 
+/* Curves end at 100 neighbours; of clusters of 133 rows they tell nothing of the rows beyond the first. */
+static void more_neighbours_than_curves_tell_of_are_found_too(void **state)
+{
+    enum { ASKED = 60, MOST_K = 1000 };
+    static const struct {
+        uint64_t rows;
+        uint32_t dim, blobs;
+        float slack;
+    } cases[] = { { 20000, 20, 20, 0.03f }, { 20000, 48, 150, 0.1f } };
+    static const uint32_t ks[] = { 300, MOST_K };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct column c;
+        float *queries = column_and_queries(&c, cases[i].rows, ASKED, cases[i].dim, KITH_F32, cases[i].blobs);
+        struct truth truth = truth_of(&c, KITH_L2, queries, ASKED, MOST_K);
+        struct built b = build(&c, plan_of(KITH_INDEX_DEFAULT, KITH_L2, 0), 0);
+        json_t *calibration = calibrate(&c, &b, NULL, 0, 0);
+        reopen(&b, calibration);
+        for (size_t k = 0; k < sizeof ks / sizeof *ks; k++) {
+            for (size_t w = 1; w < WANTED; w++) {
+                struct kt_index_stats stats = { 0 };
+                struct kt_index_query ask = { .k = ks[k], .recall = wanted[w] };
+                double recall = recall_of(&c, &b, &truth, ask, &stats);
+                if (recall < (double)(wanted[w] - cases[i].slack))
+                    fail_msg("%u blobs, k %u, wanted %.2f: recall %.3f by %.1f lists", cases[i].blobs, ks[k],
+                             (double)wanted[w], recall, (double)stats.lists / ASKED);
+            }
+        }
+        json_decref(calibration);
+        built_release(&b);
+        truth_release(&truth);
+        column_release(&c);
+        kt_free(queries);
+    }
+}
+
 /* ---- on what it was learned ---- */
 
 static double number_of(const json_t *calibration, const char *key)
@@ -565,6 +601,7 @@ int main(void)
         cmocka_unit_test(a_wanted_recall_is_what_a_search_has),
         cmocka_unit_test(near_duplicates_are_told_apart),
         cmocka_unit_test(queries_between_clusters_are_told_from_those_in_one),
+        cmocka_unit_test(more_neighbours_than_curves_tell_of_are_found_too),
         cmocka_unit_test(queries_unlike_rows_are_learned_from_queries),
         cmocka_unit_test(queries_beyond_all_numbers_do_no_harm),
         cmocka_unit_test(one_calibration_for_any_threads_that_survives_text),
