@@ -12,6 +12,8 @@ struct kt_table_home {
     _Atomic uint32_t references;
     struct kt_store *store;
     struct kt_arena_chunk *_Atomic scratch; /* of a search that ended, for the next one; or NULL */
+    _Atomic pid_t upkeep_by;                /* whose thread does upkeep; 0: nobody does */
+    _Atomic bool upkeep_again;              /* somebody committed meanwhile, and left what is due to it */
     struct kt_lock lock;
     struct kt_lived *lived[KT_LIVED_KEPT]; /* the latest counts, guarded by the lock */
 };

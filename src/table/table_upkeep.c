@@ -4,23 +4,63 @@
  * only forgotten versions knew are removed. None of it can fail the write, whose rows are there; what fails
  * is tried again by a later one. There is no background thread: a process may fork or die at any time.
  *
+ * One thread of a process does it for a table at a time: several that commit at once see the same thing due,
+ * and each would do it. Who finds another at it goes on, and that one looks once more before it leaves.
+ *
  * Whoever does not want to wait for writes to do it can ask for all of it (kith_optimize()).
  */
+#include <unistd.h>
+
 #include "table/table_private.h"
+
+enum { MOST_PASSES = 8 }; /* so that a thread does not keep house for all others for ever */
+
+/* Whether nobody is at it, so that this thread is now. In a child of fork() a thread of the parent is not. */
+static bool take_turn(struct kt_table_home *home)
+{
+    pid_t mine = getpid(), by;
+    do {
+        by = atomic_load(&home->upkeep_by);
+        if (by == mine) atomic_store(&home->upkeep_again, true);
+        if (by == mine && atomic_load(&home->upkeep_by) == mine) return false; /* it will look again */
+    } while (by == mine || !atomic_compare_exchange_strong(&home->upkeep_by, &by, mine));
+    return true;
+}
+
+/* Whether to look once more, because somebody committed in between and went on. */
+static bool give_turn(struct kt_table_home *home, bool enough)
+{
+    atomic_store(&home->upkeep_by, 0);
+    return !enough && atomic_load(&home->upkeep_again) && take_turn(home);
+}
+
+static void keep_up(struct kt_table *table, const struct kt_snapshot *now, const kith_write *options)
+{
+    kith_error ignored;
+    kt_table_fold(table->home, now->state);
+    kt_table_auto_index(table, now, options);
+    kt_table_recalibrate(table, now, options ? options->progress : NULL,
+                         options ? options->progress_user : NULL, &ignored);
+    kt_store_clean_if_due(table->home->store, now->state);
+}
 
 void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struct kt_snapshot *base,
                      const kith_write *options)
 {
-    struct kt_snapshot *after = NULL;
+    struct kt_snapshot *now = NULL;
     kith_error ignored; /* a snapshot that cannot be opened tells its reason at the next read */
-    kt_table_adopt(table, kt_state_share(state), base, &after, &ignored);
-    kt_table_fold(table->home, state);
-    if (after) kt_table_auto_index(table, after, options);
-    if (after)
-        kt_table_recalibrate(table, after, options ? options->progress : NULL,
-                             options ? options->progress_user : NULL, &ignored);
-    kt_store_clean_if_due(table->home->store, state);
-    kt_snapshot_release(after);
+    kt_table_adopt(table, kt_state_share(state), base, &now, &ignored);
+    bool mine = now && take_turn(table->home);
+    for (uint32_t pass = 1; mine; pass++) {
+        if (now) keep_up(table, now, options);
+        kt_snapshot_release(now);
+        now = NULL;
+        mine = give_turn(table->home, pass == MOST_PASSES);
+        if (!mine) break;
+        atomic_store(&table->home->upkeep_again, false); /* whoever says so from here on has news */
+        kt_table_newest(table, &now, &ignored);
+    }
+    kt_snapshot_release(now);
 }
 
 /* ---- on request */

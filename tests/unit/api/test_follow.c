@@ -3,6 +3,9 @@
  * the rows beside the index stay few.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "support/rows.h"
 
 enum { DIM = 48, BASE = 4000, MOST = 12000, CLUSTERS = 40 };
@@ -180,6 +183,59 @@ static void a_table_that_turns_over_keeps_its_index_right(void **state)
     for (int t = 0; t < TYPES; t++) turn_over(types[t]);
 }
 
+struct keeper {
+    struct following *f;
+    uint64_t begin, count;
+    _Atomic bool at_it, go_on;
+};
+
+static int wait_in_the_upkeep(const kith_progress *progress, void *user)
+{
+    struct keeper *keeper = user;
+    if (strcmp(progress->stage, "calibrate") != 0) return 0;
+    atomic_store(&keeper->at_it, true);
+    while (!atomic_load(&keeper->go_on)) usleep(1000);
+    return 0;
+}
+
+static void *write_and_keep(void *context)
+{
+    struct keeper *keeper = context;
+    struct ArrowArrayStream data = rows_stream(&keeper->f->rows, keeper->begin, keeper->count);
+    kith_write write = KITH_INIT(kith_write);
+    write.progress = wait_in_the_upkeep;
+    write.progress_user = keeper;
+    assert_ok(kith_append(keeper->f->table, &data, &write, NULL, error));
+    return NULL;
+}
+
+/* While a thread looks at what an index learned, the last thing it does, others commit and go on; what is due
+ * to them it does too. */
+static void what_is_due_to_writes_beside_an_upkeep_is_done(void **state)
+{
+    enum { TRIES = 20000 };
+    struct following f;
+    const uint64_t few = 512 * 1024 / (DIM * 4);
+    pthread_t thread;
+    (void)state;
+    start(&f, KITH_INDEX_DEFAULT, 3);
+    struct keeper keeper = { .f = &f, .begin = f.next, .count = BASE / 8 };
+    for (uint64_t i = 0; i < keeper.count; i++) f.live[f.next++] = true;
+    assert_int_equal(pthread_create(&thread, NULL, write_and_keep, &keeper), 0);
+    for (int i = 0; i < TRIES && !atomic_load(&keeper.at_it); i++) usleep(1000);
+    assert_true(atomic_load(&keeper.at_it));
+    add(&f, few + 200);
+    kith_indexes *indexes = NULL;
+    assert_ok(kith_list_indexes(f.table, &indexes, error));
+    assert_true(first(indexes)->rows_unindexed > few); /* somebody else is at it */
+    kith_indexes_free(indexes);
+    atomic_store(&keeper.go_on, true);
+    pthread_join(thread, NULL);
+    assert_few_beside(&f, few);
+    assert_findable(&f, 7);
+    stop(&f);
+}
+
 static size_t commits_of(struct following *f, const char *operation)
 {
     kith_commits *log = NULL;
@@ -215,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_committed_row_is_found),
         cmocka_unit_test(a_table_that_turns_over_keeps_its_index_right),
+        cmocka_unit_test(what_is_due_to_writes_beside_an_upkeep_is_done),
         cmocka_unit_test(rows_like_those_before_cost_a_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
