@@ -24,6 +24,7 @@ struct settings {
     uint32_t k;
     uint32_t nprobes;
     uint32_t refine;
+    uint32_t ef;
     float recall;  // NaN: not given
     float timeout; // seconds; NaN: none
     struct where where;
@@ -42,6 +43,7 @@ static const struct option_spec options[] = {
       "wanted recall: 0, the fastest, to 1, exact (default: 0.95)", NULL },
     { "nprobes", 0, OPTION_U32, FIELD(nprobes), "N", "lists of the index to visit (default: chosen)", NULL },
     { "refine", 0, OPTION_U32, FIELD(refine), "N", "re-rank k * N candidates by their stored vectors", NULL },
+    { "ef", 0, OPTION_U32, FIELD(ef), "N", "how far to walk an HNSW index (default: chosen)", NULL },
     { "metric", 'm', OPTION_TEXT, FIELD(metric), "NAME", "how vectors are compared (default: the column's)",
       "l2|cosine|dot|hamming" },
     { "column", 0, OPTION_TEXT, FIELD(column), "NAME", "vector column (default: the only one)", NULL },
@@ -102,6 +104,7 @@ static kith_status prepare(struct search *search, kith_error *error)
     query->k = set->k + search->leave_out;
     query->nprobes = set->nprobes;
     query->refine_factor = set->refine;
+    query->ef = set->ef;
     query->recall = cli_recall(set->recall);
     query->with_row_id = true;
     if (!isnan(set->timeout))

@@ -683,7 +683,8 @@ typedef struct kith_search_stats {
 
 typedef struct kith_query {
     size_t struct_size;
-    const char *column;  /* NULL: the table's vector column; an error when there are several */
+    const char *column;  /* NULL: the table's vector column; of several the only one of this dimension, else
+                            "vector" */
     const void *vectors; /* vector_count vectors of dim numbers, one after another; borrowed */
     kith_element element;
     uint32_t dim;

@@ -197,7 +197,7 @@ class Database:
             Whether a write that brings the table to 20,000 rows builds an index (IVF_RQ) of each vector column that
             has none, before it returns. Such a build fails no write; an index that you make replaces it.
         index_params : dict, optional
-            ``{"threshold": rows}``: from how many rows on, instead.
+            ``{"threshold": rows}``: from how many rows on, instead; -1 for never.
         versions : "off" or int, optional
             How many versions stay readable: 1,000 where nothing is said, "off" only the newest. A version goes as well
             when it was replaced 7 days ago, or the old ones have more bytes than the table; one with a tag stays.
@@ -232,7 +232,7 @@ class Database:
             "metric": metric,
             "key": key,
             "auto_index": auto_index,
-            "threshold": (index_params or {}).get("threshold", 0),
+            "threshold": _threshold(index_params),
             "keep_versions": _kept(versions),
         }
         if exist_ok and mode == "create":
@@ -284,6 +284,18 @@ def _kept(versions: Any) -> int:
     if isinstance(versions, str):
         raise InvalidError(f'versions is "off" or how many are kept, not {versions!r}')
     return natural("versions", versions, 1)
+
+
+def _threshold(params: Any) -> int:
+    """Read what `create_table` is told of the index that comes by itself; 0 for the usual number of rows."""
+    if params is None:
+        return 0
+    if not isinstance(params, dict) or params.keys() - {"threshold"}:
+        raise InvalidError(f'index_params is {{"threshold": rows}}, not {params!r}')
+    value = params.get("threshold", 0)
+    if value == -1 or "threshold" not in params:
+        return value
+    return natural("threshold in index_params (-1 means never)", value, 1)
 
 
 def _schema_of_models(data: Any) -> Any:

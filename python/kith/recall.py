@@ -328,7 +328,8 @@ def measure(
     k, sample = natural("k", k, 1), natural("sample", sample, 1)
     wanted = [(share(recall), float(recall)) for recall in recalls]
     dim = table._dimension(column)
-    named = column or table._vector_columns()[0]
+    columns = table._vector_columns()
+    named = column or ("vector" if "vector" in columns else columns[0])
     if queries is None:
         block, own = _rows(table, named, dim, sample, seed)
         k = max(k, 2)

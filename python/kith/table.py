@@ -205,7 +205,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             One vector of the column's dimension, or several: a numpy array of any float or 8-bit type, a list, a
             pyarrow array, a tensor. Without one, all rows are given in insertion order.
         vector_column_name : str, optional
-            The column; needed when the table has several of vectors.
+            The column. Where there are several of vectors, it is the one of the query's dimension, else the one called
+            "vector", where nothing is said.
         query_type : {"auto", "vector"}
 
         Returns
@@ -265,7 +266,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         k : int
             Rows a vector.
         vector_column_name : str, optional
-            The column; needed when the table has several of vectors.
+            The column; needed when the table has several of vectors, and none is called "vector".
         metric, recall, nprobes, refine_factor, ef
             As in a query: see `VectorQuery`.
         where, params
@@ -348,7 +349,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         seed : int
             The same seed chooses the same queries.
         vector_column_name : str, optional
-            The column; needed when the table has several of vectors.
+            The column; needed when the table has several of vectors, and none is called "vector".
         progress : bool, callable or tqdm-like, optional
             See `kith.Database.create_table`.
 
@@ -389,12 +390,15 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
     def _dimension(self, column: str | None) -> int:
         if column is None:
             found = self._vector_columns()
+            if len(found) > 1 and "vector" in found:
+                found = ["vector"]
             if len(found) != 1:
                 listed = ", ".join(found) or "none"
                 raise InvalidError(f"vector_column_name is needed: the table's vector columns are {listed}")
             column = found[0]
-        if column not in self._light_schema().names and column.lower() not in _metrics:
-            raise NotFoundError(f"'{column}' is neither a column nor a metric (l2, cosine, dot, hamming)")
+        if column not in self._light_schema().names:
+            listed = ", ".join(self._vector_columns()) or "none"
+            raise NotFoundError(f"there is no column '{column}'; the table's vector columns are {listed}")
         type_ = self._light_schema().field(column).type
         if not type_.format.startswith("+w:"):
             raise InvalidError(f"column '{column}' is of type {type_} and holds no vectors")
@@ -516,7 +520,10 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
             target = column or (metric if not first_is_metric else self._old_column(vector_column_name))
             target = target and self._unquoted(target)
             self._check_index_column(target, config)
-        kind = (options["type"] or "").upper()
+        kind = options["type"] or ""
+        if not isinstance(kind, str):
+            raise InvalidError(f"index_type is a text like 'IVF_RQ', not {kind!r}")
+        kind = kind.upper()
         if kind.startswith("IVF_HNSW"):  # LanceDB's graphs, one a partition: here there is one, with codes of its own
             for key in ("num_partitions", "num_sub_vectors", "num_bits", "target_partition_size"):
                 options[key] = None
@@ -624,6 +631,16 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
     def drop_index(self, name: str) -> None:
         """Remove an index; searches scan the rows then."""
         self._table.drop_index(name)
+
+    def prewarm_index(self, name: str) -> None:
+        """Check that an index exists. Its file is mapped and read where searches need it, so that nothing is loaded.
+
+        Raises
+        ------
+        NotFoundError
+            When it is not there.
+        """
+        self.wait_for_index([name])
 
     def wait_for_index(self, index_names: Iterable[str], timeout: timedelta | None = None) -> None:
         """Check that indexes exist. An index is ready when `create_index` returns, so that nothing waits.

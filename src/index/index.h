@@ -202,8 +202,8 @@ struct kt_index_ops {
     kith_status (*look)(const struct kt_index *index, const struct kt_vectors *vectors,
                         const struct kt_samples *samples, uint64_t first_row, uint64_t seed,
                         struct kt_work *work, struct kt_index_look *out, kith_error *error);
-    /** What this recall takes for k rows by the calibration: lists and codes (means over searches), and the
-     * recall to expect. Zeros where nothing was calibrated. */
+    /** What this recall takes for k rows by the calibration: lists and codes (means over searches), rows
+     * where it takes them all, and the recall to expect. Zeros where nothing was calibrated. */
     void (*expect)(const struct kt_index *index, uint32_t k, float recall, struct kt_index_stats *out);
     void (*shape)(const struct kt_index *index, struct kt_index_shape *out);
     /* 0: what was learned of the rows ages, and the index is built anew when half as many have come as it was

@@ -117,7 +117,11 @@ static kith_status tell_recall(const struct kt_plan *plan, struct kt_buffer *tex
     kt_buffer_text(text, " calibrated on %u %s: %.3f expected from about ", (unsigned)index->calibrated_with,
                    yours ? "queries of yours" : "rows", (double)expect.expected);
     if (expect.lists) kt_buffer_text(text, "%llu lists, ", (unsigned long long)expect.lists);
-    kt_buffer_text(text, "%llu codes\n", (unsigned long long)expect.codes);
+    if (expect.rows)
+        kt_buffer_text(text, "all %llu rows: no walk that costs less gives it\n",
+                       (unsigned long long)expect.rows);
+    else
+        kt_buffer_text(text, "%llu codes\n", (unsigned long long)expect.codes);
     return KITH_OK;
 }
 

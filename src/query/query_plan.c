@@ -148,7 +148,7 @@ kith_status kt_plan_make(struct kt_snapshot *snapshot, const kith_query *query, 
                          struct kt_plan *out, kith_error *error)
 {
     struct kt_plan plan = { .snapshot = snapshot, .where = where, .postfilter = query->postfilter };
-    kith_status status = kt_snapshot_vector_column(snapshot, query->column, &plan.column, error);
+    kith_status status = kt_snapshot_vector_column(snapshot, query->column, query->dim, &plan.column, error);
     if (!status) status = check_query(snapshot, query, plan.column, error);
     plan.metric = query->metric;
     if (!status && !plan.metric) plan.metric = kt_snapshot_metric(snapshot, plan.column);

@@ -253,10 +253,10 @@ kith_status kt_snapshot_index(const struct kt_snapshot *snapshot, const struct k
 kith_status kt_snapshot_scalar(const struct kt_snapshot *snapshot, const struct kt_table_scalar *scalar,
                                const struct kt_scalar **out, kith_error *error);
 
-/** The vector column `name`, or with NULL the table's only one, or the one called "vector". KITH_NOT_FOUND
- * and KITH_INVALID name the candidates. */
-kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, int *column,
-                                      kith_error *error);
+/** The vector column `name`; with NULL the table's only one, of several the only one of this dimension (0:
+ * not known), or the one called "vector". KITH_NOT_FOUND and KITH_INVALID name the candidates. */
+kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, uint32_t dim,
+                                      int *column, kith_error *error);
 /** The metric of a vector column: as given at creation, else its index's, else KITH_L2. */
 kith_metric kt_snapshot_metric(const struct kt_snapshot *snapshot, int column);
 /** Checks every byte of a file of the table. KITH_CORRUPT, KITH_NOT_FOUND */

@@ -457,7 +457,7 @@ static kith_status settle_column(struct indexing *indexing, kith_error *error)
     if (options->type == KITH_INDEX_DEFAULT && field && !kt_field_is_vector(field))
         indexing->plan.type = field->type == KT_LIST ? KITH_LABEL_LIST : KITH_BTREE;
     if (!kt_is_scalar_index(indexing->plan.type) && !indexing->path.count)
-        return kt_snapshot_vector_column(indexing->snapshot, options->column, &indexing->column, error);
+        return kt_snapshot_vector_column(indexing->snapshot, options->column, 0, &indexing->column, error);
     if (field && !kt_is_scalar_index(indexing->plan.type))
         return kt_fail(error, KITH_INVALID,
                        "a %s index is over a column of vectors, not over a field of a struct",

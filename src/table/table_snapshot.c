@@ -287,8 +287,19 @@ static void vector_names(const struct kt_schema *schema, char *to, size_t size)
     kt_buffer_release(&text);
 }
 
-kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, int *column,
-                                      kith_error *error)
+/* How many vector columns there are, of this dimension or (0) of any; `found` is the last. */
+static int count_vectors(const struct kt_schema *schema, uint32_t dim, int *found)
+{
+    int count = 0;
+    for (uint32_t i = 0; i < schema->count; i++) {
+        const struct kt_field *field = &schema->fields[i];
+        if (kt_field_is_vector(field) && (!dim || (uint32_t)field->width == dim)) *found = (int)i, count++;
+    }
+    return count;
+}
+
+kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const char *name, uint32_t dim,
+                                      int *column, kith_error *error)
 {
     const struct kt_schema *schema = snapshot->schema;
     char names[400];
@@ -304,13 +315,11 @@ kith_status kt_snapshot_vector_column(const struct kt_snapshot *snapshot, const 
         return kt_fail(error, KITH_INVALID, "column \"%s\" is %s, not a vector; the vector columns are: %s",
                        name, type, names[0] ? names : "none");
     }
-    int found = -1, count = 0;
-    for (uint32_t i = 0; i < schema->count; i++)
-        if (kt_field_is_vector(&schema->fields[i])) found = (int)i, count++;
+    int found = -1, count = count_vectors(schema, 0, &found);
     if (!count)
         return kt_fail(error, KITH_INVALID,
                        "There is no vector column in the table: one is a fixed-size list of numbers");
-    if (count > 1) {
+    if (count > 1 && !(dim && count_vectors(schema, dim, &found) == 1)) {
         found = kt_schema_find(schema, "vector");
         vector_names(schema, names, sizeof names);
         if (found < 0 || !kt_field_is_vector(&schema->fields[found]))

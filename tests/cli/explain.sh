@@ -12,6 +12,11 @@ kith explain db/t --analyze --recall 0.9 | grep -o '^  [a-z /]*[a-z]'
 kith explain db/t --analyze --exact --json | grep -o 'rows read *[0-9]*'
 kith search db/t --row 5 --recall 1 -k 2 --columns id -q
 kith search db/t --row 5 --recall 0 -k 1 --columns id -q --explain | grep -c 'IVF_RQ'
+kith index db/t --type HNSW -q >/dev/null
+kith explain db/t --row 5 --ef 77 | grep -o 'ef 77'
+kith explain db/t --row 5 --ef 77 --analyze | grep 'lists visited' | grep -Ec ' (7[7-9]|[89][0-9]|1[0-9][0-9])$'
+kith search db/t --row 5 --ef 50 -k 1 --columns id -q
+fails kith explain db/t --ef x
 fails kith explain db/t --recall 2
 fails kith explain db/t --recall half
 fails kith explain db/t --vector '[1]' --row 2

@@ -300,6 +300,8 @@ def test_embeddings_of_several_tensors(path):
             store.add(text=WORDS, embedding_function=wrong[0], embedding_data=wrong[1], embedding_tensor=wrong[2])
     with pytest.raises(ValueError, match="one, two"):
         store.search(embedding=letters(["bead"])[0])
+    assert list(store.search(filter={"text": "bead"})) == ["text", "id"]  # no vector, no question which
+    assert list(store.search(filter={"text": "bead"}, return_tensors="*")) == ["text", "one", "two", "id"]
     with pytest.raises(ValueError, match="one, two"):
         store.add(text=WORDS, embedding_function=letters, embedding_data=WORDS)
     with pytest.raises(ValueError):
@@ -401,6 +403,7 @@ def test_rows_that_do_not_fit_are_refused_whole(store, data):
         ({"metadata": [{}, {"x": object()}]}, errors.SampleExtendError),
         ({"text": ["a", 3]}, errors.SampleExtendError),
         ({"text": ["a", "\ud800"]}, ValueError),
+        ({"metadata": [{}, {"a": "\ud800"}]}, errors.SampleExtendError),
     ):
         with pytest.raises(error):
             store.add(**{**good, **change})
@@ -535,6 +538,13 @@ def test_any_row_is_deleted_whatever_says_which(store, data):
     assert store.delete(delete_all=True) and len(store) == 0 and list(store.tensors()) == ["text", "metadata", "embedding", "id"]
     data.into(store)
     assert len(store) == 200
+
+
+@pytest.mark.parametrize("places, gone", [(np.array([0]), [0]), (np.array([0, 3]), [0, 3]), ((0, 3), [0, 3]), (range(2), [0, 1]), ({5}, [5])])
+def test_rows_are_deleted_by_places_in_any_form(store, places, gone):
+    before = store.dataset.id.data()["value"]
+    assert store.delete(row_ids=places)
+    assert store.dataset.id.data()["value"] == [one for at, one in enumerate(before) if at not in gone]
 
 
 def test_deletes_that_say_nothing_or_what_is_not_there(store):

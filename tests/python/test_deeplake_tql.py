@@ -102,6 +102,21 @@ def test_a_query_within_a_query_is_deep_lakes_own_form(store, vectors):
     assert found(store, "select n from (select * where n < 3)") == [0, 1, 2]
 
 
+def test_what_stands_behind_a_query_in_parentheses_is_said_of_its_rows(store, vectors):
+    call = f"cosine_similarity(embedding, {array(vectors[4])})"
+    usual = store.search(query=f"select * from (select *, {call} as score) order by score desc limit 3")
+    inside = store.search(query=f"select *, {call} as score order by {call} desc limit 3")
+    assert usual["n"] == inside["n"] and usual["score"] == inside["score"] and usual["n"][0] == 4
+    assert found(store, f"select n from (select n, {call} as s where n > 2) where n < 40 order by {call} desc limit 1 offset 0") == [4]
+    assert found(store, "select n from (select * where n < 9) where n > 2 order by n desc limit 2 offset 1") == [7, 6]
+    assert found(store, "select n from (select n) limit 2 offset 3") == [3, 4]
+    for wrong in ("(select n limit 3) limit 2", "(select n limit 3) where n < 2", "(select n order by n) order by n desc", "(select n offset 1) order by n",
+                  f"(select *, {call} as score) limit 3"):  # fmt: skip
+        with pytest.raises(tql.TQLError):
+            store.search(query=f"select * from {wrong}")
+    assert len(kith.deeplake.query('select * from (select * from "mem://tql" where n < 3) limit 2')) == 2
+
+
 def test_views_rows_and_the_query_itself(store, vectors):
     query = f"select * order by l2_norm(embedding - {array(vectors[5])}) limit 2"
     view = store.search(query=query, return_view=True)
@@ -117,13 +132,16 @@ def test_a_search_is_told_as_the_query_that_finds_the_same(store, vectors):
             both = store.search(embedding=vectors[2], k=5, filter=filter, distance_metric=metric, return_tensors=["n"], return_tql=True)
             again = store.search(query=both["tql"])
             assert again["n"] == both["data"]["n"] and again["score"] == both["data"]["score"]
+    for value in ({"er": 1}, [1, 2]):  # a query that would find something else is not told
+        with pytest.raises(tql.TQLError, match="deep"):
+            store.search(filter={"metadata": {"deep": value}}, return_tql=True)
 
 
 @pytest.mark.parametrize(
     "query",
     [
         "", "select", "select *,", "delete *", "select * where", "select * where n", "select * where n ==", "select * where n == 1 n", "select * limit -1",
-        "select * limit 1.5", "select * limit x", "select * where n == 'a", "select * where (n == 1", "select * where n == 1)", "select * where n == 1; drop",
+        "select * limit 1.5", "select * limit 99999999999999999999", "select * limit 1 offset 99999999999999999999", "select * limit x", "select * where n == 'a", "select * where (n == 1", "select * where n == 1)", "select * where n == 1; drop",
         "select * where text == 'it's'", "select * where embedding == 1", "select * where text['a'] == 1", "select * where n == 1 -- x", "select * where n ~ 1",
         "select * order by metadata", "select * order by l2_norm(embedding, ARRAY[1])", "select * order by cosine_similarity(text, ARRAY[1])",
         "select * order by l2_norm(embedding - ARRAY[])", "select * order by l2_norm(embedding - ARRAY[1, 'a'])", "select * order by l2_norm(embedding - ARRAY[1, 2])",

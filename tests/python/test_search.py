@@ -310,6 +310,9 @@ def test_another_metric_than_the_indexs_is_exact(indexed, debian):
 
 def test_dropping_and_waiting(indexed):
     indexed.wait_for_index(["vector_idx"])
+    indexed.prewarm_index("vector_idx")
+    with pytest.raises(KeyError, match="nope"):
+        indexed.prewarm_index("nope")
     with pytest.raises(ValueError, match="nope"):
         indexed.wait_for_index(["nope"])
     indexed.drop_index("vector_idx")
@@ -433,14 +436,57 @@ def test_a_searcher_pads_follows_and_refuses(db):
         nearest()
     with pytest.raises(ValueError):
         table.searcher(k=0)
-    with pytest.raises(ValueError, match="nope"):
-        table.searcher(vector_column_name="nope")
+    for no_column in ("nope", "l2"):
+        with pytest.raises(kith.errors.NotFoundError, match=f"no column '{no_column}'.* vector$"):
+            table.searcher(vector_column_name=no_column)
+    for no_metric in (5, None, b"l2"):
+        with pytest.raises(kith.errors.TypeMismatchError, match="a metric is a text"):
+            table.search(QUERY).metric(no_metric)
     with pytest.raises(ValueError):
         table.searcher(vector_column_name="id")
     one = table.searcher(k=2, metric="cosine", recall=1.0, nprobes=1, refine_factor=1, ef=1, threads=1)
     assert one(QUERY)[0].shape == (2,)
     del table
     assert nearest(QUERY)[0].shape == (5,)
+
+
+def test_a_matrix_of_no_queries(db):
+    table = vector_table(db, matrix(20, 4, "f4"))
+    for numbers in ("f4", "f8", "i8"):
+        ids, found = table.searcher(k=5)(np.empty((0, 4), numbers))
+        assert ids.shape == found.shape == (0, 5)
+    for none in (np.empty((0, 4), "f4"), np.empty((0, 4), "i8")):
+        with pytest.raises(ValueError, match="no rows"):
+            table.search(none)
+        with pytest.raises(ValueError, match="no rows"):
+            table.measure_recall(queries=none)
+
+
+def test_of_several_vector_columns_the_one_of_the_dimension_is_meant(db):
+    vectors = matrix(300, 8, "f4")
+    narrow = np.ascontiguousarray(vectors[:, :3])
+    table = db.create_table("two", {"n": np.arange(300), "wide_vector": vectors, "narrow_vector": narrow})
+    for query in (vectors[7], narrow[7]):
+        assert table.search(query).limit(1).to_list()[0]["n"] == 7
+    with pytest.raises(ValueError, match="say which one"):  # there is none of this dimension
+        table.search(np.ones(5)).to_list()
+    with pytest.raises(ValueError, match="wide_vector, narrow_vector"):  # no query says it
+        table.searcher()
+    three = db.create_table("three", {"n": np.arange(300), "vector": vectors, "other_vector": vectors[::-1].copy(), "narrow_vector": narrow})
+    assert three.search(vectors[7]).limit(1).to_list()[0]["n"] == 7  # "vector" of the two
+    assert three.search(narrow[7]).limit(1).to_list()[0]["n"] == 7
+    assert three.searcher(k=1)(vectors[7])[0].tolist() == [7]
+    assert three.measure_recall(sample=5, recalls=[0.9]).queries == 5
+
+
+@pytest.mark.parametrize("params", [{"treshold": 3}, {"threshold": "3"}, {"threshold": 1.5}, {"threshold": 0}, {"threshold": -2}, 3])
+def test_index_params_that_cannot_be_meant_are_refused(db, params):
+    with pytest.raises(ValueError, match="index_params"):
+        db.create_table("t", {"vector": matrix(5, 4, "f4")}, index_params=params)
+    assert db.create_table("t", {"vector": matrix(5, 4, "f4")}, index_params={"threshold": 3}).list_indices()
+    assert not db.create_table("u", {"vector": matrix(5, 4, "f4")}, index_params={"threshold": -1}).list_indices()
+    with pytest.raises(ValueError, match="index_type"):
+        db["t"].create_index(index_type=5)
 
 
 def test_a_builders_own_cost_is_small(db):

@@ -124,7 +124,11 @@ static PyObject *core_metric(PyObject *module, PyObject *name)
     kith_metric metric;
     kith_error error = { 0 };
     const char *text = PyUnicode_AsUTF8AndSize(name, NULL);
-    if (!text) return NULL;
+    if (!text) {
+        PyErr_Clear();
+        return kpy_fail(kpy_module_state(module), KITH_TYPE,
+                        "a metric is a text: l2, cosine, dot or hamming; not %R", name);
+    }
     if (kith_metric_parse(text, &metric, &error)) return kpy_raise(kpy_module_state(module), &error);
     return PyLong_FromLong((long)metric);
 }

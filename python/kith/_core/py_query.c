@@ -111,6 +111,10 @@ static PyObject *options_set_vectors(struct kpy_options *self, PyObject *args)
     struct kpy_state *state = kpy_object_state(table);
     struct kpy_vectors vectors;
     if (!state || kpy_vectors_init(state, value, &vectors)) return NULL;
+    if (!vectors.count) {
+        kpy_vectors_release(&vectors);
+        return kpy_fail(state, KITH_INVALID, "the matrix of queries is empty: it has no rows");
+    }
     vectors_clear(self);
     kpy_set(&self->table, Py_NewRef(table));
     self->view = vectors.view;

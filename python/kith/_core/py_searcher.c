@@ -116,7 +116,7 @@ static PyObject *plain_array(const struct answer *answer, const struct kpy_vecto
     Py_ssize_t bytes = (Py_ssize_t)(vectors->count * k * answer->item_bytes);
     PyObject *memory = PyByteArray_FromStringAndSize(NULL, bytes);
     PyObject *flat = memory ? PyMemoryView_FromObject(memory) : NULL, *array = NULL;
-    if (flat && vectors->many)
+    if (flat && vectors->many && vectors->count) // Python's memoryviews have no rows of none
         array = PyObject_CallMethod(flat, "cast", "s(nI)", answer->format, (Py_ssize_t)vectors->count, k);
     else if (flat)
         array = PyObject_CallMethod(flat, "cast", "s", answer->format);
@@ -157,7 +157,7 @@ static PyObject *run(struct kpy_state *state, struct searcher *self, struct kpy_
     PyObject *result = distance_array ? PyTuple_Pack(2, id_array, distance_array) : NULL;
     Py_XDECREF(id_array);
     Py_XDECREF(distance_array);
-    if (!result) return NULL;
+    if (!result || !vectors->count) return result;
     Py_BEGIN_ALLOW_THREADS status =
         kith_searcher_run(handle, vectors->data, vectors->count, ids, distances, &error);
     Py_END_ALLOW_THREADS if (!status) return result;

@@ -41,7 +41,7 @@ static bool element_of(char format, kith_element *out)
 
 static int set_shape(struct kpy_state *state, struct kpy_vectors *out, Py_ssize_t count, Py_ssize_t dim)
 {
-    if (count < 1 || dim < 1 || dim > UINT32_MAX) {
+    if (dim < 1 || dim > UINT32_MAX) {
         kpy_fail(state, KITH_INVALID, "the query vector is empty");
         return -1;
     }
@@ -66,7 +66,7 @@ static int from_view(struct kpy_state *state, struct kpy_vectors *out)
     out->data = view->buf;
     if (element_of(format, &out->element)) return 0;
     Py_ssize_t numbers = (Py_ssize_t)(out->count * out->dim);
-    out->copied = kpy_malloc((size_t)numbers * sizeof(float));
+    out->copied = kpy_malloc((size_t)numbers * sizeof(float) + 1); // a matrix may have no rows
     if (!out->copied) return PyErr_NoMemory(), -1;
     out->element = KITH_F32;
     out->data = out->copied;
@@ -183,6 +183,8 @@ static int check_matrix(struct kpy_state *state, const struct kpy_vectors *vecto
     else if (vectors->dim != dim)
         kpy_fail(state, KITH_INVALID, "the queries have %u numbers, the column's vectors have %u",
                  vectors->dim, dim);
+    else if (!vectors->count)
+        kpy_fail(state, KITH_INVALID, "the matrix of queries is empty: it has no rows");
     else
         return 0;
     return -1;

@@ -301,9 +301,9 @@ def columns_of(info: Info, values: Any, width: int | None) -> dict[str, Any]:
     if info.htype == "json":
         try:
             texts = json_texts([{} if one is None else one for one in values])
+            return {info.name: texts, HIDDEN + info.name: [_hashes(text) for text in texts]}
         except (TypeError, ValueError, RecursionError) as error:
             raise SampleExtendError(f"Failed to append a sample to the tensor '{info.name}': {error}") from None
-        return {info.name: texts, HIDDEN + info.name: [_hashes(text) for text in texts]}
     if info.htype == "text":
         return {info.name: _texts(info, values)}
     if info.is_embedding:

@@ -372,9 +372,9 @@ class VectorStore:
             raise ValueError("specified dataset is empty")
         if query is not None:
             return self._by_tql(query, return_view, return_tql)
-        tensor = self._searched_tensor(embedding_tensor)
-        names = self._returned(return_tensors, tensor, return_view)
         vectors, many = _query_vectors(embedding, embedding_data, embedder(embedding_function) or own)
+        tensor = "" if vectors is None else self._searched_tensor(embedding_tensor)
+        names = self._returned(return_tensors, tensor, return_view)
         where = _filters.meant_by(filter, data._table, data._infos)
         if vectors is None:
             unlimited = option in ("python", "auto")
@@ -417,7 +417,8 @@ class VectorStore:
         if return_view:
             return []
         if not wanted or wanted == "*":
-            return [name for name in infos if name != tensor or wanted == "*"]
+            hidden = {tensor} if tensor else {name for name, info in infos.items() if info.is_embedding}
+            return [name for name in infos if name not in hidden or wanted == "*"]
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         for name in names:
             if name not in infos:
@@ -495,11 +496,12 @@ class VectorStore:
             raise ValueError("Either ids, row_ids, filter, query, or delete_all must be specified.")
         _exec_option(exec_option)
         data = self.dataset
+        places = [] if row_ids is None else list(row_ids)  # an array is neither true nor false
         with data._writing() as table:
             if delete_all:
                 table.delete("true")
-            elif row_ids or (ids is None and filter is None and query is None):
-                table.delete(row_ids=data._ids_at(row_ids or ()))
+            elif places or (ids is None and filter is None and query is None):
+                table.delete(row_ids=data._ids_at(places))
             else:
                 where = self._selected(ids, filter, query)
                 table.delete("true" if where is None else where)

@@ -3,7 +3,8 @@
     select [* | names | metric(...) [as name]], ... [from "path"] [where condition]
         [order by metric(...) | name [asc | desc]] [limit n [offset n]]
 
-or ``select names from (query)``, in which Deep Lake itself writes searches.
+or ``select names from (query) [where ...] [order by ...] [limit ...]``, in which Deep Lake itself writes searches, and its
+users give a score a name in one query and an order in the other. What is said outside is said of the same rows.
 
 The metrics are ``cosine_similarity(e, ARRAY[...])``, ``dot_product(e, ARRAY[...])``, ``l2_norm(e - ARRAY[...])``,
 ``l1_norm(e - ARRAY[...])`` and ``linf_norm(e - ARRAY[...])``. A condition compares tensors and members of JSON
@@ -51,6 +52,7 @@ _functions = {
 }  # fmt: skip
 _words = frozenset("select from where order by limit offset and or not in like between is as asc desc null".split())
 MOST_BYTES = 4 << 20
+MOST_ROWS = 1 << 62  # that a limit or an offset may name
 MOST_DEEP = 50
 
 
@@ -167,6 +169,7 @@ class _Reader:
 
     def query(self) -> Query:
         made = self.body()
+        self.check_scores(made)
         self.take(";")
         if self.kind != "end" and self.infos is not None:
             self.fail("the end of the query is expected")
@@ -178,8 +181,11 @@ class _Reader:
         if self.depth > 1:
             self.fail("queries in queries are read one deep")
         inner = self.body()
+        if self.infos is None:
+            return inner
         self.want(")")
         self.depth -= 1
+        self.narrowed(inner)
         if outer.scores:
             self.fail("a score is worked out where the order is, in the inner query")
         if not outer.has_star and "score" not in outer.names:
@@ -189,6 +195,24 @@ class _Reader:
                 self.fail(f"the inner query does not select '{name}'")
         inner.names = [name for name in outer.names if name != "score" or not inner.scores]
         return inner
+
+    def narrowed(self, inner: Query) -> None:
+        """What stands behind a query in parentheses, where that has not said it itself."""
+        taken = inner.limit is not None or inner.offset > 0
+        if self.is_word("where"):
+            if taken:
+                self.fail("the inner query has a limit, so that the condition belongs into it")
+            self.next()
+            found = self.either()
+            inner.where = found if inner.where is None else inner.where & found
+        if self.is_word("order"):
+            if taken or inner.order is not None:
+                self.fail("the inner query has an order or a limit already")
+            self.ordered(inner)
+        if self.is_word("limit", "offset"):
+            if taken:
+                self.fail("the inner query has a limit already")
+            self.limited(inner)
 
     def body(self) -> Query:
         made = Query()
@@ -205,16 +229,19 @@ class _Reader:
         if self.take("where"):
             made.where = self.either()
         self.ordered(made)
+        self.limited(made)
+        return made
+
+    def limited(self, made: Query) -> None:
         if self.take("limit"):
             made.limit = self.natural()
         if self.take("offset"):
             made.offset = self.natural()
-        return made
 
     def natural(self) -> int:
         value = self.number()
-        if not isinstance(value, int) or value < 0:
-            self.fail("a whole number of 0 or more is expected before this")
+        if not isinstance(value, int) or not 0 <= value <= MOST_ROWS:
+            self.fail(f"a whole number from 0 to {MOST_ROWS} is expected before this")
         return value
 
     def selected(self, made: Query) -> None:
@@ -272,6 +299,8 @@ class _Reader:
             made.descending = self.take("desc")
             if not made.descending:
                 self.take("asc")
+
+    def check_scores(self, made: Query) -> None:
         for name, metric in made.scores.items():
             if metric != made.order:
                 self.fail(f"the score '{name}' is not what the query is ordered by")
@@ -493,6 +522,9 @@ def _condition(filter: Any) -> str:
     parts: list[str] = []
     for name, wanted in filter.items():
         if isinstance(wanted, dict):
+            for key, value in wanted.items():
+                if isinstance(value, (dict, list, tuple)):
+                    raise TQLError(f"a filter for members that are lists or objects ({key!r}) cannot be told as TQL")
             parts.extend(f"{name}[{_quoted(key)}] == {_quoted(value)}" for key, value in wanted.items())
         elif isinstance(wanted, (list, tuple)):
             parts.append(f"{name} in ({', '.join(map(_quoted, wanted))})")

@@ -35,10 +35,11 @@ enum {
     HNSW_MOST_EF = 1 << 20,
     HNSW_MOST_DIM = 1 << 17, /* products of more bytes do not fit 32 bits */
     HNSW_CURVES = 3,         /* of a calibration: for the nearest, the 10 and the 100 nearest */
-    HNSW_EFS = 12,
+    HNSW_EFS = 15,
     HNSW_MOST_K = 100
 };
 #define HNSW_NONE UINT32_MAX                /* no node: the rest of a list */
+#define HNSW_ALL UINT32_MAX                 /* in place of an ef: every row */
 #define HNSW_MOST_NODES (UINT32_C(1) << 31) /* the highest bit of a number is a mark of the walk's */
 
 /* ---- what all files of an index have in common ---- */
@@ -359,9 +360,9 @@ kith_status kt_hnsw_calibrate(const struct kt_index *graph, const struct kt_vect
                               const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
                               json_t **out, kith_error *error);
 kith_status kt_hnsw_calibration_read(const json_t *json, struct hnsw_calibration *out, kith_error *error);
-/** The least ef that gives this recall for k rows; `expected` is what it gives (0: not known). */
-uint32_t kt_hnsw_ef_for(const struct hnsw_calibration *calibration, uint32_t k, float recall,
-                        float *expected);
+/** The least ef that gives this recall for k rows, or HNSW_ALL where reading every row costs no more than a
+ * walk that does not give it; `expected` is what it gives (0: not known). */
+uint32_t kt_hnsw_ef_for(const struct kt_index *graph, uint32_t k, float recall, float *expected);
 void kt_hnsw_expect(const struct kt_index *graph, uint32_t k, float recall, struct kt_index_stats *out);
 
 #endif

@@ -15,6 +15,7 @@
 
 enum {
     DEFAULT_EF = 64,
+    LONG_EF = 2048, /* where the wanted recall is out of reach */
     MOST_EF = 1 << 14,
     MOST_POOL = 4096, /* under a filter */
     LEAST_REREAD = 2, /* rows beyond k, however sure the codes are */
@@ -72,6 +73,7 @@ struct hnsw_search {
     struct hnsw_walk walk;
     uint32_t ef, pool;
     uint64_t admitted; /* rows of the index that may be found, about */
+    bool reads_all;    /* no walk gives the wanted recall for less */
 };
 
 /* How far to walk: as asked, or as calibrated; and how large a pool that takes under a filter. */
@@ -81,8 +83,10 @@ static void choose_ef(struct hnsw_search *s)
     uint32_t k = query->k, least = kt_max_u32(k + k / 2, query->least_ef);
     uint64_t nodes = kt_max_u64(s->graph->nodes, 1);
     float recall = query->recall > 0 ? query->recall : KT_DEFAULT_RECALL;
-    s->ef = kt_hnsw_ef_for(&s->graph->calibration, k, recall, &s->stats->expected);
+    s->ef = kt_hnsw_ef_for(s->graph, k, recall, &s->stats->expected);
+    s->reads_all = s->ef == HNSW_ALL && !query->ef && !query->refine_factor && !query->exact->among;
     if (!s->ef) s->ef = DEFAULT_EF;
+    if (s->ef == HNSW_ALL) s->ef = LONG_EF;
     s->ef = kt_max_u32(s->ef, least);
     if (query->ef) s->ef = kt_max_u32(query->ef, k);
     if (query->refine_factor)
@@ -247,7 +251,7 @@ kith_status kt_hnsw_search(const struct kt_index *graph, const struct kt_vectors
     status = read_aside(&s);
     if (status || !graph->nodes) return status;
     choose_ef(&s);
-    if (s.ef > MOST_EF) { /* a flat pool of so many costs more than reading every row */
+    if (s.reads_all || s.ef > MOST_EF) { /* a flat pool of so many costs more than reading every row */
         s.stats->expected = 1;
         return read_all(&s);
     }

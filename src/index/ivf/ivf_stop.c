@@ -26,6 +26,8 @@
 
 static const float resum_below = 0.96f, tail_below = 0.8f;
 static const float usual_spread = 3.0f; /* standard errors, where nothing was calibrated */
+static const float hardly_more = 1.25f, little_more = 1.5f; /* than one list */
+static const float for_speed = 0.5f; /* whoever asks for no more recall wants a fast answer */
 
 /* The k that curves are learned for, and the shares of neighbours at the edge of an answer that spreads are.
  */
@@ -133,6 +135,17 @@ const struct ivf_curve *kt_ivf_curve_for(const struct ivf_calibration *calibrati
     return &calibration->curve[i];
 }
 
+/* Where lists are clusters, nearly every row has its neighbours in its own list, and it is all one to rows
+ * what may be left unseen: of the rules that stop after hardly more than the first list the strictest is
+ * taken. It costs a fraction of a list, and is what tells a query that lies between clusters from those that
+ * lie in one (6,000 rows in 50 clusters, queries from elsewhere: recall .43 where .95 was asked for, and .98
+ * with it). */
+static float strictest(const struct ivf_curve *curve, uint32_t i)
+{
+    while (i + 1 < curve->points && curve->point[i + 1].lists <= little_more) i++;
+    return curve->point[i].left;
+}
+
 float kt_ivf_left_for(const struct ivf_curve *curve, float recall, float *expected)
 {
     const struct ivf_point *point = curve->point;
@@ -143,6 +156,7 @@ float kt_ivf_left_for(const struct ivf_curve *curve, float recall, float *expect
         return 0;
     }
     *expected = point[i].recall;
+    if (recall > for_speed && point[i].lists <= hardly_more) return strictest(curve, i);
     if (!i) return point[0].left;
     float before = point[i - 1].recall - point[i - 1].error, after = point[i].recall - point[i].error;
     float share = after > before ? (recall - before) / (after - before) : 1;

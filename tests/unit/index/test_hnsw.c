@@ -387,6 +387,43 @@ static void a_wanted_recall_is_had_on_real_rows(void **state)
     }
 }
 
+/* Rows without neighbourhoods: walks have to be long, and where no walk is long enough every row is read. */
+static void a_wanted_recall_is_had_where_rows_are_noise(void **state)
+{
+    enum { ROWS = 6000, ASKED = 40, DIM = 256 };
+    static const float wanted[] = { 0.9f, 0.95f, 0.99f };
+    static const uint32_t ms[] = { 16, 4 };
+    struct column c;
+    (void)state;
+    float *queries = column_and_queries(&c, ROWS, ASKED, DIM, KITH_F32, ROWS + ASKED);
+    struct truth truth = truth_of(&c, KITH_COSINE, queries, ASKED, 10);
+    for (int i = 0; i < 2; i++) {
+        struct kt_index_plan plan = graph_plan(KITH_COSINE);
+        plan.m = ms[i];
+        plan.ef_construction = 60;
+        struct built b = build(&c, plan, 2);
+        json_t *calibration = calibrate(&c, &b, NULL, 0, 2);
+        reopen(&b, calibration);
+        for (size_t w = 0; w < sizeof wanted / sizeof *wanted; w++) {
+            struct kt_index_query ask = { .k = 10, .recall = wanted[w] };
+            struct kt_index_stats stats = { 0 };
+            double recall = recall_of(&c, &b, &truth, ask, &stats);
+            if (recall < (double)wanted[w] - 0.03 || recall < (double)stats.expected - 0.03)
+                fail_msg("m %u: recall %.3f, expected %.3f, wanted %.2f, by %llu codes and %llu rows", ms[i],
+                         recall, (double)stats.expected, (double)wanted[w], (unsigned long long)stats.codes,
+                         (unsigned long long)stats.rows);
+            struct kt_index_stats told = { 0 };
+            b.ops->expect(b.index, 10, wanted[w], &told);
+            assert_int_equal(told.rows != 0, stats.rows == (uint64_t)ROWS * ASKED);
+        }
+        json_decref(calibration);
+        built_release(&b);
+    }
+    truth_release(&truth);
+    kt_free(queries);
+    column_release(&c);
+}
+
 static void an_ef_is_kept_and_never_too_small(void **state)
 {
     enum { ROWS = 4000, DIM = 24 };
@@ -529,6 +566,7 @@ int main(void)
         cmocka_unit_test(merged_runs_answer_as_they_did),
         cmocka_unit_test(an_answer_under_a_filter_is_never_short),
         cmocka_unit_test(a_wanted_recall_is_had_on_real_rows),
+        cmocka_unit_test(a_wanted_recall_is_had_where_rows_are_noise),
         cmocka_unit_test(an_ef_is_kept_and_never_too_small),
         cmocka_unit_test(a_file_may_hold_anything),
         cmocka_unit_test(files_of_another_graph_are_refused),

@@ -113,6 +113,76 @@ static void near_duplicates_are_told_apart(void **state)
     kt_free(centers);
 }
 
+/* Lists that are clusters: rows need one of them each, queries from between them many, and rows are all that
+ * was learned from. */
+static void queries_between_clusters_are_told_from_those_in_one(void **state)
+{
+    enum { ROWS = 6000, ASKED = 100, DIM = 48, GROUPS = 50 };
+    struct column c;
+    float queries[2 * ASKED * DIM];
+    (void)state;
+    float *inside = column_and_queries(&c, ROWS, ASKED, DIM, KITH_F32, GROUPS);
+    struct kt_random random = { seed + 1 };
+    for (size_t i = 0; i < (size_t)ASKED * DIM; i++) queries[i] = 2 * kt_random_float(&random) - 1;
+    memcpy(queries + ASKED * DIM, inside, sizeof queries / 2);
+    struct built b = build(&c, plan_of(KITH_INDEX_DEFAULT, KITH_L2, 0), 0);
+    json_t *calibration = calibrate(&c, &b, NULL, 0, 0);
+    reopen(&b, calibration);
+    for (int i = 0; i < 2; i++) {
+        struct truth truth = truth_of(&c, KITH_L2, queries + i * ASKED * DIM, ASKED, 10);
+        struct kt_index_stats stats = { 0 };
+        double recall = recall_of(&c, &b, &truth, (struct kt_index_query){ .k = 10 }, &stats);
+        if (recall < (double)KT_DEFAULT_RECALL - 0.03)
+            fail_msg("%s clusters: recall %.3f by %.1f lists", i ? "in" : "between", recall,
+                     (double)stats.lists / ASKED);
+        if (i) assert_true(stats.lists < 2 * ASKED);
+        memset(&stats, 0, sizeof stats); /* who asks for nothing gets what is quick */
+        recall_of(&c, &b, &truth, (struct kt_index_query){ .k = 10, .recall = 1e-6f }, &stats);
+        assert_true(stats.lists < 3 * ASKED);
+        truth_release(&truth);
+    }
+    json_decref(calibration);
+    built_release(&b);
+    column_release(&c);
+    kt_free(inside);
+}
+
+/* Curves end at 100 neighbours; of clusters of 133 rows they tell nothing of the rows beyond the first. */
+static void more_neighbours_than_curves_tell_of_are_found_too(void **state)
+{
+    enum { ASKED = 60, MOST_K = 1000 };
+    static const struct {
+        uint64_t rows;
+        uint32_t dim, blobs;
+        float slack;
+    } cases[] = { { 20000, 20, 20, 0.03f }, { 20000, 48, 150, 0.1f } };
+    static const uint32_t ks[] = { 300, MOST_K };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct column c;
+        float *queries = column_and_queries(&c, cases[i].rows, ASKED, cases[i].dim, KITH_F32, cases[i].blobs);
+        struct truth truth = truth_of(&c, KITH_L2, queries, ASKED, MOST_K);
+        struct built b = build(&c, plan_of(KITH_INDEX_DEFAULT, KITH_L2, 0), 0);
+        json_t *calibration = calibrate(&c, &b, NULL, 0, 0);
+        reopen(&b, calibration);
+        for (size_t k = 0; k < sizeof ks / sizeof *ks; k++) {
+            for (size_t w = 1; w < WANTED; w++) {
+                struct kt_index_stats stats = { 0 };
+                struct kt_index_query ask = { .k = ks[k], .recall = wanted[w] };
+                double recall = recall_of(&c, &b, &truth, ask, &stats);
+                if (recall < (double)(wanted[w] - cases[i].slack))
+                    fail_msg("%u blobs, k %u, wanted %.2f: recall %.3f by %.1f lists", cases[i].blobs, ks[k],
+                             (double)wanted[w], recall, (double)stats.lists / ASKED);
+            }
+        }
+        json_decref(calibration);
+        built_release(&b);
+        truth_release(&truth);
+        column_release(&c);
+        kt_free(queries);
+    }
+}
+
 /* ---- on what it was learned ---- */
 
 static double number_of(const json_t *calibration, const char *key)
@@ -530,6 +600,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wanted_recall_is_what_a_search_has),
         cmocka_unit_test(near_duplicates_are_told_apart),
+        cmocka_unit_test(queries_between_clusters_are_told_from_those_in_one),
+        cmocka_unit_test(more_neighbours_than_curves_tell_of_are_found_too),
         cmocka_unit_test(queries_unlike_rows_are_learned_from_queries),
         cmocka_unit_test(queries_beyond_all_numbers_do_no_harm),
         cmocka_unit_test(one_calibration_for_any_threads_that_survives_text),
