@@ -2,7 +2,7 @@
 """What changing a table costs: bulk adds beside dd, indexed batches beside lancedb and hnswlib, single synced rows beside
 the syncs they need, committing threads, deletions, upserts, and the bytes written over many small commits.
 
-    python bench/bench_table.py [--only bulk,indexed,synced,threads,delete,upsert,amplification] [--json FILE]
+    python bench/bench_table.py [--only bulk,indexed,synced,threads,delete,upsert,upkeep,amplification] [--json FILE]
 
 Peers that are not installed are left out. Every comparison interleaves its sides; medians and ratios are printed.
 """
@@ -184,14 +184,36 @@ def upsert(place, told):
     told["upsert"] = {f"{name}_ms": median(t) * 1e3 for name, t in times.items()}
 
 
+def written():
+    return int(next(line for line in open("/proc/self/io") if line.startswith("wchar")).split()[1])
+
+
+def upkeep(place, told):
+    """What one write pays at most for folds and indexes, of 6,000 of one row and then 30 of 1,000 beside 50,000 indexed rows;
+    the index is trained anew in one of the latter."""
+    _, base = rows(50_000, seed=2)
+    _, more = rows(36_000, first=50_000, seed=3)
+    table = kith.connect(f"{place}/upkeep").create_table("t", base)
+    told["upkeep"] = {}
+    at = 0
+    for size, count in ((1, 6000), (1000, 30)):
+        spent, wrote = [], []
+        for _ in range(count):
+            before = written()
+            spent.append(timed(table.add, more.slice(at, size)) * 1e3)
+            wrote.append((written() - before) / 2**20)
+            at += size
+        told["upkeep"][f"of_{size}"] = {
+            "ms": [median(spent), sorted(spent)[count * 99 // 100 - 1], max(spent)],
+            "mib": [median(wrote), sorted(wrote)[count * 99 // 100 - 1], max(wrote)],
+        }
+
+
 def amplification(place, told):
     """Bytes handed to write() over 10,000 commits of one row, index and folds included."""
     count = 10_000
     _, data = rows(count)
     table = kith.connect(f"{place}/amplified").create_table("t", data.slice(0, 1), index_params={"threshold": 2000})
-
-    def written():
-        return int(next(line for line in open("/proc/self/io") if line.startswith("wchar")).split()[1])
 
     before = written()
     spent = 0.0
@@ -208,7 +230,7 @@ def amplification(place, told):
 
 
 def main():
-    parts = [bulk, indexed, synced, threads, delete, upsert, amplification]
+    parts = [bulk, indexed, synced, threads, delete, upsert, upkeep, amplification]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(part.__name__ for part in parts))
     parser.add_argument("--json")

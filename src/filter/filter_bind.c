@@ -113,6 +113,10 @@ static kith_status not_found(struct binder *binder, const struct node *at, const
     }
     if (!used && count > MOST)
         snprintf(near + strlen(near), sizeof near - strlen(near), " and %u more", count - MOST);
+    if (!parent && strcmp(name, "_distance") == 0)
+        return kt_bind_fail(
+            binder, KITH_NOT_FOUND, at,
+            "there is no column \"_distance\" here: distances come after; a distance range bounds them");
     if (parent)
         return kt_bind_fail(binder, KITH_NOT_FOUND, at, "\"%.80s\" has no field \"%.80s\"%s", parent->name,
                             name, near);

@@ -5,8 +5,8 @@
  * these are the names that DuckDB and DataFusion have for the same thing, where they mean the same: concat(),
  * which skips nulls there, is not `||`. Case never matters.
  *
- * A few names stand for more than one node: "not in", "between", "-" of one argument, and the casts, which
- * take their type as a literal text.
+ * A few names stand for more than one node: "not in", "between", "-" of one argument, the casts, which take
+ * their type as a literal text, and regexp_match, which is null where regexp_like is false.
  */
 #include <stdio.h>
 #include <string.h>
@@ -114,7 +114,8 @@ static const struct other {
 };
 enum { OTHERS = sizeof others / sizeof others[0] };
 
-static const char *const shapes[] = { "not in", "between", "not between", "not like", "not ilike" };
+static const char *const shapes[] = { "not in",   "between",   "not between",
+                                      "not like", "not ilike", "regexp_match" };
 enum { SHAPES = sizeof shapes / sizeof shapes[0], NAMES = (int)KT_FNS + (int)OTHERS + (int)SHAPES };
 
 const char *kt_fn_name(enum kt_fn fn)
@@ -227,6 +228,22 @@ static kith_status call_between(bool negated, struct kt_expr **args, uint32_t co
     return KITH_OK;
 }
 
+/* DataFusion's regexp_match gives what matched, or null. A condition asks whether there is something: it is
+ * true or null, so that IS NOT NULL says what it says there, and nobody takes "no match" for an answer. */
+static kith_status call_match(struct kt_expr **args, uint32_t count, struct kt_expr **out, kith_error *error)
+{
+    struct kt_value no = { .kind = KT_VALUE_BOOL };
+    struct kt_expr *made = NULL, *never = NULL;
+    kith_status status = kt_expr_make(KT_FN_REGEXP, args, count, &made, error);
+    if (!status) status = kt_expr_literal(&no, &never, error);
+    if (status) {
+        kt_expr_release(made);
+        return status;
+    }
+    struct kt_expr *both[2] = { made, never };
+    return kt_expr_make(KT_FN_NULLIF, both, 2, out, error);
+}
+
 kith_status kt_expr_call(const char *name, struct kt_expr **args, uint32_t count, struct kt_expr **out,
                          kith_error *error)
 {
@@ -234,6 +251,7 @@ kith_status kt_expr_call(const char *name, struct kt_expr **args, uint32_t count
     bool negated = strncasecmp(name, "not ", 4) == 0;
     const char *rest = negated ? name + 4 : name;
     if (strcasecmp(rest, "between") == 0) return call_between(negated, args, count, out, error);
+    if (strcasecmp(name, "regexp_match") == 0) return call_match(args, count, out, error);
     enum kt_fn fn = find(rest);
     if (fn == KT_FN_SUB && count == 1) fn = KT_FN_NEG;
     if (fn == KT_FNS || (negated && fn != KT_FN_IN && fn != KT_FN_LIKE && fn != KT_FN_ILIKE))

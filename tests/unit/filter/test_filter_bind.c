@@ -43,6 +43,7 @@ static void names_are_found_or_near_ones_told(void **state)
         { "record.c.x = 1", KITH_NOT_FOUND, "\"c\" has no field \"x\"" },
         { "i32.a = 1", KITH_TYPE, "\"i32\" is int32, which has no field \"a\"" },
         { "record['zz'] = 1", KITH_NOT_FOUND, "has no field \"zz\"" },
+        { "_distance < 0.5", KITH_NOT_FOUND, "distances come after; a distance range bounds them" },
         { "\"fizz\".a = 1", KITH_NOT_FOUND, "there is no column \"fizz\"" },
     };
     assert_all_refused(refusals, sizeof refusals / sizeof refusals[0]);
