@@ -14,6 +14,8 @@
  *     is freed once, when nobody uses it any more.
  *   - An ArrowArrayStream given to a function is consumed by it, success or not; its release callback
  *     has been called when the function returns. One received belongs to the caller.
+ *   - What is given to a function and is not said to be optional must be there: NULL is KITH_INVALID, and so
+ *     is a number that is of no enum. Handles and places for outputs are taken as they are.
  *   - Strings are UTF-8 and end in NUL. Times are microseconds since 1970, UTC.
  */
 #ifndef KITH_H
@@ -491,7 +493,10 @@ typedef struct kith_upkeep_stats {
     uint64_t rows_indexed;                       /* that no index had before */
 } kith_upkeep_stats;
 /** Does now what writes do in passing: folds small fragments, brings indexes up to date, removes what old
- *  versions alone needed. Never needed. @param stats  may be NULL */
+ *  versions alone needed. Never needed.
+ *  @param options  NULL: fold, and keep versions by the table's settings. In one that is given, zero forgets
+ *                  every version that it may (older_than_us)
+ *  @param stats    may be NULL */
 KITH_API kith_status kith_optimize(kith_table *table, const kith_upkeep *options, kith_upkeep_stats *stats,
                                    kith_error *error);
 
@@ -724,8 +729,8 @@ typedef struct kith_query {
     const char *const *expressions; /* beside `columns`: what column i is, as SQL over the table's columns;
                                        NULL, or NULL in it: the column of that name */
     int64_t timeout_us;        /* KITH_TIMEOUT when so many have passed and the answer is not there; 0: never;
-                                  negative: at        once. Looked at every few thousand rows of a filter or a scan,
-                                  and at        each list. A        searcher gives each run so much */
+                                  negative: at once. Looked at every few thousand rows of a filter or a scan, and at
+                                  each list. A searcher gives each run so much */
     kith_progress_fn progress; /* asked whether to go on. A searcher does not use it */
     void *progress_user;
     const kith_order *order_by; /* in which order the k nearest come, "_distance" among the expressions; NULL:
@@ -741,8 +746,7 @@ typedef struct kith_query {
  *              "calibrated_on": "rows", "calibrated_with": 2560, "exact": false}. Where it is
  *              not known "expected" is null; "calibrated_on" may be "queries" or null, too
  *  @return KITH_OK; KITH_INVALID (dimension, k, NaN in the query, a range that is empty);
- *          KITH_NOT_FOUND (column); KITH_UNSUPPORTED (where); KITH_TIMEOUT, KITH_CANCELLED; KITH_CORRUPT,
- * KITH_IO */
+ *          KITH_NOT_FOUND (column); KITH_TYPE (where); KITH_TIMEOUT, KITH_CANCELLED; KITH_CORRUPT, KITH_IO */
 KITH_API kith_status kith_search(kith_table *table, const kith_query *query, struct ArrowArrayStream *out,
                                  kith_error *error);
 

@@ -7,20 +7,10 @@ static struct kt_table *table_of(kith_table *table)
     return (struct kt_table *)table;
 }
 
-/* Hands out what was done, in as many bytes as the caller's header knows of. */
 static kith_status tell(kith_status status, const kith_changed *done, kith_changed *out)
 {
-    if (status || !out) return status;
-    size_t size = out->struct_size && out->struct_size < sizeof *out ? out->struct_size : sizeof *out;
-    size_t own = out->struct_size;
-    memcpy(out, done, size);
-    out->struct_size = own;
-    return KITH_OK;
-}
-
-static void release(struct ArrowArrayStream *stream)
-{
-    if (stream && stream->release) stream->release(stream);
+    if (!status) kt_changed_tell(done, out);
+    return status;
 }
 
 kith_status kith_delete(kith_table *table, const kith_expr *filter, kith_changed *changed, kith_error *error)
@@ -33,7 +23,7 @@ kith_status kith_delete_rows(kith_table *table, const uint64_t *row_ids, size_t 
                              kith_error *error)
 {
     kith_changed done = { 0 };
-    if (!row_ids && count) return kt_fail(error, KITH_INVALID, "the array of row ids is missing");
+    if (!row_ids && count) return kt_missing("the array of row ids", error);
     return tell(kt_delete_rows(table_of(table), row_ids, count, &done, error), &done, changed);
 }
 
@@ -46,8 +36,11 @@ kith_status kith_update_rows(kith_table *table, const kith_update *options, kith
         options ? kt_options_read("kith_update", options, offsetof(kith_update, values), &update,
                                   sizeof update, error)
                 : kt_fail(error, KITH_INVALID, "update needs options that say which columns to set");
+    if (!status) status = kt_write_check(&update.write, error);
+    if (!status && !update.assignments && update.assignment_count)
+        status = kt_missing("the array of what to set", error);
     if (!status) return tell(kt_update(table_of(table), &update, &done, error), &done, changed);
-    if (options) release(options->values);
+    if (options) kt_stream_drop(options->values);
     return status;
 }
 
@@ -60,8 +53,11 @@ kith_status kith_merge_rows(kith_table *table, struct ArrowArrayStream *data, co
         options
             ? kt_options_read("kith_merge", options, offsetof(kith_merge, write), &merge, sizeof merge, error)
             : kt_fail(error, KITH_INVALID, "merge needs options that say what to do with rows");
+    if (!status) status = kt_write_check(&merge.write, error);
+    if (!status) status = kt_lists_check(merge.on, merge.on_count, NULL, 0, error);
+    if (!status && !data) status = kt_missing("the stream of rows", error);
     if (!status) return tell(kt_merge(table_of(table), data, &merge, &done, error), &done, changed);
-    release(data);
+    kt_stream_drop(data);
     return status;
 }
 
@@ -72,8 +68,10 @@ kith_status kith_get(kith_table *table, struct ArrowArrayStream *keys, const kit
     kith_status status = options ? kt_options_read("kith_scan", options, offsetof(kith_scan, columns), &scan,
                                                    sizeof scan, error)
                                  : KITH_OK;
+    if (!status && options) status = kt_lists_check(scan.columns, scan.column_count, NULL, 0, error);
+    if (!status && !keys) status = kt_missing("the stream of keys", error);
     if (!status) return kt_get(table_of(table), keys, options ? &scan : NULL, out, error);
-    release(keys);
+    kt_stream_drop(keys);
     return status;
 }
 

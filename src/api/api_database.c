@@ -88,10 +88,11 @@ kith_status kith_create_table(kith_database *database, const char *name, struct 
     kith_status status = options ? kt_options_read("kith_create", options, offsetof(kith_create, exist_ok),
                                                    &create, sizeof create, error)
                                  : KITH_OK;
+    if (!status && options) status = kt_write_check(&create.write, error);
     if (!status)
         return kt_create(catalog_of(database), name, data, options ? &create : NULL, (struct kt_table **)out,
                          error);
-    if (data->release) data->release(data);
+    kt_stream_drop(data);
     return status;
 }
 
@@ -124,8 +125,9 @@ kith_status kith_append(kith_table *table, struct ArrowArrayStream *data, const 
     kith_status status = options ? kt_options_read("kith_write", options, offsetof(kith_write, bad_vectors),
                                                    &write, sizeof write, error)
                                  : KITH_OK;
+    if (!status && options) status = kt_write_check(&write, error);
     if (!status) return kt_append(table_of(table), data, options ? &write : NULL, version, error);
-    if (data->release) data->release(data);
+    kt_stream_drop(data);
     return status;
 }
 
@@ -150,5 +152,6 @@ kith_status kith_create_index(kith_table *table, const kith_index *options, kith
 
 kith_status kith_drop_index(kith_table *table, const char *name, kith_error *error)
 {
+    if (!name) return kt_missing("the name of the index", error);
     return kt_table_drop_index(table_of(table), name, error);
 }

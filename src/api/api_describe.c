@@ -174,9 +174,9 @@ void kith_commits_free(kith_commits *commits)
 
 kith_status kith_table_restore(kith_table *table, uint64_t version, kith_changed *changed, kith_error *error)
 {
-    uint64_t made = 0;
-    kith_status status = kt_table_restore((struct kt_table *)table, version, &made, error);
-    if (!status && changed) changed->version = made;
+    kith_changed done = { .attempts = 1 };
+    kith_status status = kt_table_restore((struct kt_table *)table, version, &done.version, error);
+    if (!status) kt_changed_tell(&done, changed);
     return status;
 }
 

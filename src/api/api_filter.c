@@ -4,17 +4,12 @@
  */
 #include <string.h>
 
-#include "base/status.h"
+#include "api/api_private.h"
 #include "filter/filter.h"
 
 static const struct kt_expr *tree_of(const kith_expr *expr)
 {
     return (const struct kt_expr *)expr;
-}
-
-static kith_status missing(const char *what, kith_error *error)
-{
-    return kt_fail(error, KITH_INVALID, "%s is missing: NULL was given", what);
 }
 
 void kith_expr_free(kith_expr *expr)
@@ -27,7 +22,7 @@ void kith_expr_free(kith_expr *expr)
 static kith_status copy_bytes(const kith_value *from, enum kt_value_kind kind, struct kt_value *to,
                               kith_error *error)
 {
-    if (!from->text && from->size) return missing("the text of a value", error);
+    if (!from->text && from->size) return kt_missing("the text of a value", error);
     to->text = kt_alloc(from->size + 1);
     if (!to->text) return kt_fail_memory(error, from->size + 1);
     if (from->size) memcpy(to->text, from->text, from->size);
@@ -39,7 +34,7 @@ static kith_status copy_bytes(const kith_value *from, enum kt_value_kind kind, s
 
 static kith_status copy_decimal(const kith_value *from, struct kt_value *to, kith_error *error)
 {
-    if (!from->text) return missing("the text of a decimal", error);
+    if (!from->text) return kt_missing("the text of a decimal", error);
     if (kt_value_read(KT_VALUE_DECIMAL, from->text, strlen(from->text), to)) return KITH_OK;
     *to = (struct kt_value){ 0 };
     return kt_fail(error, KITH_INVALID, "\"%.40s\" is no decimal such as 12.50, of at most 18 digits",
@@ -51,7 +46,7 @@ static kith_status copy_value(const kith_value *from, struct kt_value *to, kith_
 static kith_status copy_list(const kith_value *from, struct kt_value *to, kith_error *error)
 {
     kith_status status = KITH_OK;
-    if (!from->items && from->size) return missing("the items of a list", error);
+    if (!from->items && from->size) return kt_missing("the items of a list", error);
     if (from->size > KT_FILTER_LIST)
         return kt_fail(error, KITH_INVALID, "a list of %zu values is longer than %d", from->size,
                        KT_FILTER_LIST);
@@ -117,8 +112,8 @@ kith_status kith_expr_sql(const char *text, const kith_value *parameters, size_t
                           kith_error *error)
 {
     kith_status status = KITH_OK;
-    if (!text) return missing("the text of the filter", error);
-    if (!parameters && count) return missing("the array of parameters", error);
+    if (!text) return kt_missing("the text of the filter", error);
+    if (!parameters && count) return kt_missing("the array of parameters", error);
     struct kt_parameter *copies = kt_alloc_zero(count, sizeof *copies);
     if (!copies) return kt_fail_memory(error, count * sizeof *copies);
     for (size_t i = 0; !status && i < count; i++) {
@@ -132,7 +127,7 @@ kith_status kith_expr_sql(const char *text, const kith_value *parameters, size_t
 
 kith_status kith_expr_json(const char *text, kith_expr **out, kith_error *error)
 {
-    if (!text) return missing("the text of the filter", error);
+    if (!text) return kt_missing("the text of the filter", error);
     return kt_expr_from_json(text, strlen(text), (struct kt_expr **)out, error);
 }
 
@@ -141,7 +136,7 @@ kith_status kith_expr_json(const char *text, kith_expr **out, kith_error *error)
 kith_status kith_expr_literal(const kith_value *value, kith_expr **out, kith_error *error)
 {
     struct kt_value copy = { 0 };
-    if (!value) return missing("the value", error);
+    if (!value) return kt_missing("the value", error);
     kith_status status = copy_value(value, &copy, error);
     if (!status) return kt_expr_literal(&copy, (struct kt_expr **)out, error);
     kt_value_release(&copy);
@@ -150,19 +145,19 @@ kith_status kith_expr_literal(const kith_value *value, kith_expr **out, kith_err
 
 kith_status kith_expr_column(const char *path, kith_expr **out, kith_error *error)
 {
-    if (!path) return missing("the name of the column", error);
+    if (!path) return kt_missing("the name of the column", error);
     return kt_expr_path(path, (struct kt_expr **)out, error);
 }
 
 kith_status kith_expr_call(const char *name, kith_expr *const *arguments, size_t count, kith_expr **out,
                            kith_error *error)
 {
-    if (!name) return missing("the name of the function", error);
-    if (!arguments && count) return missing("the array of arguments", error);
+    if (!name) return kt_missing("the name of the function", error);
+    if (!arguments && count) return kt_missing("the array of arguments", error);
     if (count > KT_FILTER_NODES)
         return kt_fail(error, KITH_INVALID, "%zu arguments are more than %d", count, KT_FILTER_NODES);
     for (size_t i = 0; i < count; i++)
-        if (!arguments[i]) return missing("an argument", error);
+        if (!arguments[i]) return kt_missing("an argument", error);
     struct kt_expr **shared = kt_alloc_array(count, sizeof *shared);
     if (!shared) return kt_fail_memory(error, count * sizeof *shared);
     for (size_t i = 0; i < count; i++) shared[i] = kt_expr_share(tree_of(arguments[i]));
@@ -174,7 +169,7 @@ kith_status kith_expr_call(const char *name, kith_expr *const *arguments, size_t
 kith_status kith_expr_to_sql(const kith_expr *expr, char **out, kith_error *error)
 {
     struct kt_buffer text = { 0 };
-    if (!expr) return missing("the expression", error);
+    if (!expr) return kt_missing("the expression", error);
     kith_status status = kt_expr_to_sql(tree_of(expr), &text, error);
     if (!status && !kt_buffer_append(&text, "", 1)) status = kt_fail_memory(error, text.size);
     if (status)

@@ -10,13 +10,17 @@ static kith_status read_query(const kith_query *from, kith_query *to, kith_error
 {
     kith_status status =
         kt_options_read("kith_query", from, offsetof(kith_query, metric), to, sizeof *to, error);
+    if (!status) status = kt_lists_check(to->columns, to->column_count, to->order_by, to->order_count, error);
     if (!status && !to->vector_count) to->vector_count = 1;
     return status;
 }
 
 static kith_status read_scan(const kith_scan *from, kith_scan *to, kith_error *error)
 {
-    return kt_options_read("kith_scan", from, offsetof(kith_scan, offset), to, sizeof *to, error);
+    kith_status status =
+        kt_options_read("kith_scan", from, offsetof(kith_scan, offset), to, sizeof *to, error);
+    return status ? status
+                  : kt_lists_check(to->columns, to->column_count, to->order_by, to->order_count, error);
 }
 
 /* ---- one search */
@@ -182,6 +186,8 @@ static kith_status search_ids(kith_table *table, const kith_query *query, struct
 {
     struct answer answer;
     struct kt_work work = { 0 };
+    if (count && (!row_ids || !distances))
+        return kt_missing("the array that row ids or distances go to", error);
     kith_status status = search(table, query, kept, &work, vectors, count, &answer, error);
     if (status) return status;
     for (size_t i = 0; i < count; i++) {
@@ -353,6 +359,7 @@ kith_status kith_table_take(kith_table *table, const uint64_t *row_ids, size_t c
     kith_status status = options ? read_scan(options, &scan, error) : KITH_OK;
     if (!status && count > UINT32_MAX)
         status = kt_fail(error, KITH_INVALID, "at most %u rows can be taken at once", (unsigned)UINT32_MAX);
+    if (!status && count && !row_ids) status = kt_missing("the array of row ids", error);
     if (!status && !hits) status = kt_fail_memory(error, count * sizeof *hits);
     for (size_t i = 0; i < count && !status; i++) hits[i] = (struct kt_hit){ 0, row_ids[i] };
 
@@ -386,7 +393,7 @@ kith_status kith_ipc_write(int fd, struct ArrowArrayStream *data, bool as_stream
     struct kt_schema *schema = NULL;
     struct kt_sink *sink = NULL;
     struct kt_ipc_writer *writer = NULL;
-    kith_status status = kt_stream_schema(data, &schema, error);
+    kith_status status = kt_stream_schema(data, &schema, error); // which finds a missing one
     if (!status) status = kt_sink_descriptor(fd, &sink, error);
     if (!status)
         status = kt_ipc_begin(sink, as_stream ? KT_IPC_STREAM : KT_IPC_FILE, schema, NULL, 0, &writer, error);
@@ -408,6 +415,6 @@ kith_status kith_ipc_write(int fd, struct ArrowArrayStream *data, bool as_stream
     kt_ipc_abandon(writer);
     kt_sink_abandon(sink);
     kt_schema_release(schema);
-    if (data->release) data->release(data);
+    kt_stream_drop(data);
     return status;
 }

@@ -298,6 +298,9 @@ static kith_status settle_altered(struct making *making, const kith_altered_colu
     int key = kt_snapshot_key(making->base);
     kith_status status = find_column(making, column->name, &at, error);
     if (status) return status;
+    if (column->nullable < -1 || column->nullable > 1)
+        return kt_fail(error, KITH_INVALID, "nullable is %d; 1 allows null, -1 forbids it, 0 keeps what is",
+                       column->nullable);
     if (!column->rename && !column->nullable && !column->type)
         return kt_fail(error, KITH_INVALID, "nothing is to be altered of column \"%s\"", column->name);
     if (column->type) status = retype(making, at, column->type, error);
