@@ -40,7 +40,12 @@ extern "C" {
 /** Declares an option struct with every field at its default:
  *  `kith_query query = KITH_INIT(kith_query);` */
 #ifdef __cplusplus
-#define KITH_INIT(type) (type{ sizeof(type) })
+#define KITH_INIT(type)                                                                                      \
+    ([] {                                                                                                    \
+        type kith_init_ = type();                                                                            \
+        kith_init_.struct_size = sizeof(type);                                                               \
+        return kith_init_;                                                                                   \
+    }()) /* a brace with one value in it would warn of the others */
 #else
 #define KITH_INIT(type) ((type){ .struct_size = sizeof(type) })
 #endif
