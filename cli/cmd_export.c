@@ -2,11 +2,13 @@
  *
  * The handle is pinned to one version first, so that the count written into a .npy header is the count
  * of rows that follow, whoever else writes. A file is written beside its name and renamed when whole: an
- * export that fails leaves what was there before.
+ * export that fails leaves what was there before. A link is followed first, so that it goes on leading there.
+ * A pipe or a device is written to as it is: a rename would put a file in its place.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "arrow_view.h"
@@ -169,19 +171,31 @@ static kith_status write_rows(struct export *export, FILE *to, kith_error *error
     return cli_write_jsonl(to, stream, &export->written, error);
 }
 
-/* Writes beside the file's name, then renames. */
+static kith_status write_to(struct export *export, const char *path, kith_error *error)
+{
+    FILE *to = fopen(path, "wb");
+    kith_status status = to ? write_rows(export, to, error) : KITH_OK;
+    if (!status && (!to || fclose(to))) return cli_fail_errno(error, "write", export->set.output);
+    if (status) fclose(to);
+    return status;
+}
+
+/* Writes beside the file's name, then renames; or to what is no file. */
 static kith_status write_file(struct export *export, kith_error *error)
 {
-    const char *path = export->set.output;
+    struct stat there;
     struct text partial = { 0 };
+    const char *path = export->set.output;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) return write_to(export, path, error);
+    char *target = realpath(path, NULL); // NULL: there is none yet
+    if (target) path = target;
     cli_text_printf(&partial, "%s.%ld.partial", path, (long)getpid());
-    FILE *to = fopen(partial.data, "wb");
-    kith_status status = to ? write_rows(export, to, error) : cli_fail_errno(error, "write", path);
-    if (to && fclose(to) && !status) status = cli_fail_errno(error, "write", path);
+    kith_status status = write_to(export, partial.data, error);
     if (!status && rename(partial.data, path))
-        status = cli_fail_errno(error, "rename the whole export to", path);
-    if (status && to) unlink(partial.data);
+        status = cli_fail_errno(error, "rename the whole export to", export->set.output);
+    if (status) unlink(partial.data);
     cli_text_release(&partial);
+    free(target);
     return status;
 }
 

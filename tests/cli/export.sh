@@ -19,3 +19,14 @@ ls
 kith export db/t >/dev/full 2>err.txt
 echo "exit $?"
 cat err.txt
+# a link leads where it led; what is no file is written to, not replaced
+ln -s out.jsonl link
+kith export db/t --rows 1 -o link -q >/dev/null
+[ -L link ] && cat out.jsonl
+mkfifo pipe
+cat pipe &
+kith export db/t --rows 2 --columns id -o pipe -f csv -q >/dev/null
+wait
+[ -p pipe ] && echo 'still a pipe'
+mkdir folder
+fails kith export db/t -o folder
