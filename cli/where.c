@@ -67,6 +67,9 @@ kith_status cli_where(const struct where *where, kith_expr **out, kith_error *er
 {
     size_t count = where->given.count;
     *out = NULL;
+    if (!where->text && count)
+        return cli_fail(error, KITH_INVALID, "--param %s: there is no --where that it is for",
+                        where->given.items[0]);
     if (!where->text) return KITH_OK;
     kith_value *values = cli_alloc((count + 1) * sizeof *values);
     char **names = cli_alloc((count + 1) * sizeof *names);

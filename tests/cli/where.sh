@@ -15,3 +15,8 @@ fails kith search db/t --row 1 --where 'id < '
 fails kith search db/t --row 1 --where 'id < ?'
 fails kith search db/t --row 1 --where 'id < 3; drop table t'
 fails kith search db/t --row 1 --where 'id' --param 3
+# a value that nothing asks for
+fails kith search db/t --row 1 --param 3
+fails kith explain db/t --param 3
+fails kith export db/t --param 3
+fails kith erase db/t --deleted --param 3
