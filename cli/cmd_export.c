@@ -109,8 +109,9 @@ static kith_status begin(struct export *export, kith_error *error)
     scan.filter = export->filter;
     if (!status) status = choose_columns(export, &scan, error);
     if (status) return status;
-    scan.limit = export->set.rows;
-    if (scan.limit && scan.limit < export->rows) export->rows = scan.limit;
+    if (export->set.rows < export->rows) export->rows = export->set.rows;
+    scan.limit = export->rows;
+    scan.none = !export->rows;
     export->written =
         (struct write_progress){ .call = cli_progress, .user = &export->progress, .total = export->rows };
     return kith_table_scan(export->table, &scan, &export->stream.arrow, error);
@@ -231,7 +232,7 @@ static kith_status run_export(struct export *export, kith_error *error)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct export export = { .rows = 0 };
+    struct export export = { .set = { .rows = UINT64_MAX } };
     struct operands operands = { .at_least = 1, .at_most = 1 };
     kith_error error = { .status = KITH_OK };
     int code = cli_parse(self, argc, argv, &export.set, &operands);

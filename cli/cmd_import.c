@@ -156,7 +156,7 @@ static kith_status open_rows(struct import *import, struct rows **out, kith_erro
         return status;
     }
     import->progress.total_hint = rows->total;
-    if (import->set.rows && (!rows->total_known || import->set.rows < rows->total))
+    if (import->set.rows < UINT64_MAX && (!rows->total_known || import->set.rows < rows->total))
         import->progress.total_hint = import->set.rows;
     *out = rows;
     return KITH_OK;
@@ -260,7 +260,7 @@ static void import_release(struct import *import)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct import import = { .self = self };
+    struct import import = { .self = self, .set = { .rows = UINT64_MAX } };
     struct operands operands = { .at_least = 2 };
     kith_error error = { .status = KITH_OK };
     int code = cli_parse(self, argc, argv, &import.set, &operands);

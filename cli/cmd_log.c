@@ -79,7 +79,7 @@ static void commits_json(const char *table, const kith_commits *commits)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct settings set = { 0 };
+    struct settings set = { .most = UINT64_MAX };
     struct operands operands = { .at_least = 1, .at_most = 1 };
     struct location location = { 0 };
     kith_database *database = NULL;
@@ -91,8 +91,11 @@ static int run(const struct command *self, int argc, char **argv)
     if (code >= 0) return code;
     kith_status status = cli_open_table(&location, &database, &table, &error);
     if (!status) status = kith_table_log(table, (size_t)set.most, &commits, &error);
-    if (!status && set.common.json) commits_json(location.table, commits);
-    if (!status && !set.common.json) print_commits(commits);
+    kith_commits shown = { 0 };
+    if (!status) shown = *commits;
+    if (!set.most) shown.count = 0; // to the library it means all
+    if (!status && set.common.json) commits_json(location.table, &shown);
+    if (!status && !set.common.json) print_commits(&shown);
     kith_commits_free(commits);
     kith_table_close(table);
     kith_close(database);

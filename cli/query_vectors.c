@@ -116,7 +116,7 @@ static kith_status file_vectors(const char *path, const char *column, struct que
 {
     struct mapped *map = NULL;
     struct rows *rows = NULL;
-    struct read_outcome outcome = { .limit = 0 };
+    struct read_outcome outcome = { .limit = UINT64_MAX };
     struct stream stream = { .batch = { .length = 0 } };
     struct read_request request = { .path = path, .vector = column };
     kith_status status = cli_map_open(path, &map, error);

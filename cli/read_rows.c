@@ -55,12 +55,9 @@ static int stream_next(struct ArrowArrayStream *stream, struct ArrowArray *out)
     if (cli_interrupted()) {
         return errno_of(cli_fail(&outcome->error, KITH_CANCELLED, "interrupted"));
     }
-    uint64_t most = BATCH_ROWS;
-    if (outcome->limit) {
-        uint64_t left = outcome->limit - outcome->rows;
-        if (!left) return 0;
-        if (left < most) most = left;
-    }
+    uint64_t left = outcome->limit - outcome->rows;
+    if (!left) return 0;
+    uint64_t most = left < BATCH_ROWS ? left : BATCH_ROWS;
     kith_status status = state->rows->next(state->rows, (int64_t)most, out, &outcome->error);
     if (!status && out->release) outcome->rows += (uint64_t)out->length;
     return errno_of(status);

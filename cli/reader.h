@@ -55,7 +55,7 @@ kith_status cli_rows_chain(const struct read_request *requests, size_t count, st
 
 /* What a stream of ours went through: it outlives the stream, which the library consumes. */
 struct read_outcome {
-    uint64_t limit; /* most rows to give; 0 for all */
+    uint64_t limit; /* most rows to give; UINT64_MAX for all */
     uint64_t rows;
     kith_error error; /* status KITH_OK unless reading failed */
 };

@@ -30,3 +30,9 @@ wait
 [ -p pipe ] && echo 'still a pipe'
 mkdir folder
 fails kith export db/t -o folder
+# at most no rows are none
+kith export db/t --rows 0
+kith export db/t --rows 0 --format csv
+kith import db/none a.jsonl --rows 0 | steady
+kith import db/none a.jsonl --rows 2 | steady
+kith log db/none -n 0 --json
