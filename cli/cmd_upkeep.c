@@ -104,6 +104,18 @@ const struct command cli_cmd_compact = {
 
 static const struct option_spec no_options[] = { { 0 } };
 
+static void repair_json(const char *table, kith_status status, const char *words, const kith_error *error)
+{
+    struct json json = { 0 };
+    cli_json_open(&json, NULL, '{');
+    cli_json_string(&json, "table", table);
+    cli_json_string(&json, "status", kith_status_name(status));
+    cli_json_string(&json, "repaired", words && words[0] ? words : NULL);
+    cli_json_string(&json, "error", status ? error->message : NULL);
+    cli_json_close(&json, '}');
+    cli_json_print(&json);
+}
+
 static int run_repair(const struct command *self, int argc, char **argv)
 {
     struct settings set = { 0 };
@@ -116,7 +128,10 @@ static int run_repair(const struct command *self, int argc, char **argv)
     code = place_open(self, operands.items[0], false, &place);
     if (code >= 0) return place_close(&place, code);
     kith_status status = kith_repair(place.database, place.location.table, &words, &error);
-    if (words) printf("%s", words[0] ? words : "nothing was wrong\n");
+    if (set.common.json)
+        repair_json(place.location.table, status, words, &error);
+    else if (words)
+        printf("%s", words[0] ? words : "nothing was wrong\n");
     code = status ? cli_report(&error) : CLI_OK;
     kith_text_free(words);
     return place_close(&place, code);
@@ -133,6 +148,30 @@ const struct command cli_cmd_repair = {
     run_repair,
 };
 
+/* What was copied, from the copy. */
+static kith_status backup_json(const struct place *place, const char *uri, kith_error *error)
+{
+    kith_database *to = NULL;
+    kith_table *copy = NULL;
+    uint64_t rows = 0;
+    struct json json = { 0 };
+    kith_status status = kith_open(uri, &to, error);
+    if (!status) status = kith_open_table(to, place->location.table, &copy, error);
+    if (!status) status = kith_table_count(copy, NULL, &rows, error);
+    if (!status) {
+        cli_json_open(&json, NULL, '{');
+        cli_json_string(&json, "database", place->location.database);
+        cli_json_string(&json, "table", place->location.table);
+        cli_json_string(&json, "destination", uri);
+        cli_json_count(&json, "rows", rows);
+        cli_json_close(&json, '}');
+        cli_json_print(&json);
+    }
+    kith_table_close(copy);
+    kith_close(to);
+    return status;
+}
+
 static int run_backup(const struct command *self, int argc, char **argv)
 {
     struct settings set = { 0 };
@@ -143,7 +182,9 @@ static int run_backup(const struct command *self, int argc, char **argv)
     if (code >= 0) return code;
     code = place_open(self, operands.items[0], true, &place);
     if (code >= 0) return place_close(&place, code);
-    code = kith_backup(place.table, operands.items[1], &error) ? cli_report(&error) : CLI_OK;
+    kith_status status = kith_backup(place.table, operands.items[1], &error);
+    if (!status && set.common.json) status = backup_json(&place, operands.items[1], &error);
+    code = status ? cli_report(&error) : CLI_OK;
     return place_close(&place, code);
 }
 

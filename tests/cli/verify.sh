@@ -33,3 +33,11 @@ grep -o 'No such file or directory; restore it from a copy' err.txt
 kith repair db/bad 2>err.txt
 echo "exit $?"
 grep -o 'Rows cannot be repaired: restore the file from a copy' err.txt
+
+# Each tells a program what it did.
+kith repair db/good --json
+kith repair db/bad --json 2>/dev/null | sed -E 's/"error":".*(Rows cannot be repaired).*"/"error":"\1"/'
+fails kith repair db/absent --json
+kith backup db/good copy --json
+kith backup db/good other && kith export other/good --rows 1 --columns id
+fails kith backup db/good copy --json
