@@ -193,12 +193,14 @@ static kith_status guess_types(struct csv_rows *csv, const struct read_request *
             enum cell_kind kind = cli_text_kind(cell_text(csv, i), &items);
             if (kind == CELL_NONE && cell->quoted) kind = CELL_TEXT;
             if (kind == CELL_LIST_INT || kind == CELL_LIST_FLOAT) {
-                cli_guess_list(guess, kind, items);
+                cli_guess_list(guess, kind, items, csv->record.line);
             } else {
-                cli_guess_see(guess, kind);
+                cli_guess_see(guess, kind, csv->record.line);
             }
         }
     }
+    kith_status status = cli_guess_check(&csv->guesses, request, error);
+    if (status) return status;
     csv->base.total_known = true;
     csv->makers = cli_guess_makers(&csv->guesses, request);
     csv->at = csv->body;

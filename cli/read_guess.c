@@ -4,7 +4,9 @@
  * A column is the narrowest of bool < text, int < float < text, lists of int < lists of float < text
  * that holds all its cells; one without any cell is text. "007" is text: codes lose their zeros as numbers.
  * Lists become a vector column when the column's name says so ("vector" or "embedding" in it, or the one
- * given with --vector) and all have one length.
+ * given with --vector) and all have one length. Where such a column has lists in some rows and anything else
+ * in others the file is refused: as text, which holds both, one bad cell among a million would take the
+ * vectors from all.
  */
 #include "read_guess.h"
 
@@ -40,10 +42,16 @@ size_t cli_guess_add(struct guesses *guesses, const char *name, const struct rea
     return guesses->count++;
 }
 
-void cli_guess_see(struct column_guess *guess, enum cell_kind kind)
+static bool is_list(enum cell_kind kind)
+{
+    return kind == CELL_LIST_INT || kind == CELL_LIST_FLOAT;
+}
+
+void cli_guess_see(struct column_guess *guess, enum cell_kind kind, uint64_t line)
 {
     enum cell_kind had = guess->kind;
     if (kind == CELL_NONE || kind == had) return;
+    if (had != CELL_NONE && is_list(had) != is_list(kind) && !guess->mixed) guess->mixed = line;
     if (had == CELL_NONE) {
         guess->kind = kind;
     } else if ((had == CELL_INT && kind == CELL_FLOAT) || (had == CELL_FLOAT && kind == CELL_INT)) {
@@ -56,19 +64,35 @@ void cli_guess_see(struct column_guess *guess, enum cell_kind kind)
     }
 }
 
-void cli_guess_list(struct column_guess *guess, enum cell_kind kind, int64_t length)
+void cli_guess_list(struct column_guess *guess, enum cell_kind kind, int64_t length, uint64_t line)
 {
     if (!guess->lists_seen || length < guess->shortest) guess->shortest = length;
     if (!guess->lists_seen || length > guess->longest) guess->longest = length;
     guess->lists_seen = true;
-    cli_guess_see(guess, kind);
+    cli_guess_see(guess, kind, line);
+}
+
+kith_status cli_guess_check(const struct guesses *guesses, const struct read_request *request,
+                            kith_error *error)
+{
+    for (size_t i = 0; i < guesses->count; i++) {
+        const struct column_guess *guess = &guesses->columns[i];
+        const struct ArrowSchema *like = column_like(request, guess->name);
+        if (!guess->mixed || !guess->is_vector || (like && like->format[0] != '+')) continue;
+        return cli_fail(
+            error, KITH_TYPE,
+            "'%s' line %llu: the vectors of column '%s' are lists of numbers, but not in every row "
+            "up to here; mend it, or say with --vector which column holds them",
+            request->path, (unsigned long long)guess->mixed, guess->name);
+    }
+    return KITH_OK;
 }
 
 static enum cell_kind settle(const struct column_guess *guess, const struct read_request *request)
 {
     enum cell_kind kind = guess->kind == CELL_NONE ? CELL_TEXT : guess->kind;
     const struct ArrowSchema *like = column_like(request, guess->name);
-    if (kind == CELL_LIST_INT || kind == CELL_LIST_FLOAT) {
+    if (is_list(kind)) {
         if (!guess->is_vector) return kind;
         return guess->shortest == guess->longest && guess->longest > 0 ? CELL_VECTOR : CELL_LIST_F32;
     }

@@ -12,6 +12,7 @@ struct column_guess {
     bool lists_seen;
     int64_t shortest, longest; // of the lists seen
     uint64_t line;             // JSON lines: the last one that named it
+    uint64_t mixed;            // the first one up to which there are both lists and others; 0: none
 };
 
 struct guesses {
@@ -21,8 +22,12 @@ struct guesses {
 
 /** Adds a column and gives its position. */
 size_t cli_guess_add(struct guesses *guesses, const char *name, const struct read_request *request);
-void cli_guess_see(struct column_guess *guess, enum cell_kind kind);
-void cli_guess_list(struct column_guess *guess, enum cell_kind kind, int64_t length);
+/** `line` is where the cell stands. */
+void cli_guess_see(struct column_guess *guess, enum cell_kind kind, uint64_t line);
+void cli_guess_list(struct column_guess *guess, enum cell_kind kind, int64_t length, uint64_t line);
+/** Refuses vectors that are no lists of numbers in some rows, naming the line. */
+kith_status cli_guess_check(const struct guesses *guesses, const struct read_request *request,
+                            kith_error *error);
 /** Ends the first reading: settles every column's type, that of the table it is for winning over what the
  *  file alone suggests. @return makers, one a column, freed by cli_makers_free() */
 struct maker *cli_guess_makers(struct guesses *guesses, const struct read_request *request);

@@ -106,9 +106,9 @@ static kith_status guess_line(struct jsonl_rows *jsonl, struct json_scan *scan,
         }
         guess->line = jsonl->line;
         if (value.kind == JSON_IS_NUMBERS) {
-            cli_guess_list(guess, kind_of(&value), value.items);
+            cli_guess_list(guess, kind_of(&value), value.items, jsonl->line);
         } else {
-            cli_guess_see(guess, kind_of(&value));
+            cli_guess_see(guess, kind_of(&value), jsonl->line);
         }
         expected = column + 1;
     }
@@ -127,6 +127,8 @@ static kith_status guess_types(struct jsonl_rows *jsonl, const struct read_reque
     }
     if (!jsonl->guesses.count)
         return cli_fail(error, KITH_INVALID, "'%s' has no keys in any line", jsonl->path);
+    kith_status status = cli_guess_check(&jsonl->guesses, request, error);
+    if (status) return status;
     jsonl->base.total_known = true;
     jsonl->makers = cli_guess_makers(&jsonl->guesses, request);
     jsonl->at = 0;
