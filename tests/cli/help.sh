@@ -1,11 +1,17 @@
 # Help lists every command; a usage error says what was expected, and where help is.
 kith help
-for command in import index search explain bench info log export verify erase; do
+kith help | sed -n 's/^  \([a-z]*\)  .*/\1/p' >commands.txt
+while read -r command; do
+    grep -q "^.Cm $command$" "$KITH_SOURCE/docs/man/kith.1" || echo "kith.1 does not name $command in its synopsis"
     kith help $command >help.txt || echo "no help for $command"
     kith $command --help | cmp - help.txt
-    grep -o '^  .\{4\}--[a-z0-9-]*' help.txt | sed 's/.*--//' | while read -r option; do
-        grep -q "^.It .*Fl Fl $option\b\|^.It Fl $option " "$KITH_SOURCE/docs/man/kith.1" || echo "kith.1 lacks --$option of $command"
+    [ $command = version ] || [ $command = help ] || awk -v c=$command '/^\.S[sh] / { on = $3 == c } on' "$KITH_SOURCE/docs/man/kith.1" >section.txt
+    grep -o '^  .\{4\}--[a-z0-9-]*' help.txt | sed 's/.*--//' | grep -vx 'json\|quiet\|help' | while read -r option; do
+        grep -q "Fl Fl $option\b\|Fl -$option\b" section.txt || echo "kith.1 lacks --$option of $command"
     done
+done <commands.txt
+for type in IVF_RQ IVF_SQ IVF_PQ IVF_FLAT HNSW BTREE BITMAP LABEL_LIST; do
+    grep -q "^\.Cm.* $type\b" "$KITH_SOURCE/docs/man/kith.1" || echo "kith.1 lacks $type"
 done
 kith help export
 kith version | sed -E 's/ [0-9.]+ \(.*\)/ VERSION (ISA)/'
