@@ -738,8 +738,9 @@ typedef struct kith_query {
                                   each list. A searcher gives each run so much */
     kith_progress_fn progress; /* asked whether to go on. A searcher does not use it */
     void *progress_user;
-    const kith_order *order_by; /* in which order the k nearest come, "_distance" among the expressions; NULL:
-                                   nearest first, as equal rows do in any case. A searcher does not use it */
+    const kith_order *order_by; /* in which order the k nearest come; "_distance" by itself may be one of the
+                                   expressions. NULL: nearest first, as equal rows do in any case. A searcher
+                                   does not use it */
     size_t order_count;
 } kith_query;
 
