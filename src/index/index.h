@@ -136,6 +136,7 @@ struct kt_index_shape {
 struct kt_index_look {
     float shortfall; /* of the default recall, at the worst k */
     float fit;       /* the number of a calibration, of these rows; 0: unknown */
+    uint32_t rows;   /* that were looked for */
 };
 
 /* What a search costs, in nanoseconds on one machine: only ratios matter. */

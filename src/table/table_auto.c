@@ -72,6 +72,19 @@ static kith_status merge_many(struct kt_table *table, kith_index *index)
     return merged ? kt_table_merge_index(table, index, parts - merged, merged, &ignored) : status;
 }
 
+/* Another may have done it since the snapshot was taken, and it takes as long as a build. */
+static bool is_still_spent(struct kt_table *table, const char *name)
+{
+    kith_error ignored;
+    struct kt_snapshot *now = NULL;
+    bool spent = false;
+    if (kt_table_newest(table, &now, &ignored)) return true; /* the build tells why */
+    for (uint32_t i = 0; i < now->index_count; i++)
+        spent |= strcmp(now->indexes[i].name, name) == 0 && kt_table_is_spent(&now->indexes[i]);
+    kt_snapshot_release(now);
+    return spent;
+}
+
 /* What one index asks for. */
 static kith_status bring_up(struct kt_table *table, const struct kt_snapshot *after,
                             const struct kt_table_index *behind, kith_index *index)
@@ -79,7 +92,8 @@ static kith_status bring_up(struct kt_table *table, const struct kt_snapshot *af
     kith_error ignored;
     kith_status status = KITH_OK;
     index->name = behind->name;
-    if (kt_table_is_spent(behind)) return kt_table_rebuild_index(table, index, &ignored);
+    if (kt_table_is_spent(behind))
+        return is_still_spent(table, index->name) ? kt_table_rebuild_index(table, index, &ignored) : KITH_OK;
     bool extends = kt_table_is_behind(after, behind);
     if (extends) status = kt_table_extend_index(table, index, &ignored);
     if (!status && (extends || kt_table_to_merge(behind))) status = merge_many(table, index);

@@ -4,8 +4,9 @@
  * only forgotten versions knew are removed. None of it can fail the write, whose rows are there; what fails
  * is tried again by a later one. There is no background thread: a process may fork or die at any time.
  *
- * One thread of a process does it for a table at a time: several that commit at once see the same thing due,
- * and each would do it. Who finds another at it goes on, and that one looks once more before it leaves.
+ * One thread at a time does it through a handle: several that commit at once see the same thing due, and each
+ * would do it. Who finds another at it goes on, and that one looks again before it leaves, some times; what
+ * comes after that is left to the next write.
  *
  * Whoever does not want to wait for writes to do it can ask for all of it (kith_optimize()).
  */
@@ -50,6 +51,7 @@ void kt_table_upkeep(struct kt_table *table, struct kt_state *state, const struc
     struct kt_snapshot *now = NULL;
     kith_error ignored; /* a snapshot that cannot be opened tells its reason at the next read */
     kt_table_adopt(table, kt_state_share(state), base, &now, &ignored);
+    if (!now) kt_store_clean_if_due(table->home->store, state);
     bool mine = now && take_turn(table->home);
     for (uint32_t pass = 1; mine; pass++) {
         if (now) keep_up(table, now, options);

@@ -577,7 +577,7 @@ kith_status kt_ivf_look(const struct kt_index *index, const struct kt_vectors *v
     if (!status) {
         uint64_t from = place_of(&c.source, first_row), there = c.source.rows - from;
         uint64_t wanted = LOOK_CODES / kt_max_u64(1, index->rows);
-        wanted = kt_min_u64(kt_max_u64(wanted, LOOK_LEAST), LOOK_MOST);
+        wanted = c.most ? c.most : kt_min_u64(kt_max_u64(wanted, LOOK_LEAST), LOOK_MOST);
         status = pick(&c, from, there, kt_min_u64(wanted, there), seed, error);
     }
     if (!status) status = kt_parallel_for(work, "calibrate", c.count, GRAIN, second_chunk, &c, error);
@@ -586,6 +586,7 @@ kith_status kt_ivf_look(const struct kt_index *index, const struct kt_vectors *v
         settle_fit(&c, workers);
         *out = (struct kt_index_look){ .shortfall = worst_shortfall(&c.out, index->calibration),
                                        .fit = c.out.fit };
+        for (uint32_t w = 0; w < workers; w++) out->rows += (uint32_t)c.traces[w][0];
     }
     release(&c, workers);
     return status;
