@@ -87,7 +87,9 @@ def test_a_stream_that_is_read_too_late_says_so(table):
 
 
 def test_ctrl_c_stops_a_long_search_and_a_long_filter(table):
-    """Each call would take ten seconds and more; an exception after that would be Python's own."""
+    """Each call would take ten seconds and more; an exception after that would be Python's own. (Whatever runs in the background
+    of a shell has SIGINT ignored.)"""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def press():
         if not done.wait(0.2):
@@ -112,4 +114,5 @@ def test_ctrl_c_stops_a_long_search_and_a_long_filter(table):
                 done.set()
                 presser.join()
         assert time.perf_counter() - begin < 5
+    signal.signal(signal.SIGINT, before)
     assert table.count_rows() == ROWS
