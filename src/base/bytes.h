@@ -106,6 +106,31 @@ bool kt_buffer_append(struct kt_buffer *buffer, const void *bytes, size_t count)
 bool kt_buffer_text(struct kt_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void kt_buffer_release(struct kt_buffer *buffer);
 
+/** The bytes of the character at `p`, or 0 where none is whole: Unicode's table 3-7, no overlong forms, no
+ * surrogates, at most 10FFFF. */
+static inline size_t kt_utf8_character(const uint8_t *p, const uint8_t *end)
+{
+    uint8_t first = p[0], low = 0x80, high = 0xbf;
+    size_t size;
+    if (first < 0x80) return 1;
+    if (first >= 0xc2 && first <= 0xdf)
+        size = 2;
+    else if (first >= 0xe0 && first <= 0xef)
+        size = 3;
+    else if (first >= 0xf0 && first <= 0xf4)
+        size = 4;
+    else
+        return 0;
+    if (first == 0xe0) low = 0xa0;
+    if (first == 0xed) high = 0x9f;
+    if (first == 0xf0) low = 0x90;
+    if (first == 0xf4) high = 0x8f;
+    if ((size_t)(end - p) < size || p[1] < low || p[1] > high) return 0;
+    for (size_t i = 2; i < size; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    return size;
+}
+
 /* Lower-case hexadecimal. `out` of kt_hex takes 2 * count characters and a NUL. */
 void kt_hex(const void *bytes, size_t count, char *out);
 bool kt_unhex(const char *text, size_t count,

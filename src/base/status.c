@@ -11,27 +11,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* The bytes of the character that begins here; 0 where none does, or not all of it is there. Forms that UTF-8
- * forbids (too long, surrogates, beyond the last character) are none. */
-static int character_bytes(const unsigned char *at)
-{
-    static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    int bytes = *at < 0x80 ? 1 : *at < 0xc0 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : *at < 0xf8 ? 4 : 0;
-    unsigned code = bytes > 1 ? *at & (0xffu >> (bytes + 1)) : *at;
-    for (int i = 1; i < bytes; i++) {
-        if ((at[i] & 0xc0) != 0x80) return 0; /* the zero at the end as well */
-        code = code << 6 | (at[i] & 0x3f);
-    }
-    if (bytes > 1 && (code < least[bytes] || code > 0x10ffff || (code >> 11) == 0x1b)) return 0;
-    return bytes;
-}
+#include "base/bytes.h"
 
 void kt_whole_characters(char *text)
 {
-    unsigned char *from = (unsigned char *)text, *to = from;
-    while (*from) {
-        int bytes = character_bytes(from);
-        for (int i = 0; i < bytes; i++) *to++ = *from++;
+    uint8_t *from = (uint8_t *)text, *to = from;
+    const uint8_t *end = from + strlen(text);
+    while (from < end) {
+        size_t bytes = kt_utf8_character(from, end);
+        for (size_t i = 0; i < bytes; i++) *to++ = *from++;
         if (bytes) continue;
         *to++ = '?';
         do from++;

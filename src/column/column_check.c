@@ -25,31 +25,6 @@ static bool is_ascii(const uint8_t *bytes, size_t count)
     return seen < 0x80;
 }
 
-/* The bytes of the character at `p`, or 0: Unicode's table 3-7, no overlong forms, no surrogates, at most
- * 10FFFF. */
-static size_t character(const uint8_t *p, const uint8_t *end)
-{
-    uint8_t first = p[0], low = 0x80, high = 0xbf;
-    size_t size;
-    if (first < 0x80) return 1;
-    if (first >= 0xc2 && first <= 0xdf)
-        size = 2;
-    else if (first >= 0xe0 && first <= 0xef)
-        size = 3;
-    else if (first >= 0xf0 && first <= 0xf4)
-        size = 4;
-    else
-        return 0;
-    if (first == 0xe0) low = 0xa0;
-    if (first == 0xed) high = 0x9f;
-    if (first == 0xf0) low = 0x90;
-    if (first == 0xf4) high = 0x8f;
-    if ((size_t)(end - p) < size || p[1] < low || p[1] > high) return 0;
-    for (size_t i = 2; i < size; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    return size;
-}
-
 bool kt_utf8_valid(const uint8_t *bytes, size_t count)
 {
     enum { RUN = 64 };
@@ -57,7 +32,7 @@ bool kt_utf8_valid(const uint8_t *bytes, size_t count)
     const uint8_t *p = bytes, *end = bytes + count;
     while (p < end) {
         if (*p >= 0x80) {
-            size_t size = character(p, end);
+            size_t size = kt_utf8_character(p, end);
             if (!size) return false;
             p += size;
         } else if (end - p >= RUN && is_ascii(p, RUN)) {
