@@ -87,16 +87,22 @@ static void pack_signs(const float *residual, uint32_t dim, uint8_t *codes)
     }
 }
 
-/* One part of `width` bits of PART numbers: bits [shift, shift + width) of u. */
+/* One part of one bit of PART numbers: bit `shift` of u, eight numbers a byte. */
+static void pack_bits(const uint16_t *u, uint32_t shift, uint8_t *to)
+{
+    for (uint32_t at = 0; at < PART; at += 8) {
+        uint32_t value = 0;
+        for (uint32_t i = 0; i < 8; i++) value |= (uint32_t)(u[at + i] >> shift & 1) << i;
+        to[at / 8] = (uint8_t)value;
+    }
+}
+
+/* One part of 2, 4 or 8 bits of PART numbers: bits [shift, shift + width) of u; numbers that are far from
+ * each other share a byte. */
 static void pack_part(const uint16_t *u, uint32_t shift, uint32_t width, uint8_t *to)
 {
     uint32_t bytes = PART / 8 * width, mask = (1u << width) - 1;
     memset(to, 0, bytes);
-    for (; width == 1 && bytes; bytes--, to++, u += 8) {
-        uint32_t value = 0;
-        for (uint32_t i = 0; i < 8; i++) value |= (uint32_t)(u[i] >> shift & 1) << i;
-        *to = (uint8_t)value;
-    }
     for (uint32_t up = 0; up < 8; up += width, u += bytes)
         for (uint32_t i = 0; i < bytes; i++) to[i] |= (uint8_t)((u[i] >> shift & mask) << up);
 }
@@ -112,7 +118,11 @@ static void pack_extra(const float *v, uint32_t dim, uint32_t bits, uint8_t *ext
         for (uint32_t width = 8; width; width /= 2) {
             if (shift < width) continue;
             shift -= width;
-            pack_part(u, shift, width, extra + begin + at / 8 * width);
+            uint8_t *to = extra + begin + at / 8 * width;
+            if (width == 1)
+                pack_bits(u, shift, to);
+            else
+                pack_part(u, shift, width, to);
             begin += dim / 8 * width;
         }
     }
