@@ -63,11 +63,8 @@ static kith_status merge_many(struct kt_table *table, kith_index *index)
     struct kt_snapshot *now = NULL;
     uint32_t merged = 0, parts = 0;
     kith_status status = kt_table_writable(table, &now, &ignored);
-    for (uint32_t i = 0; !status && i < now->index_count; i++) {
-        if (strcmp(now->indexes[i].name, index->name) != 0) continue;
-        merged = kt_table_to_merge(&now->indexes[i]);
-        parts = now->indexes[i].part_count;
-    }
+    const struct kt_table_index *it = status ? NULL : kt_snapshot_find_index(now, index->name);
+    if (it) merged = kt_table_to_merge(it), parts = it->part_count;
     kt_snapshot_release(now);
     return merged ? kt_table_merge_index(table, index, parts - merged, merged, &ignored) : status;
 }
@@ -77,10 +74,9 @@ static bool is_still_spent(struct kt_table *table, const char *name)
 {
     kith_error ignored;
     struct kt_snapshot *now = NULL;
-    bool spent = false;
     if (kt_table_newest(table, &now, &ignored)) return true; /* the build tells why */
-    for (uint32_t i = 0; i < now->index_count; i++)
-        spent |= strcmp(now->indexes[i].name, name) == 0 && kt_table_is_spent(&now->indexes[i]);
+    const struct kt_table_index *it = kt_snapshot_find_index(now, name);
+    bool spent = it && kt_table_is_spent(it);
     kt_snapshot_release(now);
     return spent;
 }

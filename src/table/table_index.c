@@ -574,9 +574,8 @@ static uint64_t asked_number(const json_t *asked, const char *key)
 static kith_status settle_index(struct indexing *indexing, kith_index *options, kith_error *error)
 {
     const struct kt_snapshot *snapshot = indexing->snapshot;
-    for (uint32_t i = 0; i < snapshot->index_count; i++)
-        if (strcmp(snapshot->indexes[i].name, options->name) == 0) indexing->index = &snapshot->indexes[i];
-    const struct kt_table_index *index = indexing->index;
+    const struct kt_table_index *index = kt_snapshot_find_index(snapshot, options->name);
+    indexing->index = index;
     if (!index)
         return kt_fail(error, KITH_NOT_FOUND, "table '%s' has no index \"%s\" any more",
                        indexing->table->name, options->name);

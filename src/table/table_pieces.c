@@ -248,6 +248,13 @@ void kt_pieces_release(struct kt_snapshot *snapshot)
     kt_free(snapshot->scalars);
 }
 
+const struct kt_table_index *kt_snapshot_find_index(const struct kt_snapshot *snapshot, const char *name)
+{
+    for (uint32_t i = snapshot->index_count; i-- > 0;)
+        if (strcmp(snapshot->indexes[i].name, name) == 0) return &snapshot->indexes[i];
+    return NULL;
+}
+
 /* ---- opening */
 
 static kith_status open_parts(const struct kt_snapshot *snapshot, const struct kt_table_index *index,

@@ -73,6 +73,8 @@ bool kt_state_meets_dead(const struct kt_state *state);
 /** Finds what the state's pieces are to a snapshot whose schema is set; and lets go of it. */
 kith_status kt_pieces_open(struct kt_snapshot *snapshot, const struct kt_snapshot *older, kith_error *error);
 void kt_pieces_release(struct kt_snapshot *snapshot);
+/** The index of that name, or NULL. */
+const struct kt_table_index *kt_snapshot_find_index(const struct kt_snapshot *snapshot, const char *name);
 /** A handle without a snapshot; takes over `store`, on failure too. */
 kith_status kt_table_new(const char *name, struct kt_store *store, struct kt_table **out, kith_error *error);
 /** A snapshot of `state` (taken over), which the handle shows from now on unless it is pinned or shows a
