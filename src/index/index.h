@@ -197,9 +197,9 @@ struct kt_index_ops {
     kith_status (*calibrate)(const struct kt_index *index, const struct kt_vectors *vectors,
                              const struct kt_samples *queries, uint64_t seed, struct kt_work *work,
                              json_t **out, kith_error *error);
-    /** Looks whether what was learned of rows still holds, by a few replayed searches for rows from
-     * `first_row` on: cheap beside calibrate(). NULL where what was learned does not age by the rows that
-     * come. */
+    /** Looks whether what was learned of rows still holds, by replayed searches for rows from `first_row` on:
+     * samples->most of them, or (0) as few as tell something; cheap beside calibrate(). NULL where what was
+     * learned does not age by the rows that come. */
     kith_status (*look)(const struct kt_index *index, const struct kt_vectors *vectors,
                         const struct kt_samples *samples, uint64_t first_row, uint64_t seed,
                         struct kt_work *work, struct kt_index_look *out, kith_error *error);

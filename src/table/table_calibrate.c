@@ -51,6 +51,13 @@ static uint64_t meta_number(const struct kt_piece *piece, const char *key, const
     return json_is_integer(value) && json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
 }
 
+/* Up to which row it is known that what was learned holds. */
+static uint64_t looked_to(const struct kt_piece *piece)
+{
+    return kt_max_u64(meta_number(piece, "calibrated_to", "trained_to"),
+                      meta_number(piece, "looked_to", "calibrated_to"));
+}
+
 static enum due what_is_due(const struct kt_snapshot *snapshot, const struct kt_table_index *index)
 {
     const struct kt_state *state = snapshot->state;
@@ -59,11 +66,11 @@ static enum due what_is_due(const struct kt_snapshot *snapshot, const struct kt_
         return NOTHING;
     uint64_t to = meta_number(index->piece, "calibrated_to", "trained_to");
     uint64_t rows = meta_number(index->piece, "calibrated_rows", "trained_rows");
-    uint64_t looked_to = kt_max_u64(to, meta_number(index->piece, "looked_to", "calibrated_to"));
-    if (!to || looked_to > state->next_row || to > state->next_row) return NOTHING;
+    uint64_t known = looked_to(index->piece);
+    if (!to || known > state->next_row) return NOTHING;
     if (state->next_row - to > kt_max_u64(state->rows / SHARE, FEWEST) || rows > 2 * state->rows + FEWEST)
         return LEARNING;
-    bool came = state->next_row - looked_to > kt_max_u64(state->rows / LOOK_SHARE, FEWEST);
+    bool came = state->next_row - known > kt_max_u64(state->rows / LOOK_SHARE, FEWEST);
     return came && index->ops->look ? A_LOOK : NOTHING;
 }
 
@@ -137,18 +144,15 @@ static bool fits_no_more(const struct kt_piece *piece, double fit, double worst)
  * show may be chance: when they say no, more are asked. A few rows of which each is written again and again
  * say nothing of a table. */
 static kith_status look(const struct kt_snapshot *snapshot, const struct kt_table_index *index,
-                        const struct kt_index *open, const struct kt_samples *sample, struct kt_work *work,
+                        const struct kt_index *open, struct kt_samples asked, struct kt_work *work,
                         bool *holds, kith_error *error)
 {
-    uint64_t from = kt_max_u64(meta_number(index->piece, "calibrated_to", "trained_to"),
-                               meta_number(index->piece, "looked_to", "calibrated_to"));
-    struct kt_samples asked = { .live = sample->live };
     kith_status status = KITH_OK;
     *holds = false;
     for (uint64_t i = 0; !status && !*holds && i < 2; i++) {
         struct kt_index_look seen = { 0 };
         asked.most = i ? MANY_LOOKED_FOR : 0;
-        status = index->ops->look(open, &snapshot->vectors[index->column], &asked, from,
+        status = index->ops->look(open, &snapshot->vectors[index->column], &asked, looked_to(index->piece),
                                   snapshot->state->next_row + i, work, &seen, error);
         *holds = seen.rows < FEW_LOOKED_FOR ||
                  (seen.shortfall <= WORST_SHORTFALL && !fits_no_more(index->piece, seen.fit, WORST_LOOK_FIT));
@@ -167,7 +171,8 @@ static kith_status build_anew(struct kt_table *table, const char *name, const st
 }
 
 static kith_status recalibrate(struct kt_table *table, const struct kt_snapshot *snapshot,
-                               const struct kt_table_index *index, struct kt_work *work, kith_error *error)
+                               const struct kt_table_index *index, enum due due, struct kt_work *work,
+                               kith_error *error)
 {
     struct recalibrating r = { .table = table->name, .snapshot = snapshot, .old = index->piece };
     struct kt_samples sample = { .most = FEW_TRACES };
@@ -176,8 +181,7 @@ static kith_status recalibrate(struct kt_table *table, const struct kt_snapshot 
     bool holds = false;
     kith_status status = kt_snapshot_live(snapshot, &sample.live, error);
     if (!status) status = kt_snapshot_index(snapshot, index, &open, error);
-    if (!status && what_is_due(snapshot, index) == A_LOOK)
-        status = look(snapshot, index, open, &sample, work, &holds, error);
+    if (!status && due == A_LOOK) status = look(snapshot, index, open, sample, work, &holds, error);
     if (!status && holds) return commit(table, &r, NULL, error);
     if (!status)
         status = index->ops->calibrate(open, &snapshot->vectors[index->column], &sample,
@@ -202,9 +206,10 @@ kith_status kt_table_recalibrate(struct kt_table *table, const struct kt_snapsho
     if (!due || seen->state->next_row < atomic_load(&table->calibrate_from)) return KITH_OK;
     work.threads = kt_work_threads(&work);
     status = kt_table_newest(table, &newest, error);
-    for (uint32_t i = 0; !status && i < newest->index_count; i++)
-        if (what_is_due(newest, &newest->indexes[i]) != NOTHING)
-            status = recalibrate(table, newest, &newest->indexes[i], &work, error);
+    for (uint32_t i = 0; !status && i < newest->index_count; i++) {
+        enum due now = what_is_due(newest, &newest->indexes[i]);
+        if (now != NOTHING) status = recalibrate(table, newest, &newest->indexes[i], now, &work, error);
+    }
     if (status && status != KITH_CONFLICT)
         atomic_store(&table->calibrate_from, seen->state->next_row + seen->state->rows / LOOK_SHARE + FEWEST);
     kt_snapshot_release(newest);

@@ -69,7 +69,7 @@ struct calibrating {
     uint64_t *picks;                 /* positions of rows, or numbers of queries */
     uint64_t first, count;           /* traces of the two parts */
     float unit;                      /* of fine bins */
-    struct tally *tallies;           /* one a worker, as the next three */
+    struct tally *tallies;           /* one a worker, as the next four */
     struct fit *fits;
     struct point_sum (*sums)[IVF_CURVES][IVF_POINTS];
     uint64_t (*traces)[IVF_CURVES]; /* that counted, by k */
