@@ -4,8 +4,9 @@
  *   l2       the numbers as they are
  *   cosine   of unit length (a zero vector stays zero)
  *   dot      with one number more, which makes all rows as long as the longest: then a larger product
- *            is a smaller distance (Neyshabur, Srebro 2015). A query's is zero. Rows longer than the
- *            longest of the sample are outliers.
+ *            is a smaller distance (Neyshabur, Srebro 2015). A query's is zero, and it is made as long
+ *            too: what is nearest does not turn on its length, but all that was learned of distances
+ *            does. Rows longer than the longest of the sample are outliers.
  *   hamming  one number a bit
  *
  * Then less the mean of the sample, and, where codes are bits, rotated.
@@ -20,6 +21,7 @@
  * Rows and queries take the same steps in the same order, so that a row asked for as a query falls on itself
  * (dot excepted).
  */
+#include <float.h>
 #include <math.h>
 
 #include "base/bytes.h"
@@ -79,6 +81,20 @@ static float missing_length(const struct kt_space *space, const float *row)
     return space->longest > 0 ? (float)sqrt(missing) : 0; /* NaN for a longer one: so it is an outlier */
 }
 
+float kt_space_query_scale(const struct kt_space *space, const float *query)
+{
+    if (space->metric != KITH_DOT || !(space->longest > 0)) return 1;
+    double square = kt_space_square(query, space->dim);
+    return square > 0 ? (float)fmin(sqrt(space->longest / square), (double)FLT_MAX) : 1;
+}
+
+static void scale_query(const struct kt_space *space, float *query)
+{
+    float scale = kt_space_query_scale(space, query);
+    for (uint32_t d = 0; d < space->dim; d++) query[d] *= scale;
+    query[space->dim] = 0;
+}
+
 void kt_to_space(const struct kt_space *space, const void *numbers, kith_element element, bool is_row,
                  float *out)
 {
@@ -88,7 +104,8 @@ void kt_to_space(const struct kt_space *space, const void *numbers, kith_element
     } else {
         kt_kernels()->to_float[element](numbers, dim, out);
         if (space->metric == KITH_COSINE) make_unit(out, dim);
-        if (space->metric == KITH_DOT) out[dim] = is_row ? missing_length(space, out) : 0;
+        if (space->metric == KITH_DOT && is_row) out[dim] = missing_length(space, out);
+        if (space->metric == KITH_DOT && !is_row) scale_query(space, out);
     }
     for (uint32_t d = 0; space->mean && d < used; d++) out[d] -= space->mean[d];
     if (!space->rotates) return;
@@ -96,11 +113,11 @@ void kt_to_space(const struct kt_space *space, const void *numbers, kith_element
     if (space->rotation.signs) kt_rotate(&space->rotation, out);
 }
 
-float kt_space_distance(const struct kt_space *space, float query_square, float distance)
+float kt_space_distance(const struct kt_space *space, float query_scale, float distance)
 {
     if (space->metric == KITH_COSINE) return 2 * distance;
     if (space->metric != KITH_DOT) return distance;
-    return query_square + (float)space->longest - 2 * (1 - distance);
+    return 2 * (float)space->longest - 2 * query_scale * (1 - distance);
 }
 
 kith_status kt_vectors_range(const struct kt_vectors *vectors, uint64_t *base_row, uint64_t *row_span,

@@ -18,15 +18,17 @@ struct kt_space {
     double longest;              /* dot: the square that rows are made up to; 0: not known yet */
 };
 uint32_t kt_space_dim(uint32_t dim, kith_metric metric, bool rotates);
-/** Numbers as a column holds them into the space. `is_row`: rows are brought to one length where the metric
- * is dot, queries are not. `out` has space_dim floats. */
+/** Numbers as a column holds them into the space. `is_row`: rows are brought to one length by a number
+ * more where the metric is dot, queries by a factor. `out` has space_dim floats. */
 void kt_to_space(const struct kt_space *space, const void *numbers, kith_element element, bool is_row,
                  float *out);
 /** The square of a vector's length, where a float cannot hold it too; NaN or infinite only where it is. */
 double kt_space_square(const float *vector, uint32_t dim);
-/** The square of a distance in the space from the metric's own distance; `query_square`, for dot, is that of
- * the query as it was given. */
-float kt_space_distance(const struct kt_space *space, float query_square, float distance);
+/** By what a query is multiplied to be as long as rows are, where the metric is dot; 1 for others, and where
+ * nothing makes it long. */
+float kt_space_query_scale(const struct kt_space *space, const float *query);
+/** The square of a distance in the space from the metric's own distance to a query of that scale. */
+float kt_space_distance(const struct kt_space *space, float query_scale, float distance);
 
 /* ---- rows of a table by position ---- */
 

@@ -297,6 +297,39 @@ def test_recall_is_what_was_asked_for_on_queries_like_those_it_was_calibrated_on
     assert recall >= wanted - 0.04
 
 
+@pytest.mark.parametrize("k", [2, 4, 11, 15, 40])
+def test_any_number_of_neighbours_has_the_recall_that_was_asked_for(db, k):
+    """Curves are learned for 1, 10 and 100; what lies between goes by both."""
+    vectors = np.load(DATA / "vectors.npy").astype("f4")
+    table = db.create_table("t", {"vector": vectors[:9000]}, metric="cosine", auto_index=False)
+    table.create_index(num_partitions=200, seed=1)
+    truth = table.searcher(k=k, recall=1.0)(vectors[9000:])[0]
+    found = table.searcher(k=k, recall=0.95)(vectors[9000:])[0]
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(truth, found, strict=True)]) >= 0.935
+
+
+def test_products_are_found_whatever_the_length_of_the_query(db):
+    """The nearest by dot product do not turn on it, nor may what a search does for them. Rows are of many lengths."""
+    random = np.random.default_rng(SEED)
+    vectors = np.load(DATA / "vectors.npy").astype("f4") * np.exp(0.5 * random.standard_normal((10_000, 1))).astype("f4")
+    table = db.create_table("t", {"vector": vectors[:9500]}, metric="dot", auto_index=False)
+    table.create_index(num_partitions=150, seed=1)
+    truth = table.searcher(k=10, recall=1.0)(vectors[9500:])[0]
+    visited = {}
+    for length in (1e-4, 1.0, 1e4):
+        queries = vectors[9500:] * np.float32(length)
+        found = table.searcher(k=10)(queries)[0]
+        assert np.mean([np.isin(a, b).mean() for a, b in zip(truth, found, strict=True)]) >= 0.93
+        visited[length] = 0
+        for vector in queries[:50]:
+            query = table.search(vector).limit(10)
+            query.to_arrow()
+            visited[length] += query.stats["lists"]
+    assert visited[1e-4] == pytest.approx(visited[1.0], rel=0.02)
+    assert visited[1e4] == pytest.approx(visited[1.0], rel=0.02)
+    assert visited[1.0] < 50 * 150 / 3
+
+
 def test_measured_recall_is_numpys(minilm):
     minilm.table.create_index(name="vector_idx", seed=1)
     report = minilm.table.measure_recall(minilm.queries, recalls=[0.9, 0.95, 1], sample=10_000)

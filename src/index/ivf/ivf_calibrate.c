@@ -33,13 +33,16 @@ enum {
     LOOK_CODES = 2500000, /* or as many as scan so many codes */
     FEW_ROWS = 8,         /* not more than one row in so many is a trace: a small index is to be built fast */
     GRAIN = 4,
-    FINE = 4096,      /* bins that masses are first counted in */
+    FINE = 4096,      /* bins that masses are first counted in: */
+    EVEN = 1024,      /* so many are one unit wide, then come */
+    A_DOUBLING = 128, /* for each power of two */
+    BOUND_BINS = 64,  /* of a power of two */
     FINE_SHARE = 128, /* of the typical distance of a centroid from the mean: the width of a bin */
     ERRORS = 1024,    /* bins of errors, from -8 to 8 */
     ERROR_RANGE = 8
 };
 static const double most_codes = 6e9; /* scanned by all traces, about */
-static const float nothing_left = 1e-5f;
+static const float worth_nothing = 1e-9f;
 static const float usual = 2.4f;
 static const float wide_pq = 8; /* the errors of trained codes are no random directions */
 static const float wide = 3.5f; /* standard errors that nothing is lost by */
@@ -48,6 +51,7 @@ static const float least_spread = 0.5f;
 struct tally { /* of the first part, for one worker or all */
     uint64_t lists[IVF_CURVES][FINE], hits[IVF_CURVES][FINE];
     uint64_t sign_errors[ERRORS], errors[ERRORS];
+    uint64_t bounds[IVF_CURVES][FINE];
 };
 
 struct fit { /* sums of squares of the distances of the nearest list and of the tenth neighbour */
@@ -85,17 +89,17 @@ struct full_search {
     struct kt_index_stats stats;
     struct kt_top others[IVF_CURVES - 1];
     struct kt_top answer;
-    uint32_t lists;            /* visited */
-    float (*left)[IVF_CURVES]; /* after each list, what the rules of the second part say is left */
-    uint64_t *codes;           /* scanned after each list */
-    uint32_t *ranks;           /* of the lists of the answer */
-    struct ivf_trace *errors;  /* of the answer */
-    float *truths;             /* squares in the space */
+    uint32_t lists;             /* visited */
+    float (*worth)[IVF_CURVES]; /* of going on after each list, by the rules of the second part */
+    uint64_t *codes;            /* scanned after each list */
+    uint32_t *ranks;            /* of the lists of the answer */
+    struct ivf_trace *errors;   /* of the answer */
+    float *truths;              /* squares in the space */
 };
 
-static float point_left(uint32_t point)
+static float point_worth(uint32_t point)
 {
-    return powf(10, -0.1f * (float)point - 0.02f); /* from nearly all to 2e-5 */
+    return powf(10, -0.2f * (float)point - 0.04f); /* from nearly one to 4e-10 */
 }
 
 /* ---- one trace ---- */
@@ -126,15 +130,15 @@ static kith_status take_tops(struct full_search *f, struct kt_arena *scratch)
                                         .capacity = kt_ivf_ks[i] };
     f->answer = (struct kt_top){ .hits = kt_arena_take(scratch, IVF_MOST_K, sizeof(struct kt_hit)),
                                  .capacity = IVF_MOST_K };
-    f->left = kt_arena_take(scratch, lists, sizeof *f->left);
+    f->worth = kt_arena_take(scratch, lists, sizeof *f->worth);
     f->codes = kt_arena_take(scratch, lists, sizeof *f->codes);
     f->ranks = kt_arena_take(scratch, IVF_MOST_K, sizeof *f->ranks);
     f->truths = kt_arena_take(scratch, IVF_MOST_K, sizeof *f->truths);
     f->errors = kt_arena_take(scratch, IVF_MOST_K, sizeof *f->errors);
-    return f->left && f->codes && f->ranks && f->truths && f->errors && f->answer.hits && f->others[0].hits &&
-                   f->others[1].hits
+    return f->worth && f->codes && f->ranks && f->truths && f->errors && f->answer.hits &&
+                   f->others[0].hits && f->others[1].hits
                ? KITH_OK
-               : kt_fail_memory(f->s.error, lists * sizeof *f->left);
+               : kt_fail_memory(f->s.error, lists * sizeof *f->worth);
 }
 
 /* The list and the estimates of each row of the answer. */
@@ -145,7 +149,7 @@ static void look_up_answer(struct full_search *f)
         uint64_t offset = f->answer.hits[i].row - s->index->shape.base_row;
         f->ranks[i] = 0; /* an outlier is found whatever is visited */
         f->errors[i] = (struct ivf_trace){ 0 };
-        f->truths[i] = kt_space_distance(&s->index->space, s->query_square, f->answer.hits[i].distance);
+        f->truths[i] = kt_space_distance(&s->index->space, s->query_scale, f->answer.hits[i].distance);
         for (size_t j = 0; j < s->candidate_count; j++) {
             if (kt_get_u32(s->candidates[j].where) != offset) continue;
             f->ranks[i] = s->candidates[j].rank;
@@ -154,26 +158,27 @@ static void look_up_answer(struct full_search *f)
     }
 }
 
-/* Visits every list. `curves`, when known, are asked after each what is left (of the lists ranked so far, as
- * a search would ask); when by the last one next to nothing is, the rest is spared. */
-static kith_status visit_all(struct full_search *f, const struct ivf_curve *curves)
+/* Visits every list. The rules of what was `learned`, when that is known, are asked after each what it is
+ * worth to go on (by the lists ranked so far, as a search would ask); when by the last one it is next to
+ * nothing, the rest is spared. */
+static kith_status visit_all(struct full_search *f, const struct ivf_calibration *learned)
 {
     struct ivf_search *s = &f->s;
     struct ivf_stop stop[IVF_CURVES];
     struct ivf_probe probe;
-    for (uint32_t i = 0; i < IVF_CURVES; i++)
-        stop[i] = (struct ivf_stop){ .curve = curves ? &curves[i] : NULL,
-                                     .bound = INFINITY,
-                                     .tail_bound = INFINITY };
+    for (uint32_t i = 0; i < IVF_CURVES; i++) {
+        stop[i] = (struct ivf_stop){ .bound = INFINITY, .tail_bound = INFINITY };
+        if (learned) kt_ivf_rule_for(learned, kt_ivf_ks[i], &stop[i].rule);
+    }
     for (f->lists = 0; kt_ivf_rank_get(&s->ranking, f->lists, &probe); f->lists++) {
         kith_status status = kt_ivf_scan(s, &probe, f->lists, UINT32_MAX);
         if (status) return status;
-        for (uint32_t i = 0; curves && i < IVF_CURVES; i++) {
+        for (uint32_t i = 0; learned && i < IVF_CURVES; i++) {
             float bound = kt_top_bound(i + 1 < IVF_CURVES ? &f->others[i] : &s->nearest);
-            f->left[f->lists][i] = kt_ivf_stop_left(&stop[i], &s->ranking, f->lists, bound);
+            f->worth[f->lists][i] = kt_ivf_stop_worth(&stop[i], &s->ranking, f->lists, bound);
         }
         f->codes[f->lists] = s->rows;
-        if (curves && f->left[f->lists][IVF_CURVES - 1] < nothing_left) {
+        if (learned && f->worth[f->lists][IVF_CURVES - 1] < worth_nothing) {
             f->lists++;
             break;
         }
@@ -182,7 +187,7 @@ static kith_status visit_all(struct full_search *f, const struct ivf_curve *curv
 }
 
 /* Runs trace t; `seen` is false where there is no vector to ask for. */
-static kith_status run_trace(struct calibrating *c, uint64_t t, const struct ivf_curve *curves,
+static kith_status run_trace(struct calibrating *c, uint64_t t, const struct ivf_calibration *learned,
                              struct kt_arena *scratch, struct full_search *f, bool *seen, kith_error *error)
 {
     static const struct ivf_trace no_trace;
@@ -216,8 +221,8 @@ static kith_status run_trace(struct calibrating *c, uint64_t t, const struct ivf
     if (!status) status = kt_ivf_search_begin(&f->s);
     f->s.sign_spread = f->s.spread = shape->kind == IVF_PQ ? wide_pq : wide;
     f->s.upper =
-        (curves ? shape->kind == IVF_PQ ? c->out.sign_spread[1] : c->out.spread[1] : usual) / f->s.spread;
-    if (!status) status = visit_all(f, curves);
+        (learned ? shape->kind == IVF_PQ ? c->out.sign_spread[1] : c->out.spread[1] : usual) / f->s.spread;
+    if (!status) status = visit_all(f, learned);
     if (!status) status = kt_ivf_search_end(&f->s);
     if (status) return status;
     kt_top_sort(&f->answer);
@@ -240,8 +245,32 @@ static void count_error(uint64_t *bins, float estimate, float truth, float error
 static uint32_t fine_bin(const struct full_search *f, float unit, uint32_t rank, float bound)
 {
     const float *near = f->s.ranking.near;
-    float z = (near[rank] - f->s.ranking.nearest) / (sqrtf(bound) * unit);
+    float z = (near[rank] - bound) / (sqrtf(bound) * unit);
+    if (z >= EVEN) z = EVEN + A_DOUBLING * log2f(z / EVEN);
     return z > 0 ? (z < FINE ? (uint32_t)z : FINE - 1) : 0;
+}
+
+/* Where a bin begins. */
+static float fine_begin(uint32_t bin)
+{
+    return bin < EVEN ? (float)bin : EVEN * exp2f((float)(bin - EVEN) / A_DOUBLING);
+}
+
+/* Distances of k-th neighbours, in 64ths of a power of two. */
+static uint32_t bound_bin(float unit, float bound)
+{
+    float bin = BOUND_BINS * log2f(bound / (unit * unit)) + FINE / 2;
+    return bin > 0 ? (bin < FINE ? (uint32_t)bin : FINE - 1) : 0;
+}
+
+/* Within which three of four lie. */
+static float usual_bound(float unit, const uint64_t *bounds)
+{
+    uint64_t all = 0, within = 0;
+    uint32_t bin = 0;
+    for (uint32_t i = 0; i < FINE; i++) all += bounds[i];
+    while (bin < FINE && 4 * within < 3 * all) within += bounds[bin++];
+    return unit * unit * exp2f(((float)bin - FINE / 2) / BOUND_BINS);
 }
 
 /* How well the lists fit where the rows are. Rows that come where there were none when the tree was made have
@@ -271,6 +300,7 @@ static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint
             uint32_t k = (uint32_t)kt_min_u64(kt_ivf_ks[i], f.answer.count);
             float bound = f.truths[k - 1];
             if (!(bound > 0)) continue;
+            tally->bounds[i][bound_bin(c->unit, bound)]++;
             for (uint32_t r = 0; r < f.lists; r++) tally->lists[i][fine_bin(&f, c->unit, r, bound)]++;
             for (uint32_t j = 0; j < k; j++) tally->hits[i][fine_bin(&f, c->unit, f.ranks[j], bound)]++;
         }
@@ -299,25 +329,26 @@ static float spread_for(const uint64_t *bins, double share)
 static void settle_masses(const struct tally *tally, uint32_t curve, float fine_unit, struct ivf_curve *out)
 {
     enum { BINS = 64 };
-    const uint64_t *hits = tally->hits[curve], *lists = tally->lists[curve];
-    uint64_t all = 0, so_far = 0;
+    const uint64_t *fine_hits = tally->hits[curve], *fine_lists = tally->lists[curve];
+    uint64_t all = 0, so_far = 0, hits[BINS] = { 0 }, lists[BINS] = { 0 };
     uint32_t last = 0;
     double w = 0, x = 0, xx = 0, xxx = 0, xxxx = 0, y = 0, xy = 0, xxy = 0;
-    for (uint32_t i = 0; i < FINE; i++) all += hits[i];
-    while (last < FINE && (double)so_far < 0.9995 * (double)all) so_far += hits[last++];
-    uint32_t width = kt_max_u32(1, (last + BINS - 1) / BINS);
+    for (uint32_t i = 0; i < FINE; i++) all += fine_hits[i];
+    while (last < FINE && (double)so_far < 0.9995 * (double)all) so_far += fine_hits[last++];
+    float width = fmaxf(1, fine_begin(last) / BINS);
+    for (uint32_t i = 0; i < last; i++) {
+        uint32_t bin = kt_min_u32((uint32_t)(fine_begin(i) / width), BINS - 1);
+        hits[bin] += fine_hits[i];
+        lists[bin] += fine_lists[i];
+    }
     for (uint32_t i = 0; i < BINS; i++) {
-        double h = 0, l = 0, z = i + 0.5;
-        for (uint32_t j = i * width; j < (i + 1) * width && j < FINE; j++) {
-            h += (double)hits[j];
-            l += (double)lists[j];
-        }
+        double h = (double)hits[i], l = (double)lists[i], z = i + 0.5;
         if (!(h > 0)) continue;
         double mass = -log2(h / l);
         w += h, x += h * z, xx += h * z * z, xxx += h * z * z * z, xxxx += h * z * z * z * z;
         y += h * mass, xy += h * z * mass, xxy += h * z * z * mass;
     }
-    *out = (struct ivf_curve){ .k = kt_ivf_ks[curve], .unit = fine_unit * (float)width, .linear = 0.1f };
+    *out = (struct ivf_curve){ .k = kt_ivf_ks[curve], .unit = fine_unit * width, .linear = 0.1f };
     if (!(w > 0)) return;
     double a11 = xx - x * x / w, a12 = xxx - x * xx / w, a22 = xxxx - xx * xx / w;
     double b1 = xy - x * y / w, b2 = xxy - xx * y / w, det = a11 * a22 - a12 * a12;
@@ -343,7 +374,10 @@ static void settle_first(struct calibrating *c, uint32_t workers)
         c->out.sign_spread[i] = spread_for(all->sign_errors, (double)kt_ivf_losses[i]);
         c->out.spread[i] = spread_for(all->errors, (double)kt_ivf_losses[i]);
     }
-    for (uint32_t i = 0; i < IVF_CURVES; i++) settle_masses(all, i, c->unit, &c->out.curve[i]);
+    for (uint32_t i = 0; i < IVF_CURVES; i++) {
+        settle_masses(all, i, c->unit, &c->out.curve[i]);
+        c->out.curve[i].usual = usual_bound(c->unit, all->bounds[i]);
+    }
 }
 
 /* ---- the second part ---- */
@@ -352,12 +386,12 @@ static void replay(const struct full_search *f, uint32_t curve, struct point_sum
 {
     uint32_t k = (uint32_t)kt_min_u64(kt_ivf_ks[curve], f->answer.count), point = 0;
     for (uint32_t at = 0; at < f->lists && point < IVF_POINTS; at++) {
-        float left = at + 1 < f->lists ? f->left[at][curve] : 0;
-        if (left > point_left(point)) continue;
+        float worth = at + 1 < f->lists ? f->worth[at][curve] : 0;
+        if (worth > point_worth(point)) continue;
         uint64_t hits = 0;
         for (uint32_t j = 0; j < k; j++) hits += f->ranks[j] <= at;
         hits = hits * IVF_MOST_K / k; /* in hundredths, whatever k */
-        for (; point < IVF_POINTS && left <= point_left(point); point++) {
+        for (; point < IVF_POINTS && worth <= point_worth(point); point++) {
             sums[point].hits += hits;
             sums[point].square += hits * hits;
             sums[point].lists += at + 1;
@@ -373,7 +407,7 @@ static kith_status second_chunk(void *context, uint64_t begin, uint64_t end, uin
     for (uint64_t t = begin; t < end; t++) {
         struct full_search f;
         bool seen;
-        kith_status status = run_trace(c, c->first + t, c->out.curve, &c->arenas[worker], &f, &seen, error);
+        kith_status status = run_trace(c, c->first + t, &c->out, &c->arenas[worker], &f, &seen, error);
         if (status) return status;
         if (!seen) continue;
         count_fit(&f, c->unit, &c->fits[worker]);
@@ -413,7 +447,7 @@ static void settle_second(struct calibrating *c, uint32_t workers)
             double n = (double)traces, mean = (double)sum.hits / n;
             double variance = (double)sum.square / n - mean * mean;
             curve->point[p] = (struct ivf_point){
-                .left = point_left(p),
+                .worth = point_worth(p),
                 .recall = (float)(mean / IVF_MOST_K),
                 .error = (float)(1.645 * sqrt((variance > 0 ? variance : 0) / n) / IVF_MOST_K),
                 .lists = (float)((double)sum.lists / n),

@@ -337,7 +337,6 @@ struct ivf_ranking {
     uint32_t meso_count, mesos_ranked;
     const struct kt_index_matches
         *matches;     /* rows wanted in each list: lists without are not ranked; NULL: all are wanted */
-    float nearest;    /* where distances are judged from (ivf_stop.c) */
     float *distances; /* of ranked lists, of which some are sorted: those are IVF_FAR here */
     uint32_t *lists;
     uint32_t ranked, without; /* without: lists left out */
@@ -389,7 +388,7 @@ struct ivf_search {
                            of its rescale */
     float unit, bias;
     struct kt_rabitq_query signs;
-    float query_square;        /* dot: what its distances turn on */
+    float query_scale;         /* by which the space has it longer; see kt_space_query_scale() */
     bool asks_late;            /* there is a selection that nobody counted */
     float sign_slack, slack;   /* standard errors of q.v, by signs and by all bits, from rounding the query;
                                   each in the unit of its rescale */
@@ -432,13 +431,14 @@ enum { IVF_POINTS = 48, IVF_CURVES = 3, IVF_LOSSES = 4, IVF_MOST_K = 100 };
 /* What was learned for one k. */
 struct ivf_curve {
     uint32_t k;
+    float usual; /* square of the distance within which three of four have their k-th neighbour */
     float unit;
-    float linear, square; /* neighbours that a list holds on the average: 2^-(linear z + square z^2), by z =
-                             (its distance - the nearest list's) / (unit * root of the k-th neighbour's),
-                             distances being squares */
-    uint32_t points;      /* by falling share of mass that is left unseen */
+    float linear, square; /* neighbours that a list holds on the average, but for a factor:
+                             2^-(linear z + square z^2), by z = (its distance - the k-th neighbour's) /
+                             (unit * root of the k-th neighbour's), distances being squares */
+    uint32_t points;      /* by falling worth of going on */
     struct ivf_point {
-        float left, recall, error, lists, codes;
+        float worth, recall, error, lists, codes;
     } point[IVF_POINTS];
 };
 struct ivf_calibration {
@@ -454,21 +454,30 @@ extern const uint32_t kt_ivf_ks[IVF_CURVES];
 extern const float kt_ivf_losses[IVF_LOSSES];
 kith_status kt_ivf_calibration_read(const json_t *from, struct ivf_calibration *out, kith_error *error);
 json_t *kt_ivf_calibration_write(const struct ivf_calibration *calibration);
-const struct ivf_curve *kt_ivf_curve_for(const struct ivf_calibration *calibration, uint32_t k);
-/** The share of mass that may be left unseen for this recall, and the recall to expect then. */
-float kt_ivf_left_for(const struct ivf_curve *curve, float recall, float *expected);
+/* What holds for one k, which lies between two that were learned for. */
+struct ivf_rule {
+    const struct ivf_curve *low, *high;
+    float share;                 /* of the way from the low one to the high one, by the logarithm of k */
+    float usual, linear, square; /* as of a curve whose unit is 1 */
+};
+void kt_ivf_rule_for(const struct ivf_calibration *calibration, uint32_t k, struct ivf_rule *out);
+/** What going on may be worth, at most, for a search with this recall to stop, and the recall to expect then.
+ */
+float kt_ivf_worth_for(const struct ivf_calibration *calibration, const struct ivf_rule *rule, float recall,
+                       float *expected);
 void kt_ivf_spreads(const struct ivf_calibration *calibration, float recall, float *signs, float *all);
 
-/* How much is left unseen after each list. */
+/* What going on is worth after each list. */
 struct ivf_stop {
-    const struct ivf_curve *curve;
+    struct ivf_rule rule;
     float bound, tail_bound; /* of the k-th neighbour, a square, when masses were last summed */
-    float scale;             /* of z */
+    float scale, nearest;    /* of z; the logarithm of the nearest list's mass, negative */
     uint32_t sorted;         /* lists, when the tail was summed */
     float seen, left, tail;  /* masses: of lists seen, of sorted ones not yet seen, of the others */
+    float alike, alike_tail; /* under weights: those of sorted ones, and of the others, without them */
 };
-/** After probe `at` was scanned: the share of mass that is in lists not yet seen. */
-float kt_ivf_stop_left(struct ivf_stop *stop, const struct ivf_ranking *ranking, uint32_t at, float bound);
+/** After probe `at` was scanned: what it is worth to go on, from 1 down to 0. */
+float kt_ivf_stop_worth(struct ivf_stop *stop, const struct ivf_ranking *ranking, uint32_t at, float bound);
 
 /* ---- the operations ---- */
 

@@ -261,18 +261,6 @@ static void sort_more(struct ivf_ranking *r, uint32_t wanted)
     r->sorted += picked;
 }
 
-/* The nearest list that counts: with those before it, it has half the rows that are wanted of one list. A few
- * rows that a deletion or a filter left in a list near the query do not make all other lists far. */
-static void settle_nearest(struct ivf_ranking *r)
-{
-    uint32_t at = 0;
-    r->nearest = r->near[0];
-    if (!r->matches || !r->matches->among) return;
-    float half = 0.5f * (float)r->matches->rows / (float)r->matches->among, sum = r->near_weights[0];
-    while (sum < half && at + 1 < r->sorted) sum += r->near_weights[++at];
-    r->nearest = r->near[at];
-}
-
 /* Puts the first few into the order of their exact distances. */
 static void settle_first(struct ivf_ranking *r)
 {
@@ -285,7 +273,6 @@ static void settle_first(struct ivf_ranking *r)
     put_sorted(r, 0, few);
     weigh_sorted(r, 0, few);
     r->refined = few;
-    settle_nearest(r);
 }
 
 bool kt_ivf_rank_get(struct ivf_ranking *r, uint32_t at, struct ivf_probe *out)

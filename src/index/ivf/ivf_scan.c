@@ -350,7 +350,7 @@ static kith_status scan_rows(const struct scan *scan)
         s->stats->bytes += lanes * (index->layout.row_bytes + sizeof(uint32_t));
         for (uint32_t i = 0; !status && i < lanes; i++) {
             if (!(wanted >> i & 1)) continue;
-            float distance = kt_space_distance(&index->space, s->query_square, distances[i]);
+            float distance = kt_space_distance(&index->space, s->query_scale, distances[i]);
             if (isnan(distance)) distance = INFINITY; /* no number, and yet a row */
             if (!(distance <= kt_top_bound(&s->nearest))) continue;
             if (!s->asks_late || is_wanted(s, offset_of(scan, at + i)))

@@ -1,5 +1,5 @@
 /* One search: the query into the space of the tree, its lists nearest first, each scanned for candidates,
- * until what is left unseen is worth less than the wanted recall asks for; then the stored rows of those
+ * until going on is worth less than the wanted recall asks for; then the stored rows of those
  * candidates whose interval reaches below the k-th least upper bound, read in one wave.
  *
  * `nearest` holds the k least upper bounds. Whatever row has a lower bound above the worst of them has k rows
@@ -60,14 +60,6 @@ static kith_status prepare_pq(struct ivf_search *s)
     return KITH_OK;
 }
 
-/* The square of the query that distances of the metric dot turn on. */
-static float query_square(const struct ivf_search *s)
-{
-    const struct kt_index *index = s->index;
-    return index->shape.metric == KITH_DOT ? kt_kernels()->norm[KITH_F32](s->query->vector, index->shape.dim)
-                                           : 0;
-}
-
 /* The query in the space of the tree; NULL without memory. */
 static const float *to_tree(const struct kt_index *index, const struct kt_index_query *query,
                             struct kt_arena *scratch)
@@ -96,7 +88,7 @@ kith_status kt_ivf_search_begin(struct ivf_search *s)
     s->asks_late = query->exact->among && !query->matches;
     s->vector = to_tree(s->index, query, s->scratch);
     if (!s->vector || !s->nearest.hits) return kt_fail_memory(s->error, shape->tree_dim * sizeof(float));
-    s->query_square = query_square(s);
+    s->query_scale = kt_space_query_scale(&s->index->space, query->vector);
     s->exact_distance =
         (integer ? kt_kernels()->integer_distance : kt_kernels()->distance)[shape->metric][shape->element];
     const struct kt_index_matches *counts = query->matches ? query->matches : query->lived;
@@ -163,7 +155,7 @@ static uint32_t neighbours_for(const struct ivf_search *s)
  * rows on their far side only, so that their mass is taken for more than it is: fewer misses are asked for
  * then. Measured with filters that cut a set across (debian-minilm, sift-photos): .95 asked for gave .93
  * without this. */
-static float left_under_filter(const struct ivf_search *s, const struct ivf_curve *curve, float wanted)
+static float worth_under_filter(const struct ivf_search *s, const struct ivf_rule *rule, float wanted)
 {
     const struct kt_index_matches *matches = s->query->matches;
     const struct ivf_ranking *ranking = &s->ranking;
@@ -172,17 +164,17 @@ static float left_under_filter(const struct ivf_search *s, const struct ivf_curv
     for (uint32_t i = 0; i < few; i++) around += ranking->near_weights[i];
     float usual = (float)matches->rows / (float)matches->among, share = around / (float)few / usual;
     wanted = 1 - (1 - wanted) * fmaxf(fminf(share, 1), least_misses);
-    return kt_ivf_left_for(curve, wanted, &expected);
+    return kt_ivf_worth_for(s->index->calibration, rule, wanted, &expected);
 }
 
 /* Where rows have left lists, queries near them find their neighbours farther off, in more lists, than the
  * rows do that the calibration was learned of: so few of the misses are planned with (sift-photos-100k, half
  * turned over: 0.93 to 0.96 at the worst step). */
-static float left_where_rows_went(const struct ivf_curve *curve, float wanted)
+static float worth_where_rows_went(const struct ivf_search *s, const struct ivf_rule *rule, float wanted)
 {
     static const float misses = 0.6f;
     float expected;
-    return kt_ivf_left_for(curve, 1 - (1 - wanted) * misses, &expected);
+    return kt_ivf_worth_for(s->index->calibration, rule, 1 - (1 - wanted) * misses, &expected);
 }
 
 /* Rows seen of those that are wanted: where wanted rows are told late only the nearest are, up to as many as
@@ -227,20 +219,21 @@ static kith_status visit_lists(struct ivf_search *s, float wanted_recall)
     bool is_more = neighbours_for(s) > IVF_MOST_K;
     choose_probes(query, s->index->shape.lists, calibration->known, &least, &most);
     if (calibration->known) {
-        stop.curve = kt_ivf_curve_for(calibration, neighbours_for(s));
-        target = kt_ivf_left_for(stop.curve, wanted_recall, &s->stats->expected);
-        if (ranking->matches && !query->matches) target = left_where_rows_went(stop.curve, wanted_recall);
+        kt_ivf_rule_for(calibration, neighbours_for(s), &stop.rule);
+        target = kt_ivf_worth_for(calibration, &stop.rule, wanted_recall, &s->stats->expected);
+        if (ranking->matches && !query->matches) target = worth_where_rows_went(s, &stop.rule, wanted_recall);
     }
     for (uint32_t at = 0; kt_ivf_rank_get(ranking, at, &probe); at++) {
         uint32_t next = at + 1 < ranking->sorted ? ranking->order[at + 1] : UINT32_MAX;
-        if (!at && stop.curve && query->matches) target = left_under_filter(s, stop.curve, wanted_recall);
+        if (!at && calibration->known && query->matches)
+            target = worth_under_filter(s, &stop.rule, wanted_recall);
         kith_status status = kt_work_poll(query->exact->work, "search", s->error);
         if (!status) status = kt_ivf_scan(s, &probe, at, next);
         if (status) return status;
         if (query->matches && s->rows >= query->matches->rows) break;
         if (at + 1 >= most && (query->maximum_nprobes || rows_seen(s) >= query->k)) break;
-        if (at + 1 < least || rows_seen(s) < query->k || !stop.curve) continue;
-        if (kt_ivf_stop_left(&stop, ranking, at, kt_top_bound(&s->nearest)) > target) continue;
+        if (at + 1 < least || rows_seen(s) < query->k || !calibration->known) continue;
+        if (kt_ivf_stop_worth(&stop, ranking, at, kt_top_bound(&s->nearest)) > target) continue;
         if (!is_more) break;
         if (at < ask_at) continue;
         if (is_settled(s, at + 1, wanted_recall)) break;
