@@ -180,6 +180,8 @@ class _Input:
             data = data.scanner()
         if library == "pyarrow" and hasattr(data, "to_reader") and not hasattr(data, "__arrow_c_stream__"):
             data = data.to_reader()
+        if library == "pyarrow" and hasattr(data, "read_next_batch"):
+            return _core.chain_stream(_read(data))
         if hasattr(data, "__arrow_c_stream__"):
             return data.__arrow_c_stream__()
         if hasattr(data, "__arrow_c_array__"):
@@ -194,6 +196,31 @@ class _Input:
             f"data of type {type(data).__name__} cannot be read as rows. Give a list of dicts, a dict of columns, "
             "a pandas or Polars frame, a pyarrow table, or an iterator of these"
         )
+
+
+def _read(reader: Any) -> Iterator[object]:
+    """Give the batches of a pyarrow reader as streams of the schema that it promises.
+
+    pyarrow lets a reader of Python batches promise anything: read by the schema alone, float64 would be taken for
+    float32.
+    """
+    schema = reader.schema
+    yield _core.empty_stream(schema.__arrow_c_schema__())
+    for number, batch in enumerate(reader, 1):
+        if batch.schema != schema:
+            batch = _as_promised(batch, schema, number)
+        yield _core.array_stream(*batch.__arrow_c_array__())
+
+
+def _as_promised(batch: Any, schema: Any, number: int) -> Any:
+    if sorted(batch.schema.names) != sorted(schema.names):
+        raise TypeMismatchError(
+            f"batch {number} of the reader has the columns {', '.join(batch.schema.names)}, its schema {', '.join(schema.names)}"
+        )
+    try:
+        return batch.select(schema.names).cast(schema)
+    except (ValueError, NotImplementedError) as error:  # which pyarrow raises where it knows no cast
+        raise TypeMismatchError(f"batch {number} of the reader does not fit the reader's schema: {error}") from None
 
 
 def _in_batches(items: Iterator[Any]) -> Iterator[Any]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "Searcher", "AddResult", "LanceTable"]
 
-_vector_items = frozenset("fegcC")  # Arrow letters of the numbers that vectors hold
 _metrics = ("l2", "euclidean", "cosine", "dot", "ip", "hamming")
 
 
@@ -384,7 +383,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         return [
             one.name
             for one in self._light_schema()
-            if one.type.format.startswith("+w:") and one.type.children[0].type.format in _vector_items
+            if one.type.format.startswith("+w:") and one.type.children[0].type.format in inputs.VECTOR_ITEMS
         ]
 
     def _dimension(self, column: str | None) -> int:

@@ -151,6 +151,26 @@ def test_a_generator_whose_batches_differ_is_refused(db):
     assert len(db) == 0
 
 
+def test_a_reader_whose_batches_are_not_what_it_promises_is_cast_or_refused(db):
+    def reader(*batches, **types):
+        return pa.RecordBatchReader.from_batches(pa.schema(types), iter(batches))
+
+    doubles = pa.record_batch({"x": [1.5, 2.5], "y": pa.array(["aa", "b"], pa.large_string())})
+    table = db.create_table("t", reader(doubles, doubles.select(["y", "x"]), x=pa.float32(), y=pa.string()))
+    assert table.to_list() == [{"x": 1.5, "y": "aa"}, {"x": 2.5, "y": "b"}] * 2
+    assert table.schema == pa.schema({"x": pa.float32(), "y": pa.string()})
+    for wrong, types in (
+        (doubles.select(["x"]), {"x": pa.int64()}),
+        (doubles.select(["x"]), {"x": pa.list_(pa.null())}),
+        (doubles, {"x": pa.float64()}),
+        (doubles.select(["x"]), {"x": pa.float64(), "y": pa.string()}),
+    ):
+        with pytest.raises(TypeError, match="batch 1 of the reader"):
+            db.create_table("u", reader(wrong, **types))
+    assert list(db) == ["t"]
+    assert db.create_table("empty", reader(x=pa.int8())).schema == pa.schema({"x": pa.int8()})
+
+
 # ---- types of columns that nobody named
 
 
