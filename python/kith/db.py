@@ -80,7 +80,9 @@ class Database:
 
     __slots__ = ("_database",)
 
-    def __init__(self, database: _core.Database) -> None:
+    def __init__(self, database: _core.Database | str | os.PathLike[str]) -> None:
+        if not isinstance(database, _core.Database):  # LanceDBConnection(uri), as LanceDB's is made
+            database = connect(database)._database
         self._database = database
 
     @property

@@ -37,9 +37,21 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
 
     __slots__ = ("_table", "_database")
 
-    def __init__(self, table: _core.Table, database: Database) -> None:
-        self._table = table
-        self._database = database
+    def __init__(self, table: _core.Table | Database, database: Database | str) -> None:
+        if isinstance(database, str):  # LanceTable(db, "name"), as LanceDB's is opened
+            database, table = table, table.open_table(database)._table  # type: ignore[union-attr, assignment]
+        self._table: _core.Table = table  # type: ignore[assignment]
+        self._database: Database = database  # type: ignore[assignment]
+
+    @classmethod
+    def create(cls, db: Database, name: str, *what: Any, **options: Any) -> Table:
+        """Create a table: LanceDB's other way to say ``db.create_table(name, ...)``."""
+        return db.create_table(name, *what, **options)
+
+    @classmethod
+    def open(cls, db: Database, name: str, **options: Any) -> Table:
+        """Open a table: LanceDB's other way to say ``db.open_table(name)``."""
+        return db.open_table(name, **options)
 
     # ---- what it is
 

@@ -190,3 +190,17 @@ def test_types_of_vectors():
     assert kith.vector(8, "float16") == kith.vector(8, np.float16) == kith.vector(8, pa.float16()) == pa.list_(pa.float16(), 8)
     with pytest.raises(ValueError):
         kith.vector(8, "quaternion")
+
+
+def test_tables_and_databases_are_made_by_lancedbs_classes_too(tmp_path):
+    from kith.db import LanceDBConnection
+    from kith.table import LanceTable
+
+    db = LanceDBConnection(tmp_path)
+    made = LanceTable.create(db, "t", [{"n": 1}], pa.schema([("n", pa.int8())]), "overwrite", exist_ok=True)
+    made.add([{"n": 2}])
+    for table in (LanceTable(db, "t"), LanceTable.open(db, "t"), LanceTable(LanceDBConnection(str(tmp_path)), "t")):
+        assert isinstance(table, LanceTable) and table.to_list() == [{"n": 1}, {"n": 2}] and table.schema == made.schema
+    assert LanceTable.open(db, "t", version=1).to_list() == [{"n": 1}]
+    with pytest.raises(FileNotFoundError, match="was not found"):
+        LanceTable(db, "nope")
