@@ -81,9 +81,10 @@ class Database:
     __slots__ = ("_database",)
 
     def __init__(self, database: _core.Database | str | os.PathLike[str]) -> None:
-        if not isinstance(database, _core.Database):  # LanceDBConnection(uri), as LanceDB's is made
-            database = connect(database)._database
-        self._database = database
+        # LanceDBConnection(uri), as LanceDB's is made, is a database too
+        self._database: _core.Database = (
+            database if isinstance(database, _core.Database) else connect(database)._database
+        )
 
     @property
     def uri(self) -> str:

@@ -204,3 +204,36 @@ def test_tables_and_databases_are_made_by_lancedbs_classes_too(tmp_path):
     assert LanceTable.open(db, "t", version=1).to_list() == [{"n": 1}]
     with pytest.raises(FileNotFoundError, match="was not found"):
         LanceTable(db, "nope")
+
+
+def test_any_model_is_a_pyarrow_schema():
+    from kith.pydantic import pydantic_to_schema
+
+    class Inner(pydantic.BaseModel):
+        a: str
+        b: typing.Optional[float] = None
+
+    class Outer(pydantic.BaseModel):
+        vector: Vector(2)  # type: ignore[valid-type]
+        inner: Inner
+        many: list[Inner]
+
+    inner = pa.struct([pa.field("a", pa.utf8(), False), pa.field("b", pa.float64())])
+    fields = [("vector", pa.list_(pa.float32(), 2), True), ("inner", inner, False), ("many", pa.list_(inner), False)]
+    schema = pydantic_to_schema(Outer)
+    assert isinstance(schema, pa.Schema) and schema == pa.schema([pa.field(*one) for one in fields])
+    table = kith.connect("memory://").create_table("t", schema=schema)
+    table.add([Outer(vector=[1.0, 2.0], inner=Inner(a="x"), many=[Inner(a="y", b=2.0)])])
+    assert table.search().to_pydantic(Outer)[0].many == [Inner(a="y", b=2.0)]
+
+
+def test_a_model_that_says_too_little_is_told_what_is_missing():
+    with pytest.raises(TypeError, match=r"Vector\(384\), not Vector"):
+
+        class NoDimension(LanceModel):
+            vector: Vector  # type: ignore[valid-type]
+
+    for bare in (typing.List, typing.Tuple):  # which were taken for lists of text
+        model = pydantic.create_model("Bare", items=(bare, ...), __base__=LanceModel)
+        with pytest.raises(TypeError, match="'items' is an unsupported type"):
+            model.to_arrow_schema()
