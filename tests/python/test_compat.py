@@ -237,3 +237,19 @@ def test_a_model_that_says_too_little_is_told_what_is_missing():
         model = pydantic.create_model("Bare", items=(bare, ...), __base__=LanceModel)
         with pytest.raises(TypeError, match="'items' is an unsupported type"):
             model.to_arrow_schema()
+
+
+def test_models_are_filled_by_the_aliases_of_their_fields(db):
+    class Found(LanceModel):
+        name: str = pydantic.Field(alias="item")
+        price: float
+        distance: float = pydantic.Field(validation_alias="_distance")
+
+    class Stored(LanceModel):
+        name: str = pydantic.Field(alias="item")
+
+    table = db.create_table("t", [{"vector": [3.0, 4.0], "item": "a", "price": 1.0}])
+    found = table.search([3.0, 5.0]).to_pydantic(Found)
+    assert [(one.name, one.price, one.distance) for one in found] == [("a", 1.0, 1.0)]
+    again = db.create_table("u", [Stored(item="b")]).search().to_pydantic(Stored)
+    assert [one.name for one in again] == ["b"]
