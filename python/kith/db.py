@@ -8,7 +8,7 @@ from . import _core, data as inputs, schema as schemas
 from ._progress import Progress
 from .errors import ExistsError, InvalidError, NotFoundError
 from .query import lances, natural, refuse
-from .table import Table
+from .table import LanceTable, Table
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .table import BadVectors
 
-__all__ = ["connect", "Database", "DBConnection", "LanceDBConnection", "ListTablesResponse"]
+__all__ = ["connect", "Database", "DBConnection", "LanceDBConnection", "LanceTable", "ListTablesResponse"]
 
 
 class ListTablesResponse:

@@ -61,6 +61,10 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         return self._table.name()
 
     @property
+    def _conn(self) -> Database:
+        return self._database  # as LlamaIndex asks for it
+
+    @property
     def uri(self) -> str:
         """Where it is: its folder in the database's."""
         folder = self._database.uri

@@ -68,8 +68,14 @@ import lancedb.table, kith.table, kith.pydantic, importlib
 assert lancedb is kith and lancedb.table is kith.table and sys.modules["lancedb.pydantic"] is kith.pydantic
 assert kith.table.__spec__.name == "kith.table" and kith.__spec__.name == "kith"
 assert importlib.import_module("lancedb.index").IvfPq is IvfPq
+import lancedb.rerankers, lancedb.remote.table, lancedb.db
+assert lancedb.db.LanceTable is LanceTable and not issubclass(LanceTable, lancedb.remote.table.RemoteTable)
+for absent in (lancedb.remote.RemoteDBConnection, lancedb.remote.table.RemoteTable):
+    try: absent("db://x")
+    except NotImplementedError: continue
+    sys.exit("a cloud")
 try:
-    import lancedb.rerankers
+    import lancedb.embeddings
 except ModuleNotFoundError:
     print("good")
 """)
