@@ -294,6 +294,12 @@ class Query(frames.Streamable):
             for row in self.to_list(timeout=timeout)
         ]
 
+    def output_schema(self) -> Any:
+        """Give the columns of the answer: a pyarrow.Schema, or a kith.schema.Schema where pyarrow cannot be imported."""
+        from .schema import public
+
+        return public(self.__arrow_c_schema__())
+
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""
         raise NotImplementedError
@@ -351,6 +357,11 @@ class VectorQuery(_core.Options, Query):
     """
 
     __slots__ = ()
+
+    def __init__(self, table: Any = None, query: Any = None, vector_column: str | None = None) -> None:
+        if table is not None:  # LanceVectorQueryBuilder(table, vector, "vector"), as LanceDB's is made
+            self.set_vectors(table._table, query)
+            self._column = vector_column
 
     def _set_columns(self, columns: tuple[str, ...], expressions: tuple[str | None, ...] | None) -> None:
         self._columns = columns

@@ -259,3 +259,13 @@ def test_models_are_filled_by_the_aliases_of_their_fields(db):
     assert [(one.name, one.price, one.distance) for one in found] == [("a", 1.0, 1.0)]
     again = db.create_table("u", [Stored(item="b")]).search().to_pydantic(Stored)
     assert [one.name for one in again] == ["b"]
+
+
+def test_a_query_is_made_by_lancedbs_class_and_says_its_columns(db):
+    from kith.query import LanceVectorQueryBuilder
+
+    table = db.create_table("t", [{"id": i, "vector": [float(i), 0.0], "other_vector": [0.0, -float(i)]} for i in range(5)])
+    query = LanceVectorQueryBuilder(table, [0.0, -3.0], "other_vector").where("id > 0").select(["id"]).limit(1)
+    assert query.to_list() == [{"id": 3, "_distance": 0.0}]
+    assert query.output_schema() == query.to_arrow().schema.remove_metadata() == pa.schema({"id": pa.int64(), "_distance": pa.float32()})
+    assert table.search().with_row_id().output_schema().names == ["id", "vector", "other_vector", "_rowid"]
