@@ -102,8 +102,11 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         return self._table.count(None if filter is None else predicate(filter, params), frames.microseconds(timeout))
 
     def stats(self) -> dict[str, int]:
-        """Say how many rows, fragments, files and bytes the table has."""
-        return self._table.stats()
+        """Say how many rows, indexes, fragments, files and bytes the table has; ``total_bytes`` is without its indexes."""
+        found = self._table.stats()
+        found["total_bytes"] = found["data_bytes"] + found["inline_bytes"]
+        found["num_indices"] = len(self._table.indexes())
+        return found
 
     def verify(self) -> int:
         """Read every byte and check it against its checksum.
@@ -235,12 +238,12 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         >>> table.search([1.0, 2.5]).select(["item"]).to_list()
         [{'item': 'one', '_distance': 0.25}]
         """
-        if query is None:
-            if query_type not in ("auto", "vector"):
-                refuse(f"query_type={query_type!r}")
-            return ScanQuery(self._table)
-        if query_type != "auto" and query_type != "vector" or isinstance(query, str):
+        if query_type not in ("auto", "vector") or isinstance(query, str):
+            if query_type not in ("auto", "vector", "fts", "hybrid"):
+                raise InvalidError(f"query_type is 'auto' or 'vector', not {query_type!r}")
             refuse("full-text and hybrid search")
+        if query is None:
+            return ScanQuery(self._table)
         made = VectorQuery()
         made.set_vectors(self._table, query)
         if vector_column_name is not None:
@@ -539,6 +542,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         if not isinstance(kind, str):
             raise InvalidError(f"index_type is a text like 'IVF_RQ', not {kind!r}")
         kind = kind.upper()
+        if not kind and target is not None and options["metric"] is not None:
+            self._dimension(target)  # a metric is one of vectors: no index over values is meant
         if kind.startswith("IVF_HNSW"):  # LanceDB's graphs, one a partition: here there is one, with codes of its own
             for key in ("num_partitions", "num_sub_vectors", "num_bits", "target_partition_size"):
                 options[key] = None

@@ -269,3 +269,22 @@ def test_a_query_is_made_by_lancedbs_class_and_says_its_columns(db):
     assert query.to_list() == [{"id": 3, "_distance": 0.0}]
     assert query.output_schema() == query.to_arrow().schema.remove_metadata() == pa.schema({"id": pa.int64(), "_distance": pa.float32()})
     assert table.search().with_row_id().output_schema().names == ["id", "vector", "other_vector", "_rowid"]
+
+
+def test_what_a_search_and_an_index_cannot_be_is_said(db):
+    table = db.create_table("t", schema=pa.schema([("vector", pa.list_(pa.list_(pa.float32(), 2)))]))
+    with pytest.raises(ValueError, match="query_type is 'auto' or 'vector', not 'vektor'"):
+        table.search([1.0, 2.0], query_type="vektor")
+    for how in ({"query_type": "fts"}, {"query_type": "hybrid"}):
+        with pytest.raises(NotImplementedError, match="full-text"):
+            table.search(**how)
+    with pytest.raises(ValueError, match="holds no vectors"):
+        table.create_index("cosine")
+
+
+def test_stats_has_lancedbs_sums(db):
+    table = db.create_table("t", [{"id": i} for i in range(100)])
+    table.create_scalar_index("id")
+    stats = table.stats()
+    assert (stats["num_rows"], stats["num_indices"]) == (100, 1)
+    assert stats["total_bytes"] == stats["data_bytes"] + stats["inline_bytes"] > 0
