@@ -25,7 +25,7 @@ TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import compat, deeplake, expr, index, pydantic, query, recall, table
+    from . import compat, deeplake, expr, index, pydantic, query, recall, remote, rerankers, table
     from .compat import install_as
     from .deeplake import VectorStore
     from .expr import Expr, col, func, lit
@@ -63,7 +63,7 @@ _lazy_names = {
     "install_as": "compat", "LanceModel": "pydantic", "Vector": "pydantic", "VectorStore": "deeplake", "Expr": "expr",
     "col": "expr", "lit": "expr", "func": "expr",
 }  # fmt: skip
-_lazy_modules = ("compat", "deeplake", "expr", "index", "pydantic", "recall")
+_lazy_modules = ("compat", "deeplake", "expr", "index", "pydantic", "recall", "remote", "rerankers")
 
 
 def __getattr__(name: str) -> Any:

@@ -21,7 +21,13 @@ __all__ = ["install_as"]
 
 # which module stands for each library, and what the library calls the modules below it
 _known: dict[str, tuple[str, tuple[str, ...]]] = {
-    "lancedb": ("kith", ("db", "table", "query", "index", "pydantic", "schema", "expr", "merge")),
+    "lancedb": (
+        "kith",
+        (
+            "db", "table", "query", "index", "pydantic", "schema", "expr", "merge", "rerankers", "remote", "remote.db",
+            "remote.table",
+        ),
+    ),
     "deeplake": (
         "kith.deeplake",
         (

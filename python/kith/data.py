@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Iterator
 
 ROWS_AT_ONCE = 8192
+VECTOR_ITEMS = frozenset("fegcC")  # Arrow letters of the numbers that vectors hold
 BAD_VECTORS = {"error": 0, "drop": 1, "fill": 2, "null": 3}
 
 
@@ -148,12 +149,16 @@ class _Input:
         return _core.chain_stream(self._streams(items))
 
     def _streams(self, items: Iterator[Any]) -> Iterator[object]:
-        loose = _Input(self.schema, True, self.part)
-        for item in _in_batches(items):
+        loose = _Input(None if self.schema is None else _loosened(self.schema), True, self.part)
+        first: Any = None
+        for number, item in enumerate(_in_batches(items)):
             made = loose.any(item)
-            if loose.schema is None or loose.part:  # the first says which columns there are
-                loose.schema = _core.stream_schema(made)
+            found = _core.stream_schema(made)
+            if number == 0:
+                first = loose.schema = found  # the first says which columns there are
                 loose.part = False
+            elif self.schema is not None and not _alike(found, first):
+                made = _converted(_rows_of(item, made), first, number + 1)
             yield made
 
     def pandas(self, frame: Any) -> object:
@@ -180,6 +185,8 @@ class _Input:
             data = data.scanner()
         if library == "pyarrow" and hasattr(data, "to_reader") and not hasattr(data, "__arrow_c_stream__"):
             data = data.to_reader()
+        if library == "pyarrow" and hasattr(data, "read_next_batch"):
+            return _core.chain_stream(_read(data))
         if hasattr(data, "__arrow_c_stream__"):
             return data.__arrow_c_stream__()
         if hasattr(data, "__arrow_c_array__"):
@@ -194,6 +201,72 @@ class _Input:
             f"data of type {type(data).__name__} cannot be read as rows. Give a list of dicts, a dict of columns, "
             "a pandas or Polars frame, a pyarrow table, or an iterator of these"
         )
+
+
+def _loosened(schema: object) -> object:
+    """Give a schema with lists of any length for vectors, as a later batch may have a bad one."""
+    from .schema import DataType, Field, Schema
+
+    def loose(one: Any) -> Any:
+        if not one.type.format.startswith("+w:") or one.type.children[0].type.format not in VECTOR_ITEMS:
+            return one
+        return Field(one.name, DataType("+l", one.type.children), one.nullable, one.metadata)
+
+    return Schema([loose(one) for one in Schema.from_arrow(schema)]).__arrow_c_schema__()
+
+
+def _alike(one: object, other: object) -> bool:
+    """Tell whether batches of two schemas can follow each other in one stream: whether nulls may be is no matter."""
+
+    def same(a: Any, b: Any) -> bool:
+        if a.format != b.format or len(a.children) != len(b.children) or (a.dictionary is None) != (b.dictionary is None):
+            return False
+        named = a.format != "+s" or [child.name for child in a.children] == [child.name for child in b.children]
+        inside = all(same(x.type, y.type) for x, y in zip(a.children, b.children))
+        return named and inside and (a.dictionary is None or same(a.dictionary, b.dictionary))
+
+    from .schema import DataType, Schema
+
+    return same(DataType("+s", tuple(Schema.from_arrow(one))), DataType("+s", tuple(Schema.from_arrow(other))))
+
+
+def _rows_of(item: Any, made: object) -> list[dict[str, Any]]:
+    if _library(item) != "polars":
+        return _core.stream_rows(made)
+    return (item.collect() if hasattr(item, "collect") else item).to_dicts()  # its text comes as views
+
+
+def _converted(rows: list[dict[str, Any]], schema: object, number: int) -> object:
+    """Make a batch one like those before it, value by value: frames and rows of one iterator may differ in types."""
+    made = _core.rows_stream(rows, schema, True)
+    if not _alike(_core.stream_schema(made), schema):
+        raise TypeMismatchError(f"batch {number} has vectors of another length than the type that batch 1 has for them")
+    return made
+
+
+def _read(reader: Any) -> Iterator[object]:
+    """Give the batches of a pyarrow reader as streams of the schema that it promises.
+
+    pyarrow lets a reader of Python batches promise anything: read by the schema alone, float64 would be taken for
+    float32.
+    """
+    schema = reader.schema
+    yield _core.empty_stream(schema.__arrow_c_schema__())
+    for number, batch in enumerate(reader, 1):
+        if batch.schema != schema:
+            batch = _as_promised(batch, schema, number)
+        yield _core.array_stream(*batch.__arrow_c_array__())
+
+
+def _as_promised(batch: Any, schema: Any, number: int) -> Any:
+    if sorted(batch.schema.names) != sorted(schema.names):
+        raise TypeMismatchError(
+            f"batch {number} of the reader has the columns {', '.join(batch.schema.names)}, its schema {', '.join(schema.names)}"
+        )
+    try:
+        return batch.select(schema.names).cast(schema)
+    except (ValueError, NotImplementedError) as error:  # which pyarrow raises where it knows no cast
+        raise TypeMismatchError(f"batch {number} of the reader does not fit the reader's schema: {error}") from None
 
 
 def _in_batches(items: Iterator[Any]) -> Iterator[Any]:

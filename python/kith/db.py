@@ -6,9 +6,9 @@ import os
 
 from . import _core, data as inputs, schema as schemas
 from ._progress import Progress
-from .errors import InvalidError, NotFoundError
+from .errors import ExistsError, InvalidError, NotFoundError
 from .query import lances, natural, refuse
-from .table import Table
+from .table import LanceTable, Table
 
 TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .table import BadVectors
 
-__all__ = ["connect", "Database", "DBConnection", "LanceDBConnection", "ListTablesResponse"]
+__all__ = ["connect", "Database", "DBConnection", "LanceDBConnection", "LanceTable", "ListTablesResponse"]
 
 
 class ListTablesResponse:
@@ -80,8 +80,11 @@ class Database:
 
     __slots__ = ("_database",)
 
-    def __init__(self, database: _core.Database) -> None:
-        self._database = database
+    def __init__(self, database: _core.Database | str | os.PathLike[str]) -> None:
+        # LanceDBConnection(uri), as LanceDB's is made, is a database too
+        self._database: _core.Database = (
+            database if isinstance(database, _core.Database) else connect(database)._database
+        )
 
     @property
     def uri(self) -> str:
@@ -183,7 +186,8 @@ class Database:
         mode : {"create", "overwrite"}
             "overwrite" replaces rows and columns of a table of that name.
         exist_ok : bool
-            Open the table when it exists, leaving its rows and `data` alone.
+            Open the table when it exists, leaving its rows and `data` alone; it must have the columns of `schema`,
+            where one is given.
         on_bad_vectors : {"error", "drop", "fill", "null"}
             What to do with a vector of a wrong length or with NaN.
         fill_value : float
@@ -212,7 +216,7 @@ class Database:
         Raises
         ------
         ExistsError
-            When a table of that name exists.
+            When a table of that name exists, or with `exist_ok` one of other columns.
         TypeMismatchError, InvalidError
             When the data is no table or does not fit the schema; nothing is stored then.
         """
@@ -237,7 +241,7 @@ class Database:
         }
         if exist_ok and mode == "create":
             try:
-                return self.open_table(name)
+                return _of_schema(self.open_table(name), schema)
             except NotFoundError:
                 options["exist_ok"] = True
         if schema is None:
@@ -274,6 +278,27 @@ class Database:
     def rename_table(self, name: str, new_name: str, **ignored: Any) -> None:
         """Give a table another name. Handles opened before go on working."""
         self._database.rename(name, new_name)
+
+
+def _of_schema(table: Table, schema: Any) -> Table:
+    """Check that a table that was there already has the columns that were asked for."""
+    if schema is not None:
+        there, wanted = (
+            sorted((one.name, _stored(one.type)) for one in schemas.Schema.from_arrow(given))
+            for given in (table._table.schema(), schemas.capsule(schema))
+        )
+        if there != wanted:
+            raise ExistsError(f"the table '{table.name}' exists with the columns {_told(there)}; the schema has {_told(wanted)}")
+    return table
+
+
+def _stored(type_: schemas.DataType) -> str:
+    """Name a type, the same for those that are cast to each other unasked: texts and lists, large, viewed or plain."""
+    return str(type_).replace("large_", "").replace("_view", "")
+
+
+def _told(columns: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {type_}" for name, type_ in columns)
 
 
 def _kept(versions: Any) -> int:

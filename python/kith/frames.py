@@ -62,9 +62,33 @@ class Streamable:
         """Give the rows as a pyarrow Table."""
         return arrow().RecordBatchReader.from_stream(_within(self, timeout)).read_all()
 
-    def to_pandas(self, flatten: Any = None, *, timeout: timedelta | float | None = None) -> pandas.DataFrame:
-        """Give the rows as a pandas DataFrame; pyarrow is not needed."""
-        return to_pandas(self._stream(microseconds(timeout)))
+    def to_pandas(
+        self, flatten: bool | int | None = None, *, timeout: timedelta | float | None = None, **options: Any
+    ) -> pandas.DataFrame:
+        """Give the rows as a pandas DataFrame; pyarrow is not needed where neither of these is said.
+
+        Parameters
+        ----------
+        flatten : bool or int, optional
+            Give the fields of structs as columns of their own, called "column.field": all of them, or so many levels.
+        **options
+            As for ``pyarrow.Table.to_pandas()``, which then makes the frame: ``types_mapper=pandas.ArrowDtype``.
+
+        Examples
+        --------
+        >>> import kith
+        >>> table = kith.connect("memory://").create_table("t", [{"n": 1, "size": {"x": 2, "y": 3}}])
+        >>> table.to_pandas(flatten=True).columns.tolist()
+        ['n', 'size.x', 'size.y']
+        """
+        levels = _levels(flatten)
+        if not levels and not options:
+            return to_pandas(self._stream(microseconds(timeout)))
+        table = arrow().RecordBatchReader.from_stream(_within(self, timeout)).read_all()
+        while levels and any(str(one.type).startswith("struct") for one in table.schema):
+            table = table.flatten()
+            levels -= 1
+        return table.to_pandas(**options) if options else to_pandas(table.__arrow_c_stream__())
 
     def to_polars(self, *, timeout: timedelta | float | None = None) -> polars.DataFrame:
         """Give the rows as a Polars DataFrame; pyarrow is not needed."""
@@ -91,6 +115,16 @@ class Result(Streamable):
 
     def _stream(self, timeout_us: int = 0) -> object:
         return self._make(timeout_us)
+
+
+def _levels(flatten: bool | int | None) -> float:
+    if flatten is None or flatten is False:
+        return 0
+    if flatten is True:
+        return float("inf")
+    if not isinstance(flatten, int) or flatten < 1:
+        raise InvalidError(f"flatten is True or how many levels of structs are opened, 1 or more, not {flatten!r}")
+    return flatten
 
 
 def _within(source: Streamable, timeout: timedelta | float | None) -> Streamable:

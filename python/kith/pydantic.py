@@ -91,6 +91,13 @@ def Vector(dim: int, value_type: Any = "float32", nullable: bool = True) -> Any:
     return FixedSizeList
 
 
+def _bare_vector(source: Any, handler: Any) -> core_schema.CoreSchema:
+    raise TypeMismatchError("a field of vectors says how many numbers they have: Vector(384), not Vector")
+
+
+Vector.__get_pydantic_core_schema__ = _bare_vector  # type: ignore[attr-defined]  # else pydantic takes it for a callable
+
+
 def _plain_list(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
@@ -101,7 +108,7 @@ class LanceModel(pydantic.BaseModel):
     @classmethod
     def to_arrow_schema(cls) -> Any:
         """Give the columns: a pyarrow.Schema, or a kith.schema.Schema where pyarrow cannot be imported."""
-        return public(pydantic_to_schema(cls).__arrow_c_schema__())
+        return pydantic_to_schema(cls)
 
     @classmethod
     def field_names(cls) -> list[str]:
@@ -114,9 +121,13 @@ class LanceModel(pydantic.BaseModel):
         return dict(cls.model_fields)
 
 
-def pydantic_to_schema(model: type[pydantic.BaseModel]) -> Schema:
-    """Give the columns that a model describes."""
-    return Schema([_field(name, info) for name, info in model.model_fields.items()])
+def pydantic_to_schema(model: type[pydantic.BaseModel]) -> Any:
+    """Give the columns that any model describes: a pyarrow.Schema, or a kith.schema.Schema without pyarrow."""
+    return public(Schema(_fields(model)).__arrow_c_schema__())
+
+
+def _fields(model: type[pydantic.BaseModel]) -> tuple[Field, ...]:
+    return tuple(_field(name, info) for name, info in model.model_fields.items())
 
 
 _plain_types: list[tuple[type, str]] = [
@@ -151,13 +162,15 @@ def _type(annotation: Any, zone: Any, name: str) -> DataType:
     if origin is typing.Literal:
         return _type(type(arguments[0]), zone, name)
     if origin in (list, tuple):
-        inner, optional = _without_none(arguments[0] if arguments else str)
+        if not arguments:
+            raise TypeMismatchError(f"field '{name}' is an unsupported type: {annotation} does not say of what, as list[str] does")
+        inner, _ = _without_none(arguments[0])
         return DataType("+l", (Field("item", _type(inner, zone, name), True),))
     if isinstance(annotation, type):
         if issubclass(annotation, FixedSizeListMixin):
             return list_(annotation.value_arrow_type(), annotation.dim())
         if issubclass(annotation, pydantic.BaseModel):
-            return DataType("+s", tuple(pydantic_to_schema(annotation)))
+            return DataType("+s", _fields(annotation))
         if issubclass(annotation, enum.Enum):
             return _type(type(next(iter(annotation)).value), zone, name)
         if annotation is dt.datetime and zone:

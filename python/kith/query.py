@@ -139,6 +139,11 @@ def _column_of(entry: Any) -> tuple[str, str | None]:
     )
 
 
+def _alias(name: str, info: Any) -> str:
+    """The word by which a pydantic model takes a field."""
+    return next((alias for alias in (info.validation_alias, info.alias) if isinstance(alias, str)), name)
+
+
 class ColumnOrdering:
     """A column to order by, as LanceDB names it; for ``order_by()``.
 
@@ -279,9 +284,21 @@ class Query(frames.Streamable):
         return frames.to_pandas(self._stream(), {"_distance": "score"})
 
     def to_pydantic(self, model: Any, *, timeout: timedelta | float | None = None) -> list[Any]:
-        """Give the rows as instances of a pydantic model; columns it does not have are left out."""
-        names = list(model.model_fields)
-        return [model(**{name: row[name] for name in names if name in row}) for row in self.to_list(timeout=timeout)]
+        """Give the rows as instances of a pydantic model; columns it does not have are left out.
+
+        A field takes the column of its alias, where there is one of that name, else the one of its own.
+        """
+        names = [(name, _alias(name, info)) for name, info in model.model_fields.items()]
+        return [
+            model(**{alias: row[alias if alias in row else name] for name, alias in names if alias in row or name in row})
+            for row in self.to_list(timeout=timeout)
+        ]
+
+    def output_schema(self) -> Any:
+        """Give the columns of the answer: a pyarrow.Schema, or a kith.schema.Schema where pyarrow cannot be imported."""
+        from .schema import public
+
+        return public(self.__arrow_c_schema__())
 
     def explain_plan(self, verbose: bool = False) -> str:
         """Say in words how the query is answered."""
@@ -340,6 +357,11 @@ class VectorQuery(_core.Options, Query):
     """
 
     __slots__ = ()
+
+    def __init__(self, table: Any = None, query: Any = None, vector_column: str | None = None) -> None:
+        if table is not None:  # LanceVectorQueryBuilder(table, vector, "vector"), as LanceDB's is made
+            self.set_vectors(table._table, query)
+            self._column = vector_column
 
     def _set_columns(self, columns: tuple[str, ...], expressions: tuple[str | None, ...] | None) -> None:
         self._columns = columns

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "Searcher", "AddResult", "LanceTable"]
 
-_vector_items = frozenset("fegcC")  # Arrow letters of the numbers that vectors hold
 _metrics = ("l2", "euclidean", "cosine", "dot", "ip", "hamming")
 
 
@@ -38,9 +37,21 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
 
     __slots__ = ("_table", "_database")
 
-    def __init__(self, table: _core.Table, database: Database) -> None:
-        self._table = table
-        self._database = database
+    def __init__(self, table: _core.Table | Database, database: Database | str) -> None:
+        if isinstance(database, str):  # LanceTable(db, "name"), as LanceDB's is opened
+            database, table = table, table.open_table(database)._table  # type: ignore[union-attr, assignment]
+        self._table: _core.Table = table  # type: ignore[assignment]
+        self._database: Database = database  # type: ignore[assignment]
+
+    @classmethod
+    def create(cls, db: Database, name: str, *what: Any, **options: Any) -> Table:
+        """Create a table: LanceDB's other way to say ``db.create_table(name, ...)``."""
+        return db.create_table(name, *what, **options)
+
+    @classmethod
+    def open(cls, db: Database, name: str, **options: Any) -> Table:
+        """Open a table: LanceDB's other way to say ``db.open_table(name)``."""
+        return db.open_table(name, **options)
 
     # ---- what it is
 
@@ -48,6 +59,10 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
     def name(self) -> str:
         """The table's name."""
         return self._table.name()
+
+    @property
+    def _conn(self) -> Database:
+        return self._database  # as LlamaIndex asks for it
 
     @property
     def uri(self) -> str:
@@ -87,8 +102,11 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         return self._table.count(None if filter is None else predicate(filter, params), frames.microseconds(timeout))
 
     def stats(self) -> dict[str, int]:
-        """Say how many rows, fragments, files and bytes the table has."""
-        return self._table.stats()
+        """Say how many rows, indexes, fragments, files and bytes the table has; ``total_bytes`` is without its indexes."""
+        found = self._table.stats()
+        found["total_bytes"] = found["data_bytes"] + found["inline_bytes"]
+        found["num_indices"] = len(self._table.indexes())
+        return found
 
     def verify(self) -> int:
         """Read every byte and check it against its checksum.
@@ -220,12 +238,12 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         >>> table.search([1.0, 2.5]).select(["item"]).to_list()
         [{'item': 'one', '_distance': 0.25}]
         """
-        if query is None:
-            if query_type not in ("auto", "vector"):
-                refuse(f"query_type={query_type!r}")
-            return ScanQuery(self._table)
-        if query_type != "auto" and query_type != "vector" or isinstance(query, str):
+        if query_type not in ("auto", "vector") or isinstance(query, str):
+            if query_type not in ("auto", "vector", "fts", "hybrid"):
+                raise InvalidError(f"query_type is 'auto' or 'vector', not {query_type!r}")
             refuse("full-text and hybrid search")
+        if query is None:
+            return ScanQuery(self._table)
         made = VectorQuery()
         made.set_vectors(self._table, query)
         if vector_column_name is not None:
@@ -384,7 +402,7 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         return [
             one.name
             for one in self._light_schema()
-            if one.type.format.startswith("+w:") and one.type.children[0].type.format in _vector_items
+            if one.type.format.startswith("+w:") and one.type.children[0].type.format in inputs.VECTOR_ITEMS
         ]
 
     def _dimension(self, column: str | None) -> int:
@@ -524,6 +542,8 @@ class Table(Changes, Columns, Versions, Upkeep, frames.Streamable):
         if not isinstance(kind, str):
             raise InvalidError(f"index_type is a text like 'IVF_RQ', not {kind!r}")
         kind = kind.upper()
+        if not kind and target is not None and options["metric"] is not None:
+            self._dimension(target)  # a metric is one of vectors: no index over values is meant
         if kind.startswith("IVF_HNSW"):  # LanceDB's graphs, one a partition: here there is one, with codes of its own
             for key in ("num_partitions", "num_sub_vectors", "num_bits", "target_partition_size"):
                 options[key] = None

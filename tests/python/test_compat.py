@@ -68,8 +68,14 @@ import lancedb.table, kith.table, kith.pydantic, importlib
 assert lancedb is kith and lancedb.table is kith.table and sys.modules["lancedb.pydantic"] is kith.pydantic
 assert kith.table.__spec__.name == "kith.table" and kith.__spec__.name == "kith"
 assert importlib.import_module("lancedb.index").IvfPq is IvfPq
+import lancedb.rerankers, lancedb.remote.table, lancedb.db
+assert lancedb.db.LanceTable is LanceTable and not issubclass(LanceTable, lancedb.remote.table.RemoteTable)
+for absent in (lancedb.remote.RemoteDBConnection, lancedb.remote.table.RemoteTable):
+    try: absent("db://x")
+    except NotImplementedError: continue
+    sys.exit("a cloud")
 try:
-    import lancedb.rerankers
+    import lancedb.embeddings
 except ModuleNotFoundError:
     print("good")
 """)
@@ -190,3 +196,95 @@ def test_types_of_vectors():
     assert kith.vector(8, "float16") == kith.vector(8, np.float16) == kith.vector(8, pa.float16()) == pa.list_(pa.float16(), 8)
     with pytest.raises(ValueError):
         kith.vector(8, "quaternion")
+
+
+def test_tables_and_databases_are_made_by_lancedbs_classes_too(tmp_path):
+    from kith.db import LanceDBConnection
+    from kith.table import LanceTable
+
+    db = LanceDBConnection(tmp_path)
+    made = LanceTable.create(db, "t", [{"n": 1}], pa.schema([("n", pa.int8())]), "overwrite", exist_ok=True)
+    made.add([{"n": 2}])
+    for table in (LanceTable(db, "t"), LanceTable.open(db, "t"), LanceTable(LanceDBConnection(str(tmp_path)), "t")):
+        assert isinstance(table, LanceTable) and table.to_list() == [{"n": 1}, {"n": 2}] and table.schema == made.schema
+    assert LanceTable.open(db, "t", version=1).to_list() == [{"n": 1}]
+    with pytest.raises(FileNotFoundError, match="was not found"):
+        LanceTable(db, "nope")
+
+
+def test_any_model_is_a_pyarrow_schema():
+    from kith.pydantic import pydantic_to_schema
+
+    class Inner(pydantic.BaseModel):
+        a: str
+        b: typing.Optional[float] = None
+
+    class Outer(pydantic.BaseModel):
+        vector: Vector(2)  # type: ignore[valid-type]
+        inner: Inner
+        many: list[Inner]
+
+    inner = pa.struct([pa.field("a", pa.utf8(), False), pa.field("b", pa.float64())])
+    fields = [("vector", pa.list_(pa.float32(), 2), True), ("inner", inner, False), ("many", pa.list_(inner), False)]
+    schema = pydantic_to_schema(Outer)
+    assert isinstance(schema, pa.Schema) and schema == pa.schema([pa.field(*one) for one in fields])
+    table = kith.connect("memory://").create_table("t", schema=schema)
+    table.add([Outer(vector=[1.0, 2.0], inner=Inner(a="x"), many=[Inner(a="y", b=2.0)])])
+    assert table.search().to_pydantic(Outer)[0].many == [Inner(a="y", b=2.0)]
+
+
+def test_a_model_that_says_too_little_is_told_what_is_missing():
+    with pytest.raises(TypeError, match=r"Vector\(384\), not Vector"):
+
+        class NoDimension(LanceModel):
+            vector: Vector  # type: ignore[valid-type]
+
+    for bare in (typing.List, typing.Tuple):  # which were taken for lists of text
+        model = pydantic.create_model("Bare", items=(bare, ...), __base__=LanceModel)
+        with pytest.raises(TypeError, match="'items' is an unsupported type"):
+            model.to_arrow_schema()
+
+
+def test_models_are_filled_by_the_aliases_of_their_fields(db):
+    class Found(LanceModel):
+        name: str = pydantic.Field(alias="item")
+        price: float
+        distance: float = pydantic.Field(validation_alias="_distance")
+
+    class Stored(LanceModel):
+        name: str = pydantic.Field(alias="item")
+
+    table = db.create_table("t", [{"vector": [3.0, 4.0], "item": "a", "price": 1.0}])
+    found = table.search([3.0, 5.0]).to_pydantic(Found)
+    assert [(one.name, one.price, one.distance) for one in found] == [("a", 1.0, 1.0)]
+    again = db.create_table("u", [Stored(item="b")]).search().to_pydantic(Stored)
+    assert [one.name for one in again] == ["b"]
+
+
+def test_a_query_is_made_by_lancedbs_class_and_says_its_columns(db):
+    from kith.query import LanceVectorQueryBuilder
+
+    table = db.create_table("t", [{"id": i, "vector": [float(i), 0.0], "other_vector": [0.0, -float(i)]} for i in range(5)])
+    query = LanceVectorQueryBuilder(table, [0.0, -3.0], "other_vector").where("id > 0").select(["id"]).limit(1)
+    assert query.to_list() == [{"id": 3, "_distance": 0.0}]
+    assert query.output_schema() == query.to_arrow().schema.remove_metadata() == pa.schema({"id": pa.int64(), "_distance": pa.float32()})
+    assert table.search().with_row_id().output_schema().names == ["id", "vector", "other_vector", "_rowid"]
+
+
+def test_what_a_search_and_an_index_cannot_be_is_said(db):
+    table = db.create_table("t", schema=pa.schema([("vector", pa.list_(pa.list_(pa.float32(), 2)))]))
+    with pytest.raises(ValueError, match="query_type is 'auto' or 'vector', not 'vektor'"):
+        table.search([1.0, 2.0], query_type="vektor")
+    for how in ({"query_type": "fts"}, {"query_type": "hybrid"}):
+        with pytest.raises(NotImplementedError, match="full-text"):
+            table.search(**how)
+    with pytest.raises(ValueError, match="holds no vectors"):
+        table.create_index("cosine")
+
+
+def test_stats_has_lancedbs_sums(db):
+    table = db.create_table("t", [{"id": i} for i in range(100)])
+    table.create_scalar_index("id")
+    stats = table.stats()
+    assert (stats["num_rows"], stats["num_indices"]) == (100, 1)
+    assert stats["total_bytes"] == stats["data_bytes"] + stats["inline_bytes"] > 0

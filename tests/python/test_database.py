@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 
 import kith
@@ -84,6 +85,23 @@ def test_a_table_is_made_once(db):
     assert len(db.create_table("t", ROW * 3, mode="overwrite")) == 3
     with pytest.raises(ValueError, match="mode must be either 'create' or 'overwrite'"):
         db.create_table("t", ROW, mode="append")  # type: ignore[arg-type]
+
+
+def test_a_table_that_is_there_has_the_columns_of_the_schema_or_is_refused(db):
+    text = pa.field("item", pa.string())
+    table = db.create_table("t", schema=pa.schema([("n", pa.int64()), text, ("v", pa.list_(pa.float32(), 2))]))
+    table.add([{"n": 1}])
+    for same in (table.schema, pa.schema([text.with_type(pa.large_string()), *(table.schema.field(c) for c in "vn")])):
+        assert len(db.create_table("t", [{"n": 2}], schema=same, exist_ok=True)) == 1
+    for other in (
+        table.schema.append(pa.field("extra", pa.int8())),
+        pa.schema(list(table.schema)[:2]),
+        table.schema.set(0, pa.field("n", pa.int32())),
+        table.schema.set(2, pa.field("v", pa.list_(pa.float32(), 3))),
+    ):
+        with pytest.raises(ValueError, match="the table 't' exists with the columns"):
+            db.create_table("t", schema=other, exist_ok=True)
+    assert db.create_table("t", schema=other, mode="overwrite", exist_ok=True).schema == other
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "-a", "ä"])

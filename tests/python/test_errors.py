@@ -49,9 +49,17 @@ def test_a_stream_that_fails_says_why(db):
         yield pa.record_batch({"x": [1]})
         raise RuntimeError("the source broke")
 
-    reader = pa.RecordBatchReader.from_batches(pa.schema([("x", pa.int64())]), batches())
+    def reader():
+        return pa.RecordBatchReader.from_batches(pa.schema([("x", pa.int64())]), batches())
+
+    class Opaque:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return reader().__arrow_c_stream__()
+
     with pytest.raises(ValueError, match="the source broke"):
-        db.create_table("t", reader)
+        db.create_table("t", Opaque())
+    with pytest.raises(RuntimeError, match="the source broke"):  # a reader's is the user's own, as a generator's is
+        db.create_table("t", reader())
     assert "t" not in db
 
 

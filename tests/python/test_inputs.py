@@ -151,6 +151,65 @@ def test_a_generator_whose_batches_differ_is_refused(db):
     assert len(db) == 0
 
 
+def test_batches_of_an_iterator_may_differ_in_types_where_a_schema_says_what_is_meant(db):
+    schema = pa.schema([("vector", pa.list_(pa.float32(), 2)), ("item", pa.utf8()), ("price", pa.float32())])
+
+    def batches():
+        yield pd.DataFrame({"vector": [[3.1, 4.1], [1, 1]], "item": ["a", "b"], "price": [10.0, 20.0]})
+        yield [{"vector": [5.9, 26.5], "item": "c", "price": 30.0}, {"item": "d"}]
+        yield pa.table({"vector": pa.array([[1.0, 2.0]], pa.list_(pa.float32(), 2)), "item": ["e"], "price": [50]})
+        yield pl.DataFrame({"vector": [[1.0, 2.0]], "item": ["f"], "price": [60.5]})
+        yield {"vector": [5.0, 6.0], "item": "g", "price": 70.0}
+
+    table = db.create_table("t", batches(), schema=schema)
+    assert table.schema == schema
+    assert [row["item"] for row in table.to_list()] == list("abcdefg")
+    assert [row["price"] for row in table.to_list()] == [10, 20, 30, None, 50, 60.5, 70]
+    assert table.search([5.9, 26.5]).limit(1).to_list()[0]["_distance"] == 0
+    table.add(batches())
+    assert len(table) == 14
+    with pytest.raises(ValueError, match="'price'"):
+        table.add(iter([pa.table({"item": ["a"], "price": [1]}), [{"item": "b", "price": 1.5}]]))
+    with pytest.raises(ValueError, match="batch 2 has vectors of another length"):
+        table.add(iter([pa.table({"vector": pa.array([[1.0, 2.0]], pa.list_(pa.float32(), 2))}), [{"vector": [1.0]}]]))
+    assert len(table) == 14
+
+
+@pytest.mark.parametrize("at", [0, 8500])
+def test_a_bad_vector_is_dealt_with_in_whichever_batch_of_a_generator_it_is(db, at):
+    schema = pa.schema([("vector", pa.list_(pa.float32(), 2)), ("n", pa.int64())])
+
+    def rows():
+        return ({"vector": [1.0] if n == at else [1.0, 2.0], "n": n} for n in range(9000))
+
+    for how, left in (("drop", []), ("fill", [{"vector": [1.0, 0.0]}]), ("null", [{"vector": None}])):
+        table = db.create_table("t", rows(), schema=schema, on_bad_vectors=how, mode="overwrite")
+        assert table.schema == schema and len(table) == 8999 + len(left)
+        assert table.search().where("n = ?", [at]).select(["vector"]).to_list() == left
+    with pytest.raises(ValueError, match="on_bad_vectors"):
+        table.add(rows())
+
+
+def test_a_reader_whose_batches_are_not_what_it_promises_is_cast_or_refused(db):
+    def reader(*batches, **types):
+        return pa.RecordBatchReader.from_batches(pa.schema(types), iter(batches))
+
+    doubles = pa.record_batch({"x": [1.5, 2.5], "y": pa.array(["aa", "b"], pa.large_string())})
+    table = db.create_table("t", reader(doubles, doubles.select(["y", "x"]), x=pa.float32(), y=pa.string()))
+    assert table.to_list() == [{"x": 1.5, "y": "aa"}, {"x": 2.5, "y": "b"}] * 2
+    assert table.schema == pa.schema({"x": pa.float32(), "y": pa.string()})
+    for wrong, types in (
+        (doubles.select(["x"]), {"x": pa.int64()}),
+        (doubles.select(["x"]), {"x": pa.list_(pa.null())}),
+        (doubles, {"x": pa.float64()}),
+        (doubles.select(["x"]), {"x": pa.float64(), "y": pa.string()}),
+    ):
+        with pytest.raises(TypeError, match="batch 1 of the reader"):
+            db.create_table("u", reader(wrong, **types))
+    assert list(db) == ["t"]
+    assert db.create_table("empty", reader(x=pa.int8())).schema == pa.schema({"x": pa.int8()})
+
+
 # ---- types of columns that nobody named
 
 

@@ -198,3 +198,28 @@ def test_optional_columns_and_nested_values_survive_pandas(db):
                 same = np.array_equal(mine, other) if isinstance(other, np.ndarray) else mine == other or (pd.isna(mine) and pd.isna(other))
                 assert same, name
         assert table.to_pandas().empty is False
+
+
+def test_structs_become_columns_of_a_frame_where_that_is_asked_for(db):
+    rows = [
+        {"vector": [1.0, 2.0], "size": {"x": 1, "in": {"unit": "m", "tags": ["a"]}}},
+        {"vector": [1.0, 4.0], "size": None},
+    ]
+    table = db.create_table("t", rows)
+    assert table.to_pandas(flatten=False).columns.tolist() == table.to_pandas().columns.tolist() == ["vector", "size"]
+    assert table.to_pandas(flatten=1).columns.tolist() == ["vector", "size.x", "size.in"]
+    for levels in (True, 2, 9):
+        frame = table.search([1.0, 2.0]).to_pandas(flatten=levels)
+        assert frame.columns.tolist() == ["vector", "size.x", "size.in.unit", "size.in.tags", "_distance"]
+        assert frame["size.in.unit"][0] == "m" and frame["size.in.unit"].isna().tolist() == [False, True]
+    for wrong in (0, -1, 1.5, "all"):
+        with pytest.raises(ValueError, match="flatten is True or how many"):
+            table.to_pandas(flatten=wrong)
+
+
+def test_a_frame_is_made_as_pyarrow_is_told_to(db):
+    table = db.create_table("t", [{"n": 1}, {"n": None}])
+    assert table.to_pandas(types_mapper=pd.ArrowDtype)["n"].dtype == pd.ArrowDtype(pa.int64())
+    assert table.search().limit(1).to_pandas(types_mapper=pd.ArrowDtype, timeout=10)["n"].dtype == pd.ArrowDtype(pa.int64())
+    with pytest.raises(TypeError, match="no_such"):
+        table.to_pandas(no_such=True)
