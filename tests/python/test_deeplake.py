@@ -282,6 +282,19 @@ def test_a_rate_limiter_parts_the_texts(path):
     assert function.calls == [4, 4, 2]
     with pytest.raises(ValueError, match="Invalid rate_limiter key"):
         store.add(text=["a"], metadata=[{}], embedding_data=["a"], rate_limiter={"speed": 1})
+    for wrong in ({"bytes_per_minute": 0}, {"batch_byte_size": -1}):
+        with pytest.raises(ValueError, match="positive"):
+            store.add(text=["a"], metadata=[{}], embedding_data=["a"], rate_limiter={"enabled": True, **wrong})
+
+
+def test_a_rate_limiter_holds_from_one_call_to_the_next(path, monkeypatch):
+    slept = []
+    monkeypatch.setattr("kith.deeplake.embedding.time.sleep", slept.append)
+    store = kith.VectorStore(path, embedding_function=letters_of_one, verbose=False)
+    limits = {"enabled": True, "bytes_per_minute": 60.0, "batch_byte_size": 1000}
+    for rows in (1, 600):  # 600 are two calls of the function
+        store.add(text=["a"] * rows, metadata=[{}] * rows, embedding_data=["a"] * rows, rate_limiter=limits)
+    assert len(slept) == 3 and all(900 < seconds <= 1000 for seconds in slept)
 
 
 def test_embeddings_of_several_tensors(path):
