@@ -736,6 +736,31 @@ def test_views_have_the_rows_in_order(store, data):
         view.nothing
 
 
+def test_rows_of_a_view_are_told_by_places_and_masks(store, data):
+    view = store.search(embedding=data.vectors[5], k=3, return_view=True)
+    ids = view.id.data()["value"]
+    assert view[np.array([True, False, True])].id.data()["value"] == [ids[0], ids[2]] == view[[0, -1]].id.data()["value"]
+    assert view[[False] * 3].id.data()["value"] == [] == view[[]].id.data()["value"] and view[np.int64(1)].id.data()["value"] == ids[1]
+    for wrong, error in ((5, IndexError), ([0, 3], IndexError), ([True], IndexError), ((0, 1), IndexError), ("0", KeyError), (1.0, ValueError), (["0"], ValueError)):
+        with pytest.raises(error):
+            view[wrong]
+    with pytest.raises(IndexError):
+        view.embedding[0, 1]
+    none = store.search(embedding=data.vectors[5], k=0, return_view=True)
+    assert none.embedding.numpy().shape == (0, DIM) == none.embedding.data()["value"].shape and none.embedding.numpy().dtype == np.float32
+
+
+@pytest.mark.parametrize("places", [[True, False], np.ones(200, bool), ["0"], [1.0], [None]])
+def test_places_that_are_no_whole_numbers_delete_nothing(store, places):
+    with pytest.raises(ValueError, match="a row is told by its place"):
+        store.delete(row_ids=places)
+    with pytest.raises(ValueError, match="a row is told by its place"):
+        store.update_embedding(row_ids=places, embedding_function=letters)
+    with pytest.raises(ValueError, match="a row is told by its place"):
+        store.dataset.pop(places)
+    assert len(store) == 200
+
+
 def test_the_dataset_behind_it(store, data, path):
     dataset = store.dataset
     assert dataset is store.dataset_handler.dataset and len(dataset) == 200 and list(dataset.tensors) == list(store.tensors())

@@ -79,14 +79,31 @@ def exists(uri: str, any_format: bool = False) -> bool:
     return True
 
 
+def _place(given: Any) -> int:
+    """Read the place of a row: a whole number, and no truth value, of which a list is a mask and names no rows."""
+    if isinstance(given, (bool, np.bool_)) or not hasattr(given, "__index__"):
+        raise ValueError(f"a row is told by its place, a whole number, not by {given!r}")
+    return given.__index__()
+
+
 def _table_name(branch: str) -> str:
-    if not branch:
-        raise CheckoutError("a branch has a name")
+    if not branch or not isinstance(branch, str):
+        raise CheckoutError(f"a branch has a name, a text that is not empty; {branch!r} is none")
     return re.sub(r"[^A-Za-z0-9_-]", lambda found: "".join(f".{byte:02x}" for byte in found[0].encode()), branch)
 
 
 def _branch_name(table: str) -> str:
     return re.sub(r"(\.[0-9a-f]{2})+", lambda found: bytes.fromhex(found[0].replace(".", "")).decode(), table)
+
+
+def _places(given: Any, rows: int) -> list[int]:
+    """Read places of rows, or a mask with a truth value for each row, as numpy does."""
+    told = list(given)
+    if told and all(isinstance(one, (bool, np.bool_)) for one in told):
+        if len(told) != rows:
+            raise IndexError(f"a mask of {len(told)} truth values does not fit {rows} rows")
+        return [at for at, wanted in enumerate(told) if wanted]
+    return [_place(one) for one in told]
 
 
 class Tensor:
@@ -140,9 +157,12 @@ class Tensor:
         values = self._values()
         if self._view._single:
             return {"value": values[0]}
-        if self._info.is_embedding and not aslist and len({len(one) for one in values}) == 1:
-            return {"value": np.stack(values)}
+        if self._info.is_embedding and not aslist and len({len(one) for one in values}) <= 1:
+            return {"value": self._stacked(values)}
         return {"value": values}
+
+    def _stacked(self, values: list[Any]) -> np.ndarray:
+        return np.stack(values) if values else np.empty(self.shape, self.dtype)
 
     def numpy(self, aslist: bool = False, fetch_chunks: bool = False) -> Any:
         """Give the values as an array: of embeddings (rows, numbers), of others (rows, 1); of one row without rows."""
@@ -150,7 +170,8 @@ class Tensor:
         if aslist:
             return values
         if self._info.is_embedding:
-            made = np.stack(values) if len({len(one) for one in values}) == 1 else np.array(values, dtype=object)
+            alike = len({len(one) for one in values}) <= 1
+            made = self._stacked(values) if alike else np.array(values, dtype=object)
         elif self._info.htype == "json":
             made = np.empty((len(values), 1), dtype=object)
             made[:, 0] = values
@@ -220,9 +241,11 @@ class View:
         ids = self._ids()
         if isinstance(what, slice):
             return View(self._dataset, ids[what])
+        if isinstance(what, tuple):
+            raise IndexError(f"rows are told by a place, a slice, a list of places or a mask, not by {what!r}")
         if hasattr(what, "__iter__"):
-            return View(self._dataset, [ids[int(at)] for at in what])
-        one = View(self._dataset, [ids[what]])
+            return View(self._dataset, [ids[at] for at in _places(what, len(ids))])
+        one = View(self._dataset, [ids[_place(what)]])
         one._single = True
         return one
 
@@ -357,7 +380,7 @@ class Dataset(View):
     def _ids_at(self, places: Sequence[int]) -> list[int]:
         """Give the ids of rows by their places."""
         ids = self._all_ids()
-        wanted = np.array([int(place) for place in places], "i8")
+        wanted = np.array([_place(place) for place in places], "i8")
         wrong = wanted[(wanted < -len(ids)) | (wanted >= len(ids))]
         if len(wrong):
             raise IndexError(f"the store has {len(ids)} rows; there is none at {wrong[0]}")
