@@ -572,6 +572,22 @@ def test_deletes_that_say_nothing_or_what_is_not_there(store):
     assert store.delete(ids=["nobody"]) and store.delete(ids=[]) and store.delete(filter={"metadata": {"n": -1}}) and len(store) == 200
 
 
+@pytest.mark.parametrize("branch", ["main", "work"])
+def test_all_rows_are_deleted_of_a_store_that_another_handle_deleted_or_overwrote(path, data, branch):
+    params = {"threshold": 1_000_000, "distance_metric": "L2"}
+    store = kith.VectorStore(path, index_params=params, branch=branch)
+    data.into(store)
+    other = kith.VectorStore(path, overwrite=True, tensor_params=[{"name": "v", "htype": "embedding"}], branch=branch)
+    other.add(v=np.eye(2))
+    assert store.delete(delete_all=True) and len(store) == len(other) == 0 and list(store.tensors()) == ["v", "id"]
+    kith.VectorStore.delete_by_path(path)
+    assert other.delete(delete_all=True) and len(other) == 0 and list(other.tensors()) == ["v", "id"]
+    other.add(v=np.eye(2))
+    assert len(other) == 2 and sorted(other.dataset.branches) == sorted({"main", branch}) and kith.deeplake.exists(path)
+    with pytest.raises(errors.ReadOnlyModeError):
+        kith.VectorStore(dataset=other.dataset.__class__(path, other.dataset._database, True, branch)).delete(delete_all=True)
+
+
 def test_embeddings_are_made_anew(path):
     store = kith.VectorStore(path, embedding_function=Embedder())
     store.add(text=WORDS, metadata=[{"n": n} for n in range(3)], embedding=np.zeros((3, 5)), id=list("xyz"))

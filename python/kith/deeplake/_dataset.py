@@ -298,6 +298,29 @@ class Dataset(View):
                 f"the store at {self.path} has no branch '{branch}'; it has {', '.join(self.branches)}"
             ) from None
 
+    def _renewed(self) -> None:
+        """Open the branch anew after its table was dropped by another: as it is now, or else empty, with the same tensors."""
+        for branch in dict.fromkeys((MAIN, self.branch)):  # a store has main, whatever is checked out
+            try:
+                self._database.create_table(_table_name(branch), schema=self._schema(self._infos), auto_index=False)
+            except ExistsError:
+                pass
+        self._use(self._open(self.branch))
+
+    def _schema(self, infos: dict[str, _tensors.Info]) -> Any:
+        """The schema of a table without rows that has these tensors, and the settings of this one."""
+        settings = {key: value for key, value in self._settings.items() if key not in ("format", "tensors")}
+        return _tensors.schema_of(infos, settings)
+
+    def delete_all(self) -> None:
+        """Delete every row of the branch; where another handle dropped it or the whole store, it is there again, empty."""
+        with self._writing() as table:
+            try:
+                table.delete("true")
+            except NotFoundError:
+                self._renewed()
+                self._table.delete("true")
+
     def _use(self, table: Table) -> None:
         self._table = table
         self._infos, self._settings = _tensors.read_schema(table._light_schema(), self.path)
@@ -434,8 +457,7 @@ class Dataset(View):
         if len(self):
             raise UnsupportedError(f"the store has {len(self)} rows; tensors are made before the first of them")
         info = _tensors.described({"name": name, "htype": htype, "dtype": dtype, **ignored})
-        settings = {key: value for key, value in self._settings.items() if key not in ("format", "tensors")}
-        schema = _tensors.schema_of({**self._infos, name: info}, settings)
+        schema = self._schema({**self._infos, name: info})
         with self._writing() as table:
             self._use(self._database.create_table(table.name, schema=schema, mode="overwrite", auto_index=False))
         return self[name]

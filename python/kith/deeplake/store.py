@@ -484,7 +484,8 @@ class VectorStore:
     ) -> bool:
         """Delete rows, in one commit: those at places, of ids, that a filter admits or a TQL query finds, or all.
 
-        Any row can be deleted, whether there is an index or not. What no row is like is passed over.
+        Any row can be deleted, whether there is an index or not. What no row is like is passed over. `delete_all` leaves
+        a store without rows, also where somebody deleted the store itself.
 
         Raises
         ------
@@ -497,10 +498,12 @@ class VectorStore:
         _exec_option(exec_option)
         data = self.dataset
         places = [] if row_ids is None else list(row_ids)  # an array is neither true nor false
+        if delete_all:
+            data.delete_all()
+            self._metrics.clear()
+            return True
         with data._writing() as table:
-            if delete_all:
-                table.delete("true")
-            elif places or (ids is None and filter is None and query is None):
+            if places or (ids is None and filter is None and query is None):
                 table.delete(row_ids=data._ids_at(places))
             else:
                 where = self._selected(ids, filter, query)
