@@ -349,6 +349,30 @@ def test_ids_are_made_given_or_uuids(path, data):
     assert store.add(text=["x"], metadata=[{}], embedding=data.vectors[:1]) is None
 
 
+def test_ids_may_be_numbers_or_missing_but_no_bytes(path):
+    store = kith.VectorStore(path)
+    rows = {"text": ["a", "b"], "metadata": [{}, {}], "embedding": np.eye(2)}
+    made = store.add(**rows, id=[None, 7], return_ids=True)
+    assert uuid.UUID(made[0]).version == 1 and made[1] == "7" and store.search(filter={"id": made[0]})["text"] == ["a"]
+    with pytest.raises(errors.SampleExtendError, match="bytes"):
+        store.add(**rows, id=[b"x", b"y"])
+    store.dataset.extend({"text": ["c"], "id": [np.int64(8)]})
+    assert len(store) == 3 and store.dataset.id[2].data()["value"] == "8"
+
+
+def test_one_value_is_not_taken_for_a_list_of_its_parts(path):
+    store = kith.VectorStore(path, embedding_function=letters_of_one)
+    good = {"text": ["a"], "metadata": [{"n": 1}], "embedding": np.eye(1, 5)}
+    for name, one in (("text", "a"), ("metadata", {"n": 1}), ("id", "x"), ("text", b"a"), ("embedding", {"a": 1})):
+        with pytest.raises(ValueError, match=f"'{name}' is given one"):
+            store.add(**{**good, name: one})
+    with pytest.raises(ValueError, match="'text' is given one str"):
+        store.dataset.extend({"text": "a", "id": ["x"]})
+    assert len(store) == 0
+    store.add(text=["abba"], metadata=[{"n": 1}], embedding_data="abba")  # of texts to embed, one text is one
+    assert store.search(embedding_data="abba")["score"] == [1.0]
+
+
 def test_old_stores_call_the_ids_ids(path):
     store = kith.VectorStore(path, tensor_params=[{"name": "ids", "htype": "text"}, {"name": "embedding", "htype": "embedding"}])
     assert list(store.tensors()) == ["ids", "embedding"]

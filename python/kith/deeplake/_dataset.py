@@ -413,9 +413,10 @@ class Dataset(View):
 
     def extend(self, samples: dict[str, Any], **ignored: Any) -> None:
         """Add rows: a dict of tensors and their values. A tensor that is not named has none."""
-        for name in samples:
+        for name, given in samples.items():
             if name not in self._infos:
                 raise TensorDoesNotExistError(name)
+            _tensors.check_many(name, given)
         count = len(next(iter(samples.values()))) if samples else 0
         self._append({name: samples.get(name) for name in self._infos}, count)
 

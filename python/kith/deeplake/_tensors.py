@@ -248,6 +248,12 @@ def _hashes(text: str) -> list[int]:
     return [crc32(line.encode()) for line in text[2:-2].split("\n,\n")]
 
 
+def check_many(name: str, given: Any) -> None:
+    """Refuse one value in place of a list of them: it would be taken for a list of its characters, or of its keys."""
+    if isinstance(given, (str, bytes, dict)):
+        raise ValueError(f"tensor '{name}' is given one {type(given).__name__}; a list with a value for each row is wanted")
+
+
 def _texts(info: Info, values: Sequence[Any]) -> list[str]:
     made = ["" if one is None else one if type(one) is str else _as_text(info, one) for one in values]
     return made
@@ -260,6 +266,8 @@ def _as_text(info: Info, value: Any) -> str:
         return str(value)
     if getattr(value, "shape", None) in ((), (1,)) and hasattr(value, "item"):
         return _as_text(info, value.item())
+    if info.name in ("id", "ids") and isinstance(value, int):
+        return str(value)
     raise SampleExtendError(
         f"Failed to append a sample to the tensor '{info.name}': {value!r} is a {type(value).__name__}, and no text"
     )

@@ -24,6 +24,7 @@ from .util.exceptions import (
     DatasetHandlerError,
     DeepMemoryAccessError,
     IncorrectEmbeddingShapeError,
+    SampleExtendError,
     TensorDoesNotExistError,
 )
 
@@ -224,8 +225,8 @@ class VectorStore:
         rate_limiter : dict, optional
             ``{"enabled": True, "bytes_per_minute": ..., "batch_byte_size": ...}`` slows calls of the function.
         **tensors
-            Values by tensor: lists or arrays. An embedding may be a pair of a function and its data. None means no values.
-            Ids are made where none are given.
+            Values by tensor: lists or arrays, one entry a row. An embedding may be a pair of a function and its data. None
+            means no values. Ids are made where none are given.
 
         Returns
         -------
@@ -251,9 +252,7 @@ class VectorStore:
             values[name] = embed(embed_with, texts, rate_limiter, self.dataset_handler.verbose)
         id_name = _tensors.id_tensor(data._infos)
         count = _count(values)
-        if values.get(id_name) is None:
-            values[id_name] = new_ids(count)
-        ids = [one if type(one) is str else str(one) for one in values[id_name]]
+        ids = new_ids(count) if values.get(id_name) is None else _ids(values[id_name], id_name)
         values[id_name] = ids
         data._append(values, count)
         self._metrics.clear()
@@ -270,7 +269,7 @@ class VectorStore:
             if names and not own:
                 raise ValueError("`embedding_tensor` is specified while `embedding_function` is not specified.")
             return []
-        given = given if isinstance(given, (list, tuple)) else list(given)
+        given = [given] if isinstance(given, str) else given if isinstance(given, (list, tuple)) else list(given)
         function = function or own
         if not function:
             raise ValueError("`embedding_data` is specified while `embedding_function` is not specified.")
@@ -708,9 +707,19 @@ def _embedding_arguments(tensors: dict[str, Any], function: Any, data: Any, name
     return [value[0] for value in pairs.values()], [list(value[1]) for value in pairs.values()], list(pairs)
 
 
+def _ids(given: Any, tensor: str) -> list[str]:
+    """Read ids, which may be UUIDs or numbers; one that is missing is made."""
+    if any(isinstance(one, bytes) for one in given):
+        raise SampleExtendError(f"Failed to append a sample to the tensor '{tensor}': an id is a text, not bytes")
+    ids = [one if type(one) is str else None if one is None else str(one) for one in given]
+    made = iter(new_ids(ids.count(None)))
+    return [next(made) if one is None else one for one in ids]
+
+
 def _count(values: dict[str, Any]) -> int:
     """Check that all tensors have as many values, and give how many."""
     for name, given in values.items():
+        _tensors.check_many(name, given)
         if given is not None and not hasattr(given, "__len__"):
             values[name] = list(given)
     sizes = {name: len(given) for name, given in values.items() if given is not None}
