@@ -640,6 +640,37 @@ def test_embeddings_are_made_anew(path):
         kith.VectorStore(path).update_embedding(ids=["x"])
 
 
+def test_embeddings_are_made_of_whatever_a_tensor_holds(path):
+    params = [
+        {"name": "metadata", "htype": "json"}, {"name": "one", "htype": "embedding"}, {"name": "two", "htype": "embedding"},
+        {"name": "rating", "dtype": "int32"}, {"name": "label", "dtype": "str"},
+    ]  # fmt: skip
+    store = kith.VectorStore(path, tensor_params=params)
+    rows = {"metadata": [{"n": 0, "l": [1]}, {"n": 0.5}, "x", {}], "rating": [1, 2, 3, 4], "label": list("abcd"), "one": np.eye(4, 2), "two": np.eye(4, 2)}
+    store.add(**rows, id=list("abbb"))
+
+    def first(name):
+        found = store.search(filter={}, return_tensors="*")
+        return dict(zip(found["label"], (float(vector[0]) for vector in found[name])))
+
+    got = []
+    store.update_embedding(
+        filter={}, embedding_source_tensor=["metadata", "rating"], embedding_tensor=["one", "two"],
+        embedding_function=[lambda given: got.extend(given) or [[float(len(str(one))), 0.0] for one in given], lambda given: [[float(one), 0.0] for one in given]],
+    )  # fmt: skip
+    assert got == rows["metadata"] and first("one") == {label: float(len(str(one))) for label, one in zip("abcd", got)}
+    assert first("two") == {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}
+    store.update_embedding(ids=["a"], embedding_source_tensor="one", embedding_tensor="two", embedding_function=lambda given: -np.array(given))
+    store.update_embedding(ids=["a"], embedding_source_tensor="label", embedding_tensor="one", embedding_function=lambda given: [[float(ord(one)), 0.0] for one in given])
+    assert first("two")["a"] == -len(str(got[0])) and first("one")["a"] == 97.0
+    before = first("one")
+    with pytest.raises(ValueError, match="two rows have the id 'b'"):
+        store.update_embedding(filter={}, embedding_source_tensor="rating", embedding_tensor="one", embedding_function=lambda given: [[1.0, 1.0]] * len(given))
+    with pytest.raises(ValueError, match="holds no embeddings"):
+        store.update_embedding(filter={}, embedding_source_tensor="rating", embedding_tensor="label", embedding_function=letters)
+    assert first("one") == before and len(store) == 4 and store.search(filter={"metadata": {"n": 0.5}})["label"] == ["b"]
+
+
 # ---- indexes
 
 

@@ -383,10 +383,14 @@ class Dataset(View):
         self, where: Any, names: Sequence[str], limit: int | None = None
     ) -> tuple[list[int], dict[str, list[Any]]]:
         """Give ids and values of the rows that a condition admits, in the order of the store."""
+        ids, columns = self._read(where, names, limit)
+        return ids, self._decoded(columns, names, len(ids))
+
+    def _read(self, where: Any, names: Sequence[str], limit: int | None = None) -> tuple[list[int], dict[str, Any]]:
+        """As `_scanned`, with the columns as they are stored."""
         stream = self._table._table.scan(self._stored(names), 0, limit, True, None if where is None else where._expr)
         columns = {column[0]: column for column in _core.stream_columns(stream)}
-        ids = _tensors.numbers_of(columns["_rowid"]).tolist()
-        return ids, self._decoded(columns, names, len(ids))
+        return _tensors.numbers_of(columns["_rowid"]).tolist(), columns
 
     def _taken(self, row_ids: Sequence[int], names: Sequence[str]) -> dict[str, list[Any]]:
         """Give values of rows by their ids, in the order of the ids."""

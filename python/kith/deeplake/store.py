@@ -539,7 +539,7 @@ class VectorStore:
         embedding_function : callable, object, or a list of these, optional
             Else the store's.
         embedding_source_tensor : str or list of str
-            What is embedded.
+            What is embedded: texts, or what else a tensor holds, of which the function gets a list.
         embedding_tensor : str or list of str, optional
             Where the vectors go; needed where the store has several embedding tensors.
 
@@ -584,30 +584,39 @@ class VectorStore:
         for name in [*tensors, *given]:
             if name not in infos:
                 raise TensorDoesNotExistError(name)
+        for name in tensors:
+            if not infos[name].is_embedding:
+                raise ValueError(f"tensor '{name}' is of htype {infos[name].htype} and holds no embeddings")
         return [(source, name, embedder(one)) for source, name, one in zip(given, tensors, functions)]  # type: ignore[misc]
 
     def _embed_again(self, where: Expr | None, pairs: list[tuple[str, str, DeepLakeEmbedder]]) -> None:
         """Merge new vectors into the rows that have the same id and the same sources.
 
         A vector is a function of its source, so two rows that share id and sources share the vector that comes of them:
-        these are a key good enough, and the merge is one commit, which puts no row at risk.
+        these are a key good enough, and the merge is one commit, which puts no row at risk. A source that is no text and
+        no JSON is no key: two rows that differ in nothing else are refused.
         """
         data = self.dataset
-        id_name = _tensors.id_tensor(data._infos)
-        keys = list(dict.fromkeys([id_name, *(source for source, _, _ in pairs)]))
-        for name in keys:
-            if data._infos[name].htype != "text":
-                raise ValueError(f"tensor '{name}' is of htype {data._infos[name].htype}; texts are embedded")
-        values = data._scanned(where, keys)[1]
-        rows = list(dict.fromkeys(zip(*(values[name] for name in keys))))
+        infos = data._infos
+        sources = list(dict.fromkeys(source for source, _, _ in pairs))
+        keys = [_tensors.id_tensor(infos)]
+        keys += [name for name in sources if infos[name].htype in ("text", "json") and name not in keys]
+        ids, stored = data._read(where, list(dict.fromkeys([*keys, *sources])))
+        values = data._decoded(stored, list(dict.fromkeys([*keys, *sources])), len(ids))
+        written = [stored[name][4] if infos[name].htype == "json" else values[name] for name in keys]
+        rows: dict[tuple[Any, ...], int] = {}
+        for at, key in enumerate(zip(*written)):
+            first = rows.setdefault(key, at)
+            if first != at and not all(np.array_equal(values[name][at], values[name][first]) for name in sources):
+                raise ValueError(f"two rows have the id {key[0]!r} and differ in {', '.join(sources)} alone: no text tells them apart")
         if not rows:
             return
         columns: dict[str, Any] = {name: list(column) for name, column in zip(keys, zip(*rows))}
         for source, name, function in pairs:
-            made = embed(function, columns[source], None, self.dataset_handler.verbose)
-            made = _tensors.matrix(data._infos[name], made, data._width(name))
+            made = embed(function, [values[source][at] for at in rows.values()], None, self.dataset_handler.verbose)
+            made = _tensors.matrix(infos[name], made, data._width(name))
             if not data._there(name):
-                data._make_column(data._infos[name], made)
+                data._make_column(infos[name], made)
             columns[name] = made
         data._table.merge_insert(keys).when_matched_update_all().execute(columns)
 
