@@ -847,6 +847,22 @@ def test_the_dataset_behind_it(store, data, path):
     assert len(kith.deeplake.load(path)) == 201 and kith.deeplake.exists(path)
 
 
+def test_what_a_dataset_of_kith_has_not_is_said(store):
+    for change in (
+        lambda: store.dataset.text.extend(["a"]),
+        lambda: store.dataset["text"].append("a"),
+        lambda: store.dataset.embedding.pop(2),
+        lambda: store.dataset[3].update({"text": "a"}),
+        lambda: store.dataset.text.__setitem__(3, "a"),
+    ):
+        with pytest.raises(kith.errors.UnsupportedError, match="rows change as a whole, by add"):
+            change()
+    for absent in (lambda: store.dataset.merge, lambda: store.search(filter={}, return_view=True).pytorch, lambda: store.dataset.text.create_vdb_index):
+        with pytest.raises(AttributeError, match="DEEPLAKE.md"):
+            absent()
+    assert store.dataset.max_len == store.dataset.num_samples == store.dataset[:7].min_len + 193 == 200
+
+
 def test_summary_is_printed(store, capsys):
     store.summary()
     out = capsys.readouterr().out

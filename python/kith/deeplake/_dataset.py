@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "View", "Tensor"]
 
 MAIN = "main"
+_HERE = "only what a vector store uses is here (docs/DEEPLAKE.md)"
+_WHOLE = "add() and delete() of the store, extend() and pop() of the dataset, and update_embedding()"
 _COMMIT = "commit-"
 
 
@@ -198,6 +200,20 @@ class Tensor:
             for index in _index._of(self._view._dataset._table, self._info.name)
         ]
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"a tensor has no '{name}': of Deep Lake's tensors {_HERE}")
+
+    def append(self, *values: Any, **named: Any) -> None:
+        """Not here: a tensor does not change alone.
+
+        Raises
+        ------
+        UnsupportedError
+        """
+        raise UnsupportedError(f"a tensor has a value in every row, and rows change as a whole, by {_WHOLE}")
+
+    extend = pop = clear = update = __setitem__ = append
+
     def __repr__(self) -> str:
         return f"Tensor(key={self._info.name!r}, htype={self._info.htype!r}, rows={len(self)})"
 
@@ -249,12 +265,28 @@ class View:
         one._single = True
         return one
 
+    @property
+    def num_samples(self) -> int:
+        """The number of rows, as len() gives it."""
+        return len(self)
+
+    max_len = min_len = num_samples
+
+    def update(self, sample: dict[str, Any]) -> None:
+        """Not here: a row that changes moves behind the others.
+
+        Raises
+        ------
+        UnsupportedError
+        """
+        raise UnsupportedError(f"values are not set in their place: rows change as a whole, by {_WHOLE}")
+
     def __iter__(self) -> Iterator[View]:
         return (self[at] for at in range(len(self)))
 
     def __getattr__(self, name: str) -> Tensor:
         if name.startswith("_") or name not in self._dataset._infos:
-            raise AttributeError(f"there is no tensor '{name}'")
+            raise AttributeError(f"there is no tensor '{name}', and of Deep Lake's datasets {_HERE}")
         return Tensor(self, self._dataset._infos[name])
 
     def __repr__(self) -> str:
