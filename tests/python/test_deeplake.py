@@ -503,6 +503,8 @@ def test_constructors_that_cannot_be_meant_are_refused(path, data):
         {"path": path, "index_params": {"distance_metric": "MAX"}},
         {"path": path, "index_params": {"additional_params": {"segments": 3}}},
         {"path": path, "index_params": {"additional_params": {"M": 3.5}}},
+        {"path": path, "index_params": {"additional_params": {"M": 0}}},
+        {"path": path, "index_params": {"additional_params": {"efConstruction": -1}}},
         {"path": path, "exec_option": "fast"},
         {"path": path, "runtime": {"tensor_db": True}},
         {"path": path, "branch": "nothing"},
@@ -515,6 +517,41 @@ def test_constructors_that_cannot_be_meant_are_refused(path, data):
         kith.VectorStore(path, nonsense=3)
     same = kith.VectorStore(dataset=kith.deeplake.load(path), num_workers=4, token="x", creds={}, org_id="x", ingestion_batch_size=7)
     assert len(same) == 200
+
+
+def test_what_stands_at_a_path_is_said(tmp_path, data):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(errors.DatasetHandlerError, match="there is a file at"):
+            kith.VectorStore(file, overwrite=overwrite)
+    data.into(kith.VectorStore(tmp_path / "s"))
+    with pytest.raises(errors.DatasetHandlerError, match="cannot be overwritten"):
+        kith.VectorStore(tmp_path / "s", read_only=True, overwrite=True)
+    with pytest.raises(ValueError, match="not 'x'"):
+        kith.VectorStore(dataset="x")
+    assert len(kith.VectorStore(tmp_path / "s")) == 200 and file.read_text() == "mine"
+
+
+def test_a_store_without_a_logger_logs_all_the_same(path, data, caplog):
+    store = kith.VectorStore(path, logger=None, index_params={"threshold": 1})
+    data.into(store)
+    assert store.search(embedding=data.vectors[0], k=1, distance_metric="L1")["id"] == ["id-0"] and "does not match" in caplog.text
+
+
+def test_query_vectors_in_odd_forms(store, data):
+    vector = data.vectors[3]
+    for form in (vector.tolist(), tuple(vector.tolist()), [vector], vector[None], vector.astype("f8"), memoryview(vector)):
+        assert store.search(embedding=form, k=1)["id"] == ["id-3"]
+    for made in (vector, vector.tolist(), vector[None], vector[None][None]):
+        found = [store.search(embedding_data=texts, embedding_function=lambda text: made, k=1)["id"] for texts in ("x", ["x"], np.array(["x"]))]
+        assert found == [["id-3"]] * 3
+    for made in ("abc", {"a": 1}, None, [], [[1.0], [1.0, 2.0]], object()):
+        with pytest.raises(ValueError):
+            store.search(embedding_data="x", embedding_function=lambda text: made, k=1)
+        if made is not None:
+            with pytest.raises(ValueError):
+                store.search(embedding=made)
 
 
 def test_a_store_that_is_read_only_refuses_changes(store, data, path):

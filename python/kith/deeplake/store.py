@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorStore", "DatasetHandler"]
 
-logger = logging.getLogger("kith.deeplake")
+logger = _log = logging.getLogger("kith.deeplake")
 
 _exec_options = ("auto", "python", "compute_engine", "tensor_db")
 # what Deep Lake's functions take beside these: accepted, because nothing here depends on it
@@ -178,13 +178,15 @@ class VectorStore:
             raise ValueError("Only one of `dataset` or path should be provided.")
         if dataset is None and not path:
             raise ValueError("Either `dataset` or path should be provided.")
+        if dataset is not None and not isinstance(dataset, datasets.Dataset):
+            raise ValueError(f"`dataset` is what kith.deeplake.load() gives, not {dataset!r}; the other word for a folder is `path`")
         if (runtime or {}).get("tensor_db") or (runtime or {}).get("db_engine"):
             raise ValueError(
                 "runtime asks for the managed database of Deep Lake's cloud, and there is none here: leave it out"
             )
         options = {
             "exec_option": _exec_option(exec_option), "embedding_function": embedding_function, "verbose": verbose,
-            "logger": logger, "ingestion_batch_size": ingestion_batch_size, "index_params": index_params,
+            "logger": logger or _log, "ingestion_batch_size": ingestion_batch_size, "index_params": index_params,
         }  # fmt: skip
         wanted = _index.Wanted(index_params)
         if dataset is None:
@@ -691,7 +693,13 @@ def _opened(
             )
         return datasets.Dataset(path, connect(uri), read_only, branch)
     if read_only:
-        raise DatasetHandlerError(f"there is no store at {path}, and none is made where it is to be read only")
+        raise DatasetHandlerError(
+            f"the store at {path} is to be read only, and cannot be overwritten"
+            if there
+            else f"there is no store at {path}, and none is made where it is to be read only"
+        )
+    if not uri.startswith("memory://") and os.path.exists(uri) and not os.path.isdir(uri):
+        raise DatasetHandlerError(f"there is a file at {path}, and a store is a folder")
     settings = {"index_params": wanted.params} if wanted.told else {}
     made = datasets.create(path, tensor_params or DEFAULT_VECTORSTORE_TENSORS, settings, overwrite)
     if branch != datasets.MAIN:
@@ -762,9 +770,12 @@ def _check_search(
 
 
 def _one_vector(made: Any) -> np.ndarray:
-    vector = np.asarray(made, dtype=np.float32)
-    if vector.ndim == 2 and len(vector) == 1:
-        return vector[0]
+    try:
+        vector = np.asarray(made, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise IncorrectEmbeddingShapeError(f"the embedding function gave no vector for the text of a query: {error}") from None
+    if vector.ndim > 1 and vector.size == vector.shape[-1]:
+        return vector.reshape(-1)
     if vector.ndim != 1:
         raise IncorrectEmbeddingShapeError(
             f"the embedding function gave the shape {vector.shape} for the text of one query"
@@ -775,7 +786,7 @@ def _one_vector(made: Any) -> np.ndarray:
 def _query_vectors(embedding: Any, data: Any, function: DeepLakeEmbedder | None) -> tuple[np.ndarray | None, bool]:
     """Give the query's vectors as a matrix, and whether there are several."""
     if embedding is None and data is not None and function is not None:
-        texts = list(data) if isinstance(data, (list, tuple)) else [data]
+        texts = list(data) if isinstance(data, (list, tuple, np.ndarray)) else [data]
         if not texts:
             raise ValueError("embedding_data must not be empty.")
         if not all(isinstance(text, str) for text in texts):
@@ -784,7 +795,10 @@ def _query_vectors(embedding: Any, data: Any, function: DeepLakeEmbedder | None)
         return np.stack(made), len(made) > 1
     if embedding is None:
         return None, False
-    vectors = np.asarray(embedding, dtype=np.float32)
+    try:
+        vectors = np.asarray(embedding, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"a query is a vector of numbers: {error}") from None
     if vectors.ndim == 1:
         return vectors[None], False
     if vectors.ndim != 2 or not len(vectors):
