@@ -66,6 +66,13 @@ def store(path, data):
     return made
 
 
+def again(path, **options):
+    """Another handle on a store that is held: by its folder, or in memory by its name."""
+    if path.startswith("mem"):
+        return kith.VectorStore(dataset=kith.deeplake.load(path), **options)
+    return kith.VectorStore(path, **options)
+
+
 def rows_of(answer):
     return [int(text.split()[1]) for text in answer["text"]]
 
@@ -83,8 +90,8 @@ def test_what_was_added_is_there_and_comes_back(store, data, path):
     assert list(everything) == ["score", "text", "metadata", "embedding", "id"]
     assert everything["embedding"][0].dtype == np.float32 and np.array_equal(everything["embedding"][0], data.vectors[7])
     assert list(store.search(embedding=data.vectors[7], return_tensors=["id"])) == ["score", "id"]
-    again = kith.VectorStore(path)
-    assert len(again) == 200 and again.search(embedding=data.vectors[9], k=1)["id"] == ["id-9"]
+    other = again(path)
+    assert len(other) == 200 and other.search(embedding=data.vectors[9], k=1)["id"] == ["id-9"]
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -257,7 +264,7 @@ def test_texts_are_embedded_by_functions_and_objects(path, function):
     store.add(text=WORDS, metadata=[{}] * 3, embedding_data=WORDS)
     assert store.search(embedding_data="cade", k=1)["text"] == ["cade"] and store.search(embedding_data=["cade"], k=1)["score"] == [1.0]
     assert [one["text"] for one in store.search(embedding_data=["abba", "bead"], k=1)] == [["abba"], ["bead"]]
-    other = kith.VectorStore(path)
+    other = again(path)
     assert other.search(embedding_data="abba", embedding_function=letters_of_one, k=1)["text"] == ["abba"]
     other.add(text=["ee"], metadata=[{}], embedding_function=function, embedding_data=["ee"], embedding_tensor="embedding")
     other.add(text=["dd"], metadata=[{}], embedding=(function, ["dd"]))
@@ -407,7 +414,7 @@ def test_tensors_of_numbers_are_kept_and_filtered(path):
     assert (found["rating"], found["price"], found["label"]) == ([5], [4.5], ["y"])
     assert store.search(filter={"rating": 3, "label": "z"})["price"] == [2.5]
     assert store.search(embedding=[0, 1, 0], k=1, return_tensors="*")["vec"][0].dtype == np.float16  # the only one there is
-    assert len(kith.VectorStore(path)) == 6
+    assert len(again(path)) == 6
 
 
 @pytest.mark.parametrize(
@@ -493,11 +500,13 @@ def test_searches_that_cannot_be_meant_are_refused(store, data, path):
 
 
 def test_constructors_that_cannot_be_meant_are_refused(path, data):
-    data.into(kith.VectorStore(path))
+    store = kith.VectorStore(path)
+    data.into(store)
+    tensors = {} if path.startswith("mem") else {"path": path, "tensor_params": [{"name": "vector", "htype": "embedding"}]}
     for arguments in (
         {},
         {"path": path, "dataset": kith.deeplake.load(path)},
-        {"path": path, "tensor_params": [{"name": "vector", "htype": "embedding"}]},
+        tensors,
         {"path": path, "index_params": {"treshold": 3}},
         {"path": path, "index_params": {"threshold": "3"}},
         {"path": path, "index_params": {"distance_metric": "MAX"}},
@@ -507,7 +516,7 @@ def test_constructors_that_cannot_be_meant_are_refused(path, data):
         {"path": path, "index_params": {"additional_params": {"efConstruction": -1}}},
         {"path": path, "exec_option": "fast"},
         {"path": path, "runtime": {"tensor_db": True}},
-        {"path": path, "branch": "nothing"},
+        {"path": path, "branch": "nothing", "read_only": True},
         {"path": "hub://someone/something"},
         {"path": "s3://bucket/something"},
     ):
@@ -573,10 +582,11 @@ def test_a_store_that_is_read_only_refuses_changes(store, data, path):
     assert not kith.deeplake.exists(path + "-nothing") and not os.path.exists(path + "-nothing")
 
 
-def test_a_store_of_a_newer_format_is_refused_in_words(path):
+def test_a_store_of_a_newer_format_is_refused_in_words(tmp_path):
     from kith.deeplake import _tensors
 
-    database = kith.connect(path if not path.startswith("mem") else "memory" + path[3:])
+    path = tmp_path / "s"
+    database = kith.connect(path)
     infos = _tensors.from_params([{"name": "embedding", "htype": "embedding"}])
     schema = _tensors.schema_of(infos, {})
     schema.metadata = {key: value.replace(b'"format": 1', b'"format": 2') for key, value in schema.metadata.items()}
@@ -634,7 +644,8 @@ def test_deletes_that_say_nothing_or_what_is_not_there(store):
 
 
 @pytest.mark.parametrize("branch", ["main", "work"])
-def test_all_rows_are_deleted_of_a_store_that_another_handle_deleted_or_overwrote(path, data, branch):
+def test_all_rows_are_deleted_of_a_store_that_another_handle_deleted_or_overwrote(tmp_path, data, branch):
+    path = str(tmp_path / "s")
     params = {"threshold": 1_000_000, "distance_metric": "L2"}
     store = kith.VectorStore(path, index_params=params, branch=branch)
     data.into(store)
@@ -744,9 +755,9 @@ def test_an_index_is_made_from_the_threshold_on(path, metric, caplog):
     assert "does not match the distance metric in the index" in caplog.text
     store.delete(row_ids=[3, 700, 1400])
     assert len(store) == 1497 and 3 not in rows_of(store.search(embedding=data.vectors[3], k=10))
-    again = kith.VectorStore(path)
-    assert again.dataset_handler.distance_metric_index is not None
-    changed = kith.VectorStore(path, index_params={**params, "distance_metric": other})
+    other_handle = again(path)
+    assert other_handle.dataset_handler.distance_metric_index is not None
+    changed = again(path, index_params={**params, "distance_metric": other})
     assert changed.dataset_handler.distance_metric_index == {"L2": "l2_norm", "COS": "cosine_similarity"}[other]
     assert len([index for index in changed.dataset._table.list_indices() if index.columns == ["embedding"]]) == 1
 
@@ -757,7 +768,7 @@ def test_a_threshold_of_minus_one_means_never(path):
     never = kith.VectorStore(path, tensor_params=params, index_params={"threshold": -1}, verbose=False)
     never.add(embedding=rng.standard_normal((20_500, 4)))
     assert never.dataset_handler.distance_metric_index is None
-    kith.VectorStore(path).add(embedding=rng.standard_normal((1, 4)))  # what was said is kept with the store
+    again(path).add(embedding=rng.standard_normal((1, 4)))  # what was said is kept with the store
     assert never.dataset_handler.distance_metric_index is None
     own = kith.VectorStore(path, tensor_params=params, overwrite=True)
     own.add(embedding=rng.standard_normal((19_999, 4)))
@@ -823,8 +834,32 @@ def test_empty_commits_are_made_or_refused(store):
 
 
 def test_a_store_is_opened_on_a_branch(path, data):
-    data.into(kith.VectorStore(path, branch="work"))
-    assert len(kith.VectorStore(path)) == 0 and len(kith.VectorStore(path, branch="work")) == 200
+    store = kith.VectorStore(path, branch="work")
+    data.into(store)
+    assert len(again(path)) == 0 and store.dataset.branch == "work" and sorted(store.dataset.branches) == ["main", "work"]
+    if not path.startswith("mem"):
+        assert len(kith.VectorStore(path, branch="work")) == 200
+
+
+def test_a_store_in_memory_is_a_new_one_and_found_by_its_name_while_it_is_held(data):
+    path = f"mem://{uuid.uuid4()}"
+    assert not kith.deeplake.exists(path)
+    first = kith.VectorStore(path)
+    data.into(first)
+    second = kith.VectorStore(path)
+    assert len(second) == 0 and len(first) == 200
+    for new in (kith.deeplake.empty(path), kith.deeplake.dataset(path)):
+        assert list(new.tensors) == []
+    data.into(second, slice(0, 3))
+    second = kith.VectorStore(path, tensor_params=[{"name": "v", "htype": "embedding"}])
+    assert len(first) == 200 and list(kith.deeplake.load(path).tensors) == ["v", "id"] and kith.VectorStore(path, read_only=True).dataset.read_only
+    held = kith.deeplake.load(path)
+    del second
+    assert kith.deeplake.exists(path) and len(held) == 0
+    del held, new
+    assert not kith.deeplake.exists(path) and len(first) == 200  # the newest of the name is gone
+    with pytest.raises(errors.DatasetHandlerError):
+        kith.deeplake.load(path)
 
 
 # ---- views and datasets
@@ -923,17 +958,19 @@ def test_stores_are_deleted_by_path(store, path, tmp_path):
 
 def test_the_functions_of_the_package(path, data):
     dataset = kith.deeplake.empty(path)
-    with pytest.raises(errors.DatasetHandlerError):
-        kith.deeplake.empty(path)
+    if not path.startswith("mem"):
+        with pytest.raises(errors.DatasetHandlerError):
+            kith.deeplake.empty(path)
     with pytest.raises(ValueError, match="embedding tensor"):
-        kith.VectorStore(path)
+        again(path)
     for name, htype in (("text", "text"), ("metadata", "json"), ("embedding", "embedding"), ("id", "text")):
         assert dataset.create_tensor(name, htype=htype).htype == htype
     with pytest.raises(errors.TensorAlreadyExistsError):
         dataset.create_tensor("id", htype="text")
     store = kith.VectorStore(dataset=dataset)
     data.into(store)
-    assert len(kith.deeplake.dataset(path)) == 200
+    if not path.startswith("mem"):
+        assert len(kith.deeplake.dataset(path)) == 200
     with pytest.raises(kith.errors.UnsupportedError):
         dataset.create_tensor("more", htype="text")
     assert list(kith.deeplake.like(path + "-2", path).tensors) == list(dataset.tensors)

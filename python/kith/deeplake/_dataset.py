@@ -15,6 +15,7 @@ import re
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -50,8 +51,11 @@ _WHOLE = "add() and delete() of the store, extend() and pop() of the dataset, an
 _COMMIT = "commit-"
 
 
+_in_memory: WeakValueDictionary[str, Database] = WeakValueDictionary()  # the newest store of each name
+
+
 def uri_of(path: Any) -> str:
-    """Read a path: a folder, or ``mem://name`` for a store in memory that this process shares by its name."""
+    """Read a path: a folder, or ``mem://name`` for a store in memory, where `load` finds it while somebody holds it."""
     text = os.fsdecode(os.fspath(path))
     if text.startswith(("mem://", "memory://")):
         return "memory://" + text.partition("://")[2]
@@ -59,6 +63,14 @@ def uri_of(path: Any) -> str:
     if mark:
         raise InvalidPathException(f"'{text}': a store is a folder, or mem:// and a name; Kith has no {scheme}://")
     return os.path.expanduser(text)
+
+
+def _connected(uri: str) -> Database:
+    """The database at a path; of one in memory that nobody holds any more, an empty one."""
+    if not uri.startswith("memory://"):
+        return connect(uri)
+    held = _in_memory.get(uri)
+    return connect("memory://") if held is None else held
 
 
 def exists(uri: str, any_format: bool = False) -> bool:
@@ -72,7 +84,7 @@ def exists(uri: str, any_format: bool = False) -> bool:
     if not uri.startswith("memory://") and not os.path.isdir(uri):
         return False
     try:
-        schema = connect(uri).open_table(MAIN)._light_schema()
+        schema = _connected(uri).open_table(MAIN)._light_schema()
     except NotFoundError:
         return False
     if any_format and _tensors.is_store(schema):
@@ -307,8 +319,11 @@ class Dataset(View):
     org_id = None
     username = "public"
 
+    @property
+    def _dataset(self) -> Dataset:  # type: ignore[override]  # a reference of its own would keep it until the collector comes
+        return self
+
     def __init__(self, path: Any, database: Database, read_only: bool = False, branch: str = MAIN) -> None:
-        self._dataset = self
         self._row_ids = None
         self.scores = None
         self.path = os.fsdecode(os.fspath(path))
@@ -700,7 +715,10 @@ def create(path: Any, tensor_params: Any, settings: dict[str, Any], overwrite: b
     """
     uri = uri_of(path)
     infos = {} if tensor_params is None else _tensors.from_params(tensor_params)
-    database = connect(uri)
+    in_memory = uri.startswith("memory://")  # where each new store is one of its own, as in 3.9
+    database = connect("memory://" if in_memory else uri)
+    if in_memory:
+        _in_memory[uri] = database
     if overwrite:
         for name in _tables(database):
             database.drop_table(name, ignore_missing=True)
@@ -735,7 +753,7 @@ def load(path: Any, read_only: bool = False, branch: str = MAIN) -> Dataset:
         raise DatasetHandlerError(
             f"A Deep Lake dataset does not exist at the given path ({path}); VectorStore() or empty() make one"
         )
-    return Dataset(path, connect(uri), read_only, branch)
+    return Dataset(path, _connected(uri), read_only, branch)
 
 
 def delete(path: Any, force: bool = False) -> None:
@@ -748,6 +766,6 @@ def delete(path: Any, force: bool = False) -> None:
     """
     uri = uri_of(path)
     if exists(uri, any_format=force):
-        remove(connect(uri))
+        remove(_connected(uri))
     elif not (force and (uri.startswith("memory://") or Path(uri).exists())):
         raise DatasetHandlerError(f"A Deep Lake dataset wasn't found at the specified path ({path}).")

@@ -15,7 +15,6 @@ from time import time_ns
 
 import numpy as np
 
-from ..db import connect
 from ..query import natural
 from . import _dataset as datasets, _filters, _index, _search, _tensors
 from .constants import DEFAULT_VECTORSTORE_TENSORS
@@ -107,7 +106,7 @@ class VectorStore:
     Parameters
     ----------
     path : str or pathlib.Path
-        A folder; ``mem://name`` for a store in memory, which this process shares by its name.
+        A folder; ``mem://name`` for a new store in memory, which `kith.deeplake.load` finds while something holds it.
     dataset : kith.deeplake.Dataset, instead of `path`
     tensor_params : list of dict
         The tensors of a new store: each with a "name", an "htype" ("text", "json", "embedding", or none for numbers)
@@ -686,12 +685,12 @@ def _opened(
 ) -> datasets.Dataset:
     uri = datasets.uri_of(path)
     there = datasets.exists(uri, any_format=overwrite)
-    if there and not overwrite:
+    if there and not overwrite and (read_only or not uri.startswith("memory://")):
         if tensor_params is not None and tensor_params != DEFAULT_VECTORSTORE_TENSORS:
             raise ValueError(
                 "Vector Store is not empty. You shouldn't specify tensor_params if you're loading from existing dataset."
             )
-        return datasets.Dataset(path, connect(uri), read_only, branch)
+        return datasets.load(path, read_only, branch)
     if read_only:
         raise DatasetHandlerError(
             f"the store at {path} is to be read only, and cannot be overwritten"
