@@ -427,6 +427,7 @@ def test_tensors_of_numbers_are_kept_and_filtered(path):
         [{"name": "score", "htype": "embedding"}],
         [{"htype": "embedding"}],
         [{"name": "id", "htype": "embedding"}],
+        [{"name": "id", "htype": "embedding"}, {"name": "ids", "htype": "text"}],
         [{"name": "embedding", "htype": "embedding", "dtype": "int32"}],
     ],
 )
@@ -497,6 +498,8 @@ def test_searches_that_cannot_be_meant_are_refused(store, data, path):
     for arguments in ({"embedding": query}, {"filter": {"id": "x"}}, {"query": "select *"}):
         with pytest.raises(ValueError, match="specified dataset is empty"):
             empty.search(**arguments)
+    with pytest.raises(errors.TensorDoesNotExistError):  # which 3.9 looks at first
+        empty.search(embedding=query, return_tensors=["nothing"])
 
 
 def test_constructors_that_cannot_be_meant_are_refused(path, data):

@@ -173,8 +173,10 @@ def check(infos: dict[str, Info]) -> None:
     """Refuse what is no vector store."""
     if not any(info.is_embedding for info in infos.values()):
         raise ValueError("At least one embedding tensor should exist.")
-    if infos[id_tensor(infos)].is_embedding:
-        raise ValueError(f"'{id_tensor(infos)}' holds the ids and cannot be an embedding tensor")
+    id_tensor(infos)
+    for name in ("id", "ids"):
+        if name in infos and infos[name].is_embedding:
+            raise ValueError(f"'{name}' holds the ids and cannot be an embedding tensor")
 
 
 def id_tensor(infos: dict[str, Info]) -> str:

@@ -368,6 +368,8 @@ class VectorStore:
         own = self.dataset_handler.embedding_function
         _check_search(embedding_data, embedding_function, embedding, query, filter, own, option, return_tensors)
         data = self.dataset
+        if not return_view:
+            self._named(return_tensors)
         if len(data) == 0:
             raise ValueError("specified dataset is empty")
         if query is not None:
@@ -419,9 +421,13 @@ class VectorStore:
         if not wanted or wanted == "*":
             hidden = {tensor} if tensor else {name for name, info in infos.items() if info.is_embedding}
             return [name for name in infos if name not in hidden or wanted == "*"]
-        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        return self._named(wanted)
+
+    def _named(self, wanted: Any) -> list[str]:
+        """The tensors that are asked for by their names."""
+        names = [] if not wanted or wanted == "*" else [wanted] if isinstance(wanted, str) else list(wanted)
         for name in names:
-            if name not in infos:
+            if name not in self.dataset._infos:
                 raise TensorDoesNotExistError(name)
         return names
 
