@@ -1065,7 +1065,7 @@ def test_filters_may_name_more_rows_than_a_list_holds(path):
     assert store.delete(ids=[str(n) for n in range(1, rows)]) and store.search(filter={})["n"] == [0]
 
 
-def test_a_store_goes_to_other_processes(tmp_path, data):
+def test_a_store_goes_to_other_processes(tmp_path, data, monkeypatch):
     import pickle
 
     store = kith.VectorStore(tmp_path / "s", embedding_function=letters_of_one)
@@ -1075,6 +1075,10 @@ def test_a_store_goes_to_other_processes(tmp_path, data):
     assert len(again) == 200 and again.dataset.branch == "work" and again.search(embedding=data.vectors[3], k=1)["id"] == ["id-3"]
     with pytest.raises(ValueError):
         pickle.dumps(kith.VectorStore("mem://here"))
+    monkeypatch.chdir(tmp_path)
+    here = kith.VectorStore("s")
+    monkeypatch.chdir("/")
+    assert len(pickle.loads(pickle.dumps(here))) == 200
 
 
 def test_other_tables_of_the_folder_are_left_alone(tmp_path, data):

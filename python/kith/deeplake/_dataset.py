@@ -320,8 +320,8 @@ class Dataset(View):
     username = "public"
 
     @property
-    def _dataset(self) -> Dataset:  # type: ignore[override]  # a reference of its own would keep it until the collector comes
-        return self
+    def _dataset(self) -> Dataset:  # type: ignore[override]
+        return self  # an attribute would be a cycle, which only the collector frees
 
     def __init__(self, path: Any, database: Database, read_only: bool = False, branch: str = MAIN) -> None:
         self._row_ids = None
@@ -346,7 +346,7 @@ class Dataset(View):
             ) from None
 
     def _renewed(self) -> None:
-        """Open the branch anew after its table was dropped by another: as it is now, or else empty, with the same tensors."""
+        """Open the branch anew after another dropped its table: as it is now, or else empty with the same tensors."""
         for branch in dict.fromkeys((MAIN, self.branch)):  # a store has main, whatever is checked out
             try:
                 self._database.create_table(_table_name(branch), schema=self._schema(self._infos), auto_index=False)
@@ -360,7 +360,7 @@ class Dataset(View):
         return _tensors.schema_of(infos, settings)
 
     def delete_all(self) -> None:
-        """Delete every row of the branch; where another handle dropped it or the whole store, it is there again, empty."""
+        """Delete every row of the branch. Where another handle dropped it or the store, it is there again, empty."""
         with self._writing() as table:
             try:
                 table.delete("true")
@@ -405,7 +405,7 @@ class Dataset(View):
         try:
             yield self._table
         except StorageError as error:
-            if not self.path.startswith("mem") and not os.access(uri_of(self.path), os.W_OK):
+            if not self.path.startswith("mem") and not os.access(self._database.uri, os.W_OK):
                 raise ReadOnlyModeError(f"the store cannot be written: {error}") from error
             raise
 
@@ -672,9 +672,8 @@ class Dataset(View):
             remove(self._database)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._database._portable_uri()
         return _again, (
-            os.path.abspath(uri_of(self.path)),
+            self._database._portable_uri(),  # absolute; `path` is as it was told, and the working folder may change
             self._asked_read_only,
             self.commit_id if self._pinned else self.branch,
         )
