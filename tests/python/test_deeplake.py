@@ -417,6 +417,22 @@ def test_tensors_of_numbers_are_kept_and_filtered(path):
     assert len(again(path)) == 6
 
 
+def test_embeddings_of_whole_numbers_are_not_cut(path):
+    store = kith.VectorStore(path, tensor_params=[{"name": "e", "htype": "embedding", "dtype": "uint8"}, {"name": "n", "dtype": "int64"}])
+    for form in ([[255.0, 0.0]], np.array([[0, 7]]), [[1, True]]):
+        store.add(e=form, n=[1])
+    for wrong in ([[300, 0]], [[-1, 0]], np.array([[256, 0]]), [[0.5, 0]], [[float("nan"), 0]], [[10**400, 0]]):
+        with pytest.raises(ValueError):
+            store.add(e=wrong, n=[1])
+    assert np.array_equal(store.dataset.e.numpy(), [[255, 0], [0, 7], [1, 1]]) and store.dataset.e.numpy().dtype == np.uint8
+    assert store.search(embedding=[255, 0], embedding_tensor=["e"], k=1)["score"] == [1.0]
+    for wrong in (["e", "e"], 3):
+        with pytest.raises(ValueError, match="name of one tensor"):
+            store.search(embedding=[255, 0], embedding_tensor=wrong)
+    for text in ("1", "x", [1, "x", None]):  # a number is equal to no text, as Python has it
+        assert len(store.search(filter={"n": text})["n"]) == (3 if isinstance(text, list) else 0)
+
+
 @pytest.mark.parametrize(
     "params",
     [

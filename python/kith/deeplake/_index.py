@@ -109,7 +109,7 @@ def _graph(params: dict[str, Any]) -> tuple[int, int]:
             )
     for key, value in folded.items():
         if value < 1 and key in ("m", "efconstruction"):
-            raise ValueError(f"{key} in additional_params is a number of links or of candidates, at least 1, not {value}")
+            raise ValueError(f"{key} in additional_params is at least 1, not {value}")
     wanted = {"m": standard["M"], "efconstruction": standard["efConstruction"], **folded}
     return wanted["m"], wanted["efconstruction"]
 

@@ -253,7 +253,9 @@ def _hashes(text: str) -> list[int]:
 def check_many(name: str, given: Any) -> None:
     """Refuse one value in place of a list of them: it would be taken for a list of its characters, or of its keys."""
     if isinstance(given, (str, bytes, dict)):
-        raise ValueError(f"tensor '{name}' is given one {type(given).__name__}; a list with a value for each row is wanted")
+        raise ValueError(
+            f"tensor '{name}' is given one {type(given).__name__}; a list is wanted, with a value for each row"
+        )
 
 
 def _texts(info: Info, values: Sequence[Any]) -> list[str]:
@@ -275,6 +277,16 @@ def _as_text(info: Info, value: Any) -> str:
     )
 
 
+def _whole_numbers(info: Info, given: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Read numbers as whole ones of a type; numpy would cut fractions off and count on from the other end."""
+    with np.errstate(invalid="ignore"):
+        made = given.astype(dtype)
+    wrong = given[made != given]
+    if wrong.size:
+        raise SampleExtendError(f"the embeddings of '{info.name}' are of dtype {info.dtype}, and {wrong[0]:g} is none")
+    return made
+
+
 def matrix(info: Info, values: Any, width: int | None) -> np.ndarray:
     """Read embeddings as a matrix of the tensor's type.
 
@@ -284,12 +296,13 @@ def matrix(info: Info, values: Any, width: int | None) -> np.ndarray:
         When they are of different lengths, or not of `width`; both lengths are told.
     """
     dtype = np.dtype(info.dtype or "float32")
+    read_as = dtype if dtype.kind == "f" or getattr(values, "dtype", None) == dtype else np.dtype(np.float64)
     if getattr(values, "dtype", None) == object:  # a series of arrays
         values = list(values)
     try:
         with np.errstate(over="ignore"):  # what is too great is infinite, and refused with its place where it is stored
-            made = np.asarray(values, dtype=dtype)
-    except (ValueError, TypeError) as error:
+            made = np.asarray(values, dtype=read_as)
+    except (ValueError, TypeError, OverflowError) as error:
         raise IncorrectEmbeddingShapeError(
             f"the embeddings of '{info.name}' are no matrix of numbers: {error}"
         ) from None
@@ -303,7 +316,7 @@ def matrix(info: Info, values: Any, width: int | None) -> np.ndarray:
         raise IncorrectEmbeddingShapeError(
             f"the embeddings of '{info.name}' have {made.shape[1]} numbers, those of the store have {width}"
         )
-    return np.ascontiguousarray(made)
+    return np.ascontiguousarray(made if made.dtype == dtype else _whole_numbers(info, made, dtype))
 
 
 def columns_of(info: Info, values: Any, width: int | None) -> dict[str, Any]:

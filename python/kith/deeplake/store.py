@@ -178,7 +178,9 @@ class VectorStore:
         if dataset is None and not path:
             raise ValueError("Either `dataset` or path should be provided.")
         if dataset is not None and not isinstance(dataset, datasets.Dataset):
-            raise ValueError(f"`dataset` is what kith.deeplake.load() gives, not {dataset!r}; the other word for a folder is `path`")
+            raise ValueError(
+                f"`dataset` is what kith.deeplake.load() gives, not {dataset!r}; a folder is told by `path`"
+            )
         if (runtime or {}).get("tensor_db") or (runtime or {}).get("db_engine"):
             raise ValueError(
                 "runtime asks for the managed database of Deep Lake's cloud, and there is none here: leave it out"
@@ -406,6 +408,10 @@ class VectorStore:
 
     def _searched_tensor(self, name: str | None) -> str:
         infos = self.dataset._infos
+        if isinstance(name, (list, tuple)) and len(name) == 1:  # as update_embedding() and add() take it
+            name = name[0]
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"`embedding_tensor` is the name of one tensor, not {name!r}")
         if name in infos and infos[name].is_embedding:
             return name  # type: ignore[return-value]
         if name in (None, "embedding"):
@@ -615,7 +621,9 @@ class VectorStore:
         for at, key in enumerate(zip(*written)):
             first = rows.setdefault(key, at)
             if first != at and not all(np.array_equal(values[name][at], values[name][first]) for name in sources):
-                raise ValueError(f"two rows have the id {key[0]!r} and differ in {', '.join(sources)} alone: no text tells them apart")
+                raise ValueError(
+                    f"two rows have the id {key[0]!r} and differ in what is no text ({', '.join(sources)})"
+                )
         if not rows:
             return
         columns: dict[str, Any] = {name: list(column) for name, column in zip(keys, zip(*rows))}
@@ -778,7 +786,9 @@ def _one_vector(made: Any) -> np.ndarray:
     try:
         vector = np.asarray(made, dtype=np.float32)
     except (ValueError, TypeError) as error:
-        raise IncorrectEmbeddingShapeError(f"the embedding function gave no vector for the text of a query: {error}") from None
+        raise IncorrectEmbeddingShapeError(
+            f"the embedding function gave no vector for the text of a query: {error}"
+        ) from None
     if vector.ndim > 1 and vector.size == vector.shape[-1]:
         return vector.reshape(-1)
     if vector.ndim != 1:
