@@ -643,7 +643,7 @@ def test_any_row_is_deleted_whatever_says_which(store, data):
     assert len(store) == 200
 
 
-@pytest.mark.parametrize("places, gone", [(np.array([0]), [0]), (np.array([0, 3]), [0, 3]), ((0, 3), [0, 3]), (range(2), [0, 1]), ({5}, [5])])
+@pytest.mark.parametrize("places, gone", [(np.array([0]), [0]), (np.array([0, 3]), [0, 3]), ((0, 3), [0, 3]), (range(2), [0, 1]), ({5}, [5]), (5, [5]), (np.int64(0), [0])])
 def test_rows_are_deleted_by_places_in_any_form(store, places, gone):
     before = store.dataset.id.data()["value"]
     assert store.delete(row_ids=places)
@@ -835,7 +835,7 @@ def test_branches_part_and_commits_stay(store, data):
     store.delete(delete_all=True)
     store.checkout()
     assert len(store) == 100
-    for wrong in (("nothing", False), ("main", True), ("", True)):
+    for wrong in (("nothing", False), ("main", True), ("", True), (None, False), (3, True), ("x" * 300, True), ("é" * 60, True)):
         with pytest.raises(errors.CheckoutError):
             store.checkout(wrong[0], create=wrong[1])
 

@@ -103,7 +103,10 @@ def _place(given: Any) -> int:
 def _table_name(branch: str) -> str:
     if not branch or not isinstance(branch, str):
         raise CheckoutError(f"a branch has a name, a text that is not empty; {branch!r} is none")
-    return re.sub(r"[^A-Za-z0-9_-]", lambda found: "".join(f".{byte:02x}" for byte in found[0].encode()), branch)
+    name = re.sub(r"[^A-Za-z0-9_-]", lambda found: "".join(f".{byte:02x}" for byte in found[0].encode()), branch)
+    if len(name) > 240:
+        raise CheckoutError(f"a branch's name of {len(branch)} characters is too long for a file's name")
+    return name
 
 
 def _branch_name(table: str) -> str:
@@ -451,10 +454,10 @@ class Dataset(View):
         kept = [at for at, row_id, ok in zip(places.tolist(), wanted, inside) if ok and ids[at] == row_id]
         return {name: [column[at] for at in kept] for name, column in values.items()}
 
-    def _ids_at(self, places: Sequence[int]) -> list[int]:
-        """Give the ids of rows by their places."""
+    def _ids_at(self, places: Any) -> list[int]:
+        """Give the ids of rows by their places, of which one may stand alone."""
         ids = self._all_ids()
-        wanted = np.array([_place(place) for place in places], "i8")
+        wanted = np.array([_place(place) for place in (places if hasattr(places, "__iter__") else [places])], "i8")
         wrong = wanted[(wanted < -len(ids)) | (wanted >= len(ids))]
         if len(wrong):
             raise IndexError(f"the store has {len(ids)} rows; there is none at {wrong[0]}")
@@ -610,6 +613,7 @@ class Dataset(View):
         CheckoutError
             When there is no such branch or commit; or one of that name is to be made.
         """
+        _table_name(address)  # raises where it can be no name
         if create:
             self._make_branch(address)
         elif address not in self.branches:

@@ -509,7 +509,10 @@ class VectorStore:
             raise ValueError("Either ids, row_ids, filter, query, or delete_all must be specified.")
         _exec_option(exec_option)
         data = self.dataset
-        places = [] if row_ids is None else list(row_ids)  # an array is neither true nor false
+        one = row_ids is not None and not hasattr(row_ids, "__iter__")
+        places: Any = (
+            [] if row_ids is None else [row_ids] if one else list(row_ids)
+        )  # an array is neither true nor false
         if delete_all:
             data.delete_all()
             self._metrics.clear()
