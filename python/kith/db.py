@@ -78,7 +78,7 @@ def connect(
 class Database:
     """A folder of tables. Made by `kith.connect`."""
 
-    __slots__ = ("_database",)
+    __slots__ = ("_database", "__weakref__")
 
     def __init__(self, database: _core.Database | str | os.PathLike[str]) -> None:
         # LanceDBConnection(uri), as LanceDB's is made, is a database too

@@ -881,3 +881,10 @@ print(table.count_rows("n < ? AND day = ?", [50, datetime.date(2024, 1, 3)]), ta
 """
     out = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert out.stdout.strip() == "2 2 [6, 7] [7] [{'m': 198}]", out.stderr
+
+
+def test_a_struct_called_meta_is_asked_for_in_haystacks_form():
+    table = kith.connect("memory://").create_table("t", [{"n": 1, "meta": {"n": 2}}, {"n": 2, "meta": {"n": 1}}])
+    for field, n in (("n", 1), ("meta.n", 1), ("meta.meta.n", 2)):
+        found = table.search().where({"field": field, "operator": "==", "value": 1}).to_list()
+        assert [row["n"] for row in found] == [n]

@@ -66,8 +66,9 @@ def empty(path: Any, runtime: Any = None, overwrite: bool = False, **accepted: A
 def dataset(
     path: Any, runtime: Any = None, read_only: bool | None = None, overwrite: bool = False, **accepted: Any
 ) -> Dataset:
-    """Open the store at a path, or make one without tensors."""
-    return load(path, read_only) if not overwrite and exists(path) else empty(path, overwrite=overwrite)
+    """Open the store at a path, or make one without tensors; in memory always a new one."""
+    there = not overwrite and not _datasets.uri_of(path).startswith("memory://") and exists(path)
+    return load(path, read_only) if there else empty(path, overwrite=overwrite)
 
 
 def like(

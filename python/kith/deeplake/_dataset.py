@@ -15,6 +15,7 @@ import re
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -45,11 +46,16 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "View", "Tensor"]
 
 MAIN = "main"
+_HERE = "only what a vector store uses is here (docs/DEEPLAKE.md)"
+_WHOLE = "add() and delete() of the store, extend() and pop() of the dataset, and update_embedding()"
 _COMMIT = "commit-"
 
 
+_in_memory: WeakValueDictionary[str, Database] = WeakValueDictionary()  # the newest store of each name
+
+
 def uri_of(path: Any) -> str:
-    """Read a path: a folder, or ``mem://name`` for a store in memory that this process shares by its name."""
+    """Read a path: a folder, or ``mem://name`` for a store in memory, where `load` finds it while somebody holds it."""
     text = os.fsdecode(os.fspath(path))
     if text.startswith(("mem://", "memory://")):
         return "memory://" + text.partition("://")[2]
@@ -57,6 +63,14 @@ def uri_of(path: Any) -> str:
     if mark:
         raise InvalidPathException(f"'{text}': a store is a folder, or mem:// and a name; Kith has no {scheme}://")
     return os.path.expanduser(text)
+
+
+def _connected(uri: str) -> Database:
+    """The database at a path; of one in memory that nobody holds any more, an empty one."""
+    if not uri.startswith("memory://"):
+        return connect(uri)
+    held = _in_memory.get(uri)
+    return connect("memory://") if held is None else held
 
 
 def exists(uri: str, any_format: bool = False) -> bool:
@@ -70,7 +84,7 @@ def exists(uri: str, any_format: bool = False) -> bool:
     if not uri.startswith("memory://") and not os.path.isdir(uri):
         return False
     try:
-        schema = connect(uri).open_table(MAIN)._light_schema()
+        schema = _connected(uri).open_table(MAIN)._light_schema()
     except NotFoundError:
         return False
     if any_format and _tensors.is_store(schema):
@@ -79,14 +93,34 @@ def exists(uri: str, any_format: bool = False) -> bool:
     return True
 
 
+def _place(given: Any) -> int:
+    """Read the place of a row: a whole number, and no truth value, of which a list is a mask and names no rows."""
+    if isinstance(given, (bool, np.bool_)) or not hasattr(given, "__index__"):
+        raise ValueError(f"a row is told by its place, a whole number, not by {given!r}")
+    return given.__index__()
+
+
 def _table_name(branch: str) -> str:
-    if not branch:
-        raise CheckoutError("a branch has a name")
-    return re.sub(r"[^A-Za-z0-9_-]", lambda found: "".join(f".{byte:02x}" for byte in found[0].encode()), branch)
+    if not branch or not isinstance(branch, str):
+        raise CheckoutError(f"a branch has a name, a text that is not empty; {branch!r} is none")
+    name = re.sub(r"[^A-Za-z0-9_-]", lambda found: "".join(f".{byte:02x}" for byte in found[0].encode()), branch)
+    if len(name) > 240:
+        raise CheckoutError(f"a branch's name of {len(branch)} characters is too long for a file's name")
+    return name
 
 
 def _branch_name(table: str) -> str:
     return re.sub(r"(\.[0-9a-f]{2})+", lambda found: bytes.fromhex(found[0].replace(".", "")).decode(), table)
+
+
+def _places(given: Any, rows: int) -> list[int]:
+    """Read places of rows, or a mask with a truth value for each row, as numpy does."""
+    told = list(given)
+    if told and all(isinstance(one, (bool, np.bool_)) for one in told):
+        if len(told) != rows:
+            raise IndexError(f"a mask of {len(told)} truth values does not fit {rows} rows")
+        return [at for at, wanted in enumerate(told) if wanted]
+    return [_place(one) for one in told]
 
 
 class Tensor:
@@ -140,9 +174,12 @@ class Tensor:
         values = self._values()
         if self._view._single:
             return {"value": values[0]}
-        if self._info.is_embedding and not aslist and len({len(one) for one in values}) == 1:
-            return {"value": np.stack(values)}
+        if self._info.is_embedding and not aslist and len({len(one) for one in values}) <= 1:
+            return {"value": self._stacked(values)}
         return {"value": values}
+
+    def _stacked(self, values: list[Any]) -> np.ndarray:
+        return np.stack(values) if values else np.empty(self.shape, self.dtype)
 
     def numpy(self, aslist: bool = False, fetch_chunks: bool = False) -> Any:
         """Give the values as an array: of embeddings (rows, numbers), of others (rows, 1); of one row without rows."""
@@ -150,7 +187,8 @@ class Tensor:
         if aslist:
             return values
         if self._info.is_embedding:
-            made = np.stack(values) if len({len(one) for one in values}) == 1 else np.array(values, dtype=object)
+            alike = len({len(one) for one in values}) <= 1
+            made = self._stacked(values) if alike else np.array(values, dtype=object)
         elif self._info.htype == "json":
             made = np.empty((len(values), 1), dtype=object)
             made[:, 0] = values
@@ -176,6 +214,20 @@ class Tensor:
             }
             for index in _index._of(self._view._dataset._table, self._info.name)
         ]
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"a tensor has no '{name}': of Deep Lake's tensors {_HERE}")
+
+    def append(self, *values: Any, **named: Any) -> None:
+        """Not here: a tensor does not change alone.
+
+        Raises
+        ------
+        UnsupportedError
+        """
+        raise UnsupportedError(f"a tensor has a value in every row, and rows change as a whole, by {_WHOLE}")
+
+    extend = pop = clear = update = __setitem__ = append
 
     def __repr__(self) -> str:
         return f"Tensor(key={self._info.name!r}, htype={self._info.htype!r}, rows={len(self)})"
@@ -220,18 +272,36 @@ class View:
         ids = self._ids()
         if isinstance(what, slice):
             return View(self._dataset, ids[what])
+        if isinstance(what, tuple):
+            raise IndexError(f"rows are told by a place, a slice, a list of places or a mask, not by {what!r}")
         if hasattr(what, "__iter__"):
-            return View(self._dataset, [ids[int(at)] for at in what])
-        one = View(self._dataset, [ids[what]])
+            return View(self._dataset, [ids[at] for at in _places(what, len(ids))])
+        one = View(self._dataset, [ids[_place(what)]])
         one._single = True
         return one
+
+    @property
+    def num_samples(self) -> int:
+        """The number of rows, as len() gives it."""
+        return len(self)
+
+    max_len = min_len = num_samples
+
+    def update(self, sample: dict[str, Any]) -> None:
+        """Not here: a row that changes moves behind the others.
+
+        Raises
+        ------
+        UnsupportedError
+        """
+        raise UnsupportedError(f"values are not set in their place: rows change as a whole, by {_WHOLE}")
 
     def __iter__(self) -> Iterator[View]:
         return (self[at] for at in range(len(self)))
 
     def __getattr__(self, name: str) -> Tensor:
         if name.startswith("_") or name not in self._dataset._infos:
-            raise AttributeError(f"there is no tensor '{name}'")
+            raise AttributeError(f"there is no tensor '{name}', and of Deep Lake's datasets {_HERE}")
         return Tensor(self, self._dataset._infos[name])
 
     def __repr__(self) -> str:
@@ -252,8 +322,11 @@ class Dataset(View):
     org_id = None
     username = "public"
 
+    @property
+    def _dataset(self) -> Dataset:  # type: ignore[override]
+        return self  # an attribute would be a cycle, which only the collector frees
+
     def __init__(self, path: Any, database: Database, read_only: bool = False, branch: str = MAIN) -> None:
-        self._dataset = self
         self._row_ids = None
         self.scores = None
         self.path = os.fsdecode(os.fspath(path))
@@ -274,6 +347,29 @@ class Dataset(View):
             raise CheckoutError(
                 f"the store at {self.path} has no branch '{branch}'; it has {', '.join(self.branches)}"
             ) from None
+
+    def _renewed(self) -> None:
+        """Open the branch anew after another dropped its table: as it is now, or else empty with the same tensors."""
+        for branch in dict.fromkeys((MAIN, self.branch)):  # a store has main, whatever is checked out
+            try:
+                self._database.create_table(_table_name(branch), schema=self._schema(self._infos), auto_index=False)
+            except ExistsError:
+                pass
+        self._use(self._open(self.branch))
+
+    def _schema(self, infos: dict[str, _tensors.Info]) -> Any:
+        """The schema of a table without rows that has these tensors, and the settings of this one."""
+        settings = {key: value for key, value in self._settings.items() if key not in ("format", "tensors")}
+        return _tensors.schema_of(infos, settings)
+
+    def delete_all(self) -> None:
+        """Delete every row of the branch. Where another handle dropped it or the store, it is there again, empty."""
+        with self._writing() as table:
+            try:
+                table.delete("true")
+            except NotFoundError:
+                self._renewed()
+                self._table.delete("true")
 
     def _use(self, table: Table) -> None:
         self._table = table
@@ -312,7 +408,7 @@ class Dataset(View):
         try:
             yield self._table
         except StorageError as error:
-            if not self.path.startswith("mem") and not os.access(uri_of(self.path), os.W_OK):
+            if not self.path.startswith("mem") and not os.access(self._database.uri, os.W_OK):
                 raise ReadOnlyModeError(f"the store cannot be written: {error}") from error
             raise
 
@@ -337,10 +433,14 @@ class Dataset(View):
         self, where: Any, names: Sequence[str], limit: int | None = None
     ) -> tuple[list[int], dict[str, list[Any]]]:
         """Give ids and values of the rows that a condition admits, in the order of the store."""
+        ids, columns = self._read(where, names, limit)
+        return ids, self._decoded(columns, names, len(ids))
+
+    def _read(self, where: Any, names: Sequence[str], limit: int | None = None) -> tuple[list[int], dict[str, Any]]:
+        """As `_scanned`, with the columns as they are stored."""
         stream = self._table._table.scan(self._stored(names), 0, limit, True, None if where is None else where._expr)
         columns = {column[0]: column for column in _core.stream_columns(stream)}
-        ids = _tensors.numbers_of(columns["_rowid"]).tolist()
-        return ids, self._decoded(columns, names, len(ids))
+        return _tensors.numbers_of(columns["_rowid"]).tolist(), columns
 
     def _taken(self, row_ids: Sequence[int], names: Sequence[str]) -> dict[str, list[Any]]:
         """Give values of rows by their ids, in the order of the ids."""
@@ -354,10 +454,10 @@ class Dataset(View):
         kept = [at for at, row_id, ok in zip(places.tolist(), wanted, inside) if ok and ids[at] == row_id]
         return {name: [column[at] for at in kept] for name, column in values.items()}
 
-    def _ids_at(self, places: Sequence[int]) -> list[int]:
-        """Give the ids of rows by their places."""
+    def _ids_at(self, places: Any) -> list[int]:
+        """Give the ids of rows by their places, of which one may stand alone."""
         ids = self._all_ids()
-        wanted = np.array([int(place) for place in places], "i8")
+        wanted = np.array([_place(place) for place in (places if hasattr(places, "__iter__") else [places])], "i8")
         wrong = wanted[(wanted < -len(ids)) | (wanted >= len(ids))]
         if len(wrong):
             raise IndexError(f"the store has {len(ids)} rows; there is none at {wrong[0]}")
@@ -367,9 +467,10 @@ class Dataset(View):
 
     def extend(self, samples: dict[str, Any], **ignored: Any) -> None:
         """Add rows: a dict of tensors and their values. A tensor that is not named has none."""
-        for name in samples:
+        for name, given in samples.items():
             if name not in self._infos:
                 raise TensorDoesNotExistError(name)
+            _tensors.check_many(name, given)
         count = len(next(iter(samples.values()))) if samples else 0
         self._append({name: samples.get(name) for name in self._infos}, count)
 
@@ -411,8 +512,7 @@ class Dataset(View):
         if len(self):
             raise UnsupportedError(f"the store has {len(self)} rows; tensors are made before the first of them")
         info = _tensors.described({"name": name, "htype": htype, "dtype": dtype, **ignored})
-        settings = {key: value for key, value in self._settings.items() if key not in ("format", "tensors")}
-        schema = _tensors.schema_of({**self._infos, name: info}, settings)
+        schema = self._schema({**self._infos, name: info})
         with self._writing() as table:
             self._use(self._database.create_table(table.name, schema=schema, mode="overwrite", auto_index=False))
         return self[name]
@@ -513,6 +613,7 @@ class Dataset(View):
         CheckoutError
             When there is no such branch or commit; or one of that name is to be made.
         """
+        _table_name(address)  # raises where it can be no name
         if create:
             self._make_branch(address)
         elif address not in self.branches:
@@ -575,9 +676,8 @@ class Dataset(View):
             remove(self._database)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        self._database._portable_uri()
         return _again, (
-            os.path.abspath(uri_of(self.path)),
+            self._database._portable_uri(),  # absolute; `path` is as it was told, and the working folder may change
             self._asked_read_only,
             self.commit_id if self._pinned else self.branch,
         )
@@ -618,7 +718,10 @@ def create(path: Any, tensor_params: Any, settings: dict[str, Any], overwrite: b
     """
     uri = uri_of(path)
     infos = {} if tensor_params is None else _tensors.from_params(tensor_params)
-    database = connect(uri)
+    in_memory = uri.startswith("memory://")  # where each new store is one of its own, as in 3.9
+    database = connect("memory://" if in_memory else uri)
+    if in_memory:
+        _in_memory[uri] = database
     if overwrite:
         for name in _tables(database):
             database.drop_table(name, ignore_missing=True)
@@ -653,7 +756,7 @@ def load(path: Any, read_only: bool = False, branch: str = MAIN) -> Dataset:
         raise DatasetHandlerError(
             f"A Deep Lake dataset does not exist at the given path ({path}); VectorStore() or empty() make one"
         )
-    return Dataset(path, connect(uri), read_only, branch)
+    return Dataset(path, _connected(uri), read_only, branch)
 
 
 def delete(path: Any, force: bool = False) -> None:
@@ -666,6 +769,6 @@ def delete(path: Any, force: bool = False) -> None:
     """
     uri = uri_of(path)
     if exists(uri, any_format=force):
-        remove(connect(uri))
+        remove(_connected(uri))
     elif not (force and (uri.startswith("memory://") or Path(uri).exists())):
         raise DatasetHandlerError(f"A Deep Lake dataset wasn't found at the specified path ({path}).")

@@ -189,6 +189,8 @@ def _is(info: Info, value: Any) -> Expr:
     values = [one.item() if hasattr(one, "dtype") else one for one in given]
     if info.htype == "text":
         values = [str(one) for one in values if isinstance(one, str) or hasattr(one, "urn")]
+    elif info.dtype not in (None, "str"):  # a number is equal to no text; Kith would read the text as a number
+        values = [one for one in values if isinstance(one, (bool, int, float))]
     return column == values[0] if len(values) == 1 else _one_of(column, values)
 
 

@@ -107,6 +107,9 @@ def _graph(params: dict[str, Any]) -> tuple[int, int]:
             raise ValueError(
                 f"Invalid key '{key}' in additional_params. Valid keys are: {', '.join(sorted(_additional))}"
             )
+    for key, value in folded.items():
+        if value < 1 and key in ("m", "efconstruction"):
+            raise ValueError(f"{key} in additional_params is at least 1, not {value}")
     wanted = {"m": standard["M"], "efconstruction": standard["efConstruction"], **folded}
     return wanted["m"], wanted["efconstruction"]
 

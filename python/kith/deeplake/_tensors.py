@@ -173,8 +173,10 @@ def check(infos: dict[str, Info]) -> None:
     """Refuse what is no vector store."""
     if not any(info.is_embedding for info in infos.values()):
         raise ValueError("At least one embedding tensor should exist.")
-    if infos[id_tensor(infos)].is_embedding:
-        raise ValueError(f"'{id_tensor(infos)}' holds the ids and cannot be an embedding tensor")
+    id_tensor(infos)
+    for name in ("id", "ids"):
+        if name in infos and infos[name].is_embedding:
+            raise ValueError(f"'{name}' holds the ids and cannot be an embedding tensor")
 
 
 def id_tensor(infos: dict[str, Info]) -> str:
@@ -248,6 +250,14 @@ def _hashes(text: str) -> list[int]:
     return [crc32(line.encode()) for line in text[2:-2].split("\n,\n")]
 
 
+def check_many(name: str, given: Any) -> None:
+    """Refuse one value in place of a list of them: it would be taken for a list of its characters, or of its keys."""
+    if isinstance(given, (str, bytes, dict)):
+        raise ValueError(
+            f"tensor '{name}' is given one {type(given).__name__}; a list is wanted, with a value for each row"
+        )
+
+
 def _texts(info: Info, values: Sequence[Any]) -> list[str]:
     made = ["" if one is None else one if type(one) is str else _as_text(info, one) for one in values]
     return made
@@ -260,9 +270,21 @@ def _as_text(info: Info, value: Any) -> str:
         return str(value)
     if getattr(value, "shape", None) in ((), (1,)) and hasattr(value, "item"):
         return _as_text(info, value.item())
+    if info.name in ("id", "ids") and isinstance(value, int):
+        return str(value)
     raise SampleExtendError(
         f"Failed to append a sample to the tensor '{info.name}': {value!r} is a {type(value).__name__}, and no text"
     )
+
+
+def _whole_numbers(info: Info, given: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Read numbers as whole ones of a type; numpy would cut fractions off and count on from the other end."""
+    with np.errstate(invalid="ignore"):
+        made = given.astype(dtype)
+    wrong = given[made != given]
+    if wrong.size:
+        raise SampleExtendError(f"the embeddings of '{info.name}' are of dtype {info.dtype}, and {wrong[0]:g} is none")
+    return made
 
 
 def matrix(info: Info, values: Any, width: int | None) -> np.ndarray:
@@ -274,12 +296,13 @@ def matrix(info: Info, values: Any, width: int | None) -> np.ndarray:
         When they are of different lengths, or not of `width`; both lengths are told.
     """
     dtype = np.dtype(info.dtype or "float32")
+    read_as = dtype if dtype.kind == "f" or getattr(values, "dtype", None) == dtype else np.dtype(np.float64)
     if getattr(values, "dtype", None) == object:  # a series of arrays
         values = list(values)
     try:
         with np.errstate(over="ignore"):  # what is too great is infinite, and refused with its place where it is stored
-            made = np.asarray(values, dtype=dtype)
-    except (ValueError, TypeError) as error:
+            made = np.asarray(values, dtype=read_as)
+    except (ValueError, TypeError, OverflowError) as error:
         raise IncorrectEmbeddingShapeError(
             f"the embeddings of '{info.name}' are no matrix of numbers: {error}"
         ) from None
@@ -293,7 +316,7 @@ def matrix(info: Info, values: Any, width: int | None) -> np.ndarray:
         raise IncorrectEmbeddingShapeError(
             f"the embeddings of '{info.name}' have {made.shape[1]} numbers, those of the store have {width}"
         )
-    return np.ascontiguousarray(made)
+    return np.ascontiguousarray(made if made.dtype == dtype else _whole_numbers(info, made, dtype))
 
 
 def columns_of(info: Info, values: Any, width: int | None) -> dict[str, Any]:

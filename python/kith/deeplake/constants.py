@@ -6,7 +6,7 @@ TYPE_CHECKING = False  # typing costs more to import than all of Kith
 if TYPE_CHECKING:
     from typing import Any
 
-MB = 1024 * 1024
+MB = 1000 * 1000  # as theirs
 
 DEFAULT_VECTORSTORE_DEEPLAKE_PATH = "./deeplake_vector_store"
 DEFAULT_VECTORSTORE_DISTANCE_METRIC = "COS"

@@ -47,7 +47,7 @@ class DeepLakeEmbedder:
             begin = time.monotonic()
             made.extend(function(part))
             spare = 60 * limits["batch_byte_size"] / limits["bytes_per_minute"] - (time.monotonic() - begin)
-            if spare > 0 and len(made) < len(documents):
+            if spare > 0:  # after the last part, too: the next call comes from somebody who does not know of this one
                 time.sleep(spare)
         return made
 
@@ -77,7 +77,10 @@ def rate_limits(given: dict[str, Any] | None) -> dict[str, Any]:
             raise ValueError(
                 f"Invalid rate_limiter key: {key}. Valid keys are: {', '.join(DEFAULT_RATE_LIMITER_KEY_TO_VALUE)}."
             )
-    return {**DEFAULT_RATE_LIMITER_KEY_TO_VALUE, **(given or {})}
+    limits = {**DEFAULT_RATE_LIMITER_KEY_TO_VALUE, **(given or {})}
+    if limits["enabled"] and not (limits["bytes_per_minute"] > 0 and limits["batch_byte_size"] > 0):
+        raise ValueError(f"a rate limiter has a positive bytes_per_minute and batch_byte_size, not {limits}")
+    return limits
 
 
 def embedder(function: Any) -> DeepLakeEmbedder | None:

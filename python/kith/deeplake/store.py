@@ -15,7 +15,6 @@ from time import time_ns
 
 import numpy as np
 
-from ..db import connect
 from ..query import natural
 from . import _dataset as datasets, _filters, _index, _search, _tensors
 from .constants import DEFAULT_VECTORSTORE_TENSORS
@@ -24,6 +23,7 @@ from .util.exceptions import (
     DatasetHandlerError,
     DeepMemoryAccessError,
     IncorrectEmbeddingShapeError,
+    SampleExtendError,
     TensorDoesNotExistError,
 )
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorStore", "DatasetHandler"]
 
-logger = logging.getLogger("kith.deeplake")
+logger = _log = logging.getLogger("kith.deeplake")
 
 _exec_options = ("auto", "python", "compute_engine", "tensor_db")
 # what Deep Lake's functions take beside these: accepted, because nothing here depends on it
@@ -106,7 +106,7 @@ class VectorStore:
     Parameters
     ----------
     path : str or pathlib.Path
-        A folder; ``mem://name`` for a store in memory, which this process shares by its name.
+        A folder; ``mem://name`` for a new store in memory, which `kith.deeplake.load` finds while something holds it.
     dataset : kith.deeplake.Dataset, instead of `path`
     tensor_params : list of dict
         The tensors of a new store: each with a "name", an "htype" ("text", "json", "embedding", or none for numbers)
@@ -177,13 +177,17 @@ class VectorStore:
             raise ValueError("Only one of `dataset` or path should be provided.")
         if dataset is None and not path:
             raise ValueError("Either `dataset` or path should be provided.")
+        if dataset is not None and not isinstance(dataset, datasets.Dataset):
+            raise ValueError(
+                f"`dataset` is what kith.deeplake.load() gives, not {dataset!r}; a folder is told by `path`"
+            )
         if (runtime or {}).get("tensor_db") or (runtime or {}).get("db_engine"):
             raise ValueError(
                 "runtime asks for the managed database of Deep Lake's cloud, and there is none here: leave it out"
             )
         options = {
             "exec_option": _exec_option(exec_option), "embedding_function": embedding_function, "verbose": verbose,
-            "logger": logger, "ingestion_batch_size": ingestion_batch_size, "index_params": index_params,
+            "logger": logger or _log, "ingestion_batch_size": ingestion_batch_size, "index_params": index_params,
         }  # fmt: skip
         wanted = _index.Wanted(index_params)
         if dataset is None:
@@ -224,8 +228,8 @@ class VectorStore:
         rate_limiter : dict, optional
             ``{"enabled": True, "bytes_per_minute": ..., "batch_byte_size": ...}`` slows calls of the function.
         **tensors
-            Values by tensor: lists or arrays. An embedding may be a pair of a function and its data. None means no values.
-            Ids are made where none are given.
+            Values by tensor: lists or arrays, one entry a row. An embedding may be a pair of a function and its data. None
+            means no values. Ids are made where none are given.
 
         Returns
         -------
@@ -251,9 +255,7 @@ class VectorStore:
             values[name] = embed(embed_with, texts, rate_limiter, self.dataset_handler.verbose)
         id_name = _tensors.id_tensor(data._infos)
         count = _count(values)
-        if values.get(id_name) is None:
-            values[id_name] = new_ids(count)
-        ids = [one if type(one) is str else str(one) for one in values[id_name]]
+        ids = new_ids(count) if values.get(id_name) is None else _ids(values[id_name], id_name)
         values[id_name] = ids
         data._append(values, count)
         self._metrics.clear()
@@ -270,7 +272,7 @@ class VectorStore:
             if names and not own:
                 raise ValueError("`embedding_tensor` is specified while `embedding_function` is not specified.")
             return []
-        given = given if isinstance(given, (list, tuple)) else list(given)
+        given = [given] if isinstance(given, str) else given if isinstance(given, (list, tuple)) else list(given)
         function = function or own
         if not function:
             raise ValueError("`embedding_data` is specified while `embedding_function` is not specified.")
@@ -368,6 +370,8 @@ class VectorStore:
         own = self.dataset_handler.embedding_function
         _check_search(embedding_data, embedding_function, embedding, query, filter, own, option, return_tensors)
         data = self.dataset
+        if not return_view:
+            self._named(return_tensors)
         if len(data) == 0:
             raise ValueError("specified dataset is empty")
         if query is not None:
@@ -404,6 +408,10 @@ class VectorStore:
 
     def _searched_tensor(self, name: str | None) -> str:
         infos = self.dataset._infos
+        if isinstance(name, (list, tuple)) and len(name) == 1:  # as update_embedding() and add() take it
+            name = name[0]
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"`embedding_tensor` is the name of one tensor, not {name!r}")
         if name in infos and infos[name].is_embedding:
             return name  # type: ignore[return-value]
         if name in (None, "embedding"):
@@ -419,9 +427,13 @@ class VectorStore:
         if not wanted or wanted == "*":
             hidden = {tensor} if tensor else {name for name, info in infos.items() if info.is_embedding}
             return [name for name in infos if name not in hidden or wanted == "*"]
-        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        return self._named(wanted)
+
+    def _named(self, wanted: Any) -> list[str]:
+        """The tensors that are asked for by their names."""
+        names = [] if not wanted or wanted == "*" else [wanted] if isinstance(wanted, str) else list(wanted)
         for name in names:
-            if name not in infos:
+            if name not in self.dataset._infos:
                 raise TensorDoesNotExistError(name)
         return names
 
@@ -484,7 +496,8 @@ class VectorStore:
     ) -> bool:
         """Delete rows, in one commit: those at places, of ids, that a filter admits or a TQL query finds, or all.
 
-        Any row can be deleted, whether there is an index or not. What no row is like is passed over.
+        Any row can be deleted, whether there is an index or not. What no row is like is passed over. `delete_all` leaves
+        a store without rows, also where somebody deleted the store itself.
 
         Raises
         ------
@@ -496,11 +509,16 @@ class VectorStore:
             raise ValueError("Either ids, row_ids, filter, query, or delete_all must be specified.")
         _exec_option(exec_option)
         data = self.dataset
-        places = [] if row_ids is None else list(row_ids)  # an array is neither true nor false
+        one = row_ids is not None and not hasattr(row_ids, "__iter__")
+        places: Any = (
+            [] if row_ids is None else [row_ids] if one else list(row_ids)
+        )  # an array is neither true nor false
+        if delete_all:
+            data.delete_all()
+            self._metrics.clear()
+            return True
         with data._writing() as table:
-            if delete_all:
-                table.delete("true")
-            elif places or (ids is None and filter is None and query is None):
+            if places or (ids is None and filter is None and query is None):
                 table.delete(row_ids=data._ids_at(places))
             else:
                 where = self._selected(ids, filter, query)
@@ -537,7 +555,7 @@ class VectorStore:
         embedding_function : callable, object, or a list of these, optional
             Else the store's.
         embedding_source_tensor : str or list of str
-            What is embedded.
+            What is embedded: texts, or what else a tensor holds, of which the function gets a list.
         embedding_tensor : str or list of str, optional
             Where the vectors go; needed where the store has several embedding tensors.
 
@@ -582,30 +600,41 @@ class VectorStore:
         for name in [*tensors, *given]:
             if name not in infos:
                 raise TensorDoesNotExistError(name)
+        for name in tensors:
+            if not infos[name].is_embedding:
+                raise ValueError(f"tensor '{name}' is of htype {infos[name].htype} and holds no embeddings")
         return [(source, name, embedder(one)) for source, name, one in zip(given, tensors, functions)]  # type: ignore[misc]
 
     def _embed_again(self, where: Expr | None, pairs: list[tuple[str, str, DeepLakeEmbedder]]) -> None:
         """Merge new vectors into the rows that have the same id and the same sources.
 
         A vector is a function of its source, so two rows that share id and sources share the vector that comes of them:
-        these are a key good enough, and the merge is one commit, which puts no row at risk.
+        these are a key good enough, and the merge is one commit, which puts no row at risk. A source that is no text and
+        no JSON is no key: two rows that differ in nothing else are refused.
         """
         data = self.dataset
-        id_name = _tensors.id_tensor(data._infos)
-        keys = list(dict.fromkeys([id_name, *(source for source, _, _ in pairs)]))
-        for name in keys:
-            if data._infos[name].htype != "text":
-                raise ValueError(f"tensor '{name}' is of htype {data._infos[name].htype}; texts are embedded")
-        values = data._scanned(where, keys)[1]
-        rows = list(dict.fromkeys(zip(*(values[name] for name in keys))))
+        infos = data._infos
+        sources = list(dict.fromkeys(source for source, _, _ in pairs))
+        keys = [_tensors.id_tensor(infos)]
+        keys += [name for name in sources if infos[name].htype in ("text", "json") and name not in keys]
+        ids, stored = data._read(where, list(dict.fromkeys([*keys, *sources])))
+        values = data._decoded(stored, list(dict.fromkeys([*keys, *sources])), len(ids))
+        written = [stored[name][4] if infos[name].htype == "json" else values[name] for name in keys]
+        rows: dict[tuple[Any, ...], int] = {}
+        for at, key in enumerate(zip(*written)):
+            first = rows.setdefault(key, at)
+            if first != at and not all(np.array_equal(values[name][at], values[name][first]) for name in sources):
+                raise ValueError(
+                    f"two rows have the id {key[0]!r} and differ in what is no text ({', '.join(sources)})"
+                )
         if not rows:
             return
         columns: dict[str, Any] = {name: list(column) for name, column in zip(keys, zip(*rows))}
         for source, name, function in pairs:
-            made = embed(function, columns[source], None, self.dataset_handler.verbose)
-            made = _tensors.matrix(data._infos[name], made, data._width(name))
+            made = embed(function, [values[source][at] for at in rows.values()], None, self.dataset_handler.verbose)
+            made = _tensors.matrix(infos[name], made, data._width(name))
             if not data._there(name):
-                data._make_column(data._infos[name], made)
+                data._make_column(infos[name], made)
             columns[name] = made
         data._table.merge_insert(keys).when_matched_update_all().execute(columns)
 
@@ -673,14 +702,20 @@ def _opened(
 ) -> datasets.Dataset:
     uri = datasets.uri_of(path)
     there = datasets.exists(uri, any_format=overwrite)
-    if there and not overwrite:
+    if there and not overwrite and (read_only or not uri.startswith("memory://")):
         if tensor_params is not None and tensor_params != DEFAULT_VECTORSTORE_TENSORS:
             raise ValueError(
                 "Vector Store is not empty. You shouldn't specify tensor_params if you're loading from existing dataset."
             )
-        return datasets.Dataset(path, connect(uri), read_only, branch)
+        return datasets.load(path, read_only, branch)
     if read_only:
-        raise DatasetHandlerError(f"there is no store at {path}, and none is made where it is to be read only")
+        raise DatasetHandlerError(
+            f"the store at {path} is to be read only, and cannot be overwritten"
+            if there
+            else f"there is no store at {path}, and none is made where it is to be read only"
+        )
+    if not uri.startswith("memory://") and os.path.exists(uri) and not os.path.isdir(uri):
+        raise DatasetHandlerError(f"there is a file at {path}, and a store is a folder")
     settings = {"index_params": wanted.params} if wanted.told else {}
     made = datasets.create(path, tensor_params or DEFAULT_VECTORSTORE_TENSORS, settings, overwrite)
     if branch != datasets.MAIN:
@@ -705,9 +740,19 @@ def _embedding_arguments(tensors: dict[str, Any], function: Any, data: Any, name
     return [value[0] for value in pairs.values()], [list(value[1]) for value in pairs.values()], list(pairs)
 
 
+def _ids(given: Any, tensor: str) -> list[str]:
+    """Read ids, which may be UUIDs or numbers; one that is missing is made."""
+    if any(isinstance(one, bytes) for one in given):
+        raise SampleExtendError(f"Failed to append a sample to the tensor '{tensor}': an id is a text, not bytes")
+    ids = [one if type(one) is str else None if one is None else str(one) for one in given]
+    made = iter(new_ids(ids.count(None)))
+    return [next(made) if one is None else one for one in ids]
+
+
 def _count(values: dict[str, Any]) -> int:
     """Check that all tensors have as many values, and give how many."""
     for name, given in values.items():
+        _tensors.check_many(name, given)
         if given is not None and not hasattr(given, "__len__"):
             values[name] = list(given)
     sizes = {name: len(given) for name, given in values.items() if given is not None}
@@ -741,9 +786,14 @@ def _check_search(
 
 
 def _one_vector(made: Any) -> np.ndarray:
-    vector = np.asarray(made, dtype=np.float32)
-    if vector.ndim == 2 and len(vector) == 1:
-        return vector[0]
+    try:
+        vector = np.asarray(made, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise IncorrectEmbeddingShapeError(
+            f"the embedding function gave no vector for the text of a query: {error}"
+        ) from None
+    if vector.ndim > 1 and vector.size == vector.shape[-1]:
+        return vector.reshape(-1)
     if vector.ndim != 1:
         raise IncorrectEmbeddingShapeError(
             f"the embedding function gave the shape {vector.shape} for the text of one query"
@@ -754,7 +804,7 @@ def _one_vector(made: Any) -> np.ndarray:
 def _query_vectors(embedding: Any, data: Any, function: DeepLakeEmbedder | None) -> tuple[np.ndarray | None, bool]:
     """Give the query's vectors as a matrix, and whether there are several."""
     if embedding is None and data is not None and function is not None:
-        texts = list(data) if isinstance(data, (list, tuple)) else [data]
+        texts = list(data) if isinstance(data, (list, tuple, np.ndarray)) else [data]
         if not texts:
             raise ValueError("embedding_data must not be empty.")
         if not all(isinstance(text, str) for text in texts):
@@ -763,7 +813,10 @@ def _query_vectors(embedding: Any, data: Any, function: DeepLakeEmbedder | None)
         return np.stack(made), len(made) > 1
     if embedding is None:
         return None, False
-    vectors = np.asarray(embedding, dtype=np.float32)
+    try:
+        vectors = np.asarray(embedding, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"a query is a vector of numbers: {error}") from None
     if vectors.ndim == 1:
         return vectors[None], False
     if vectors.ndim != 2 or not len(vectors):
