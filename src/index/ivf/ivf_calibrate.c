@@ -36,6 +36,8 @@ enum {
     FINE = 4096,      /* bins that masses are first counted in: */
     EVEN = 1024,      /* so many are one unit wide, then come */
     A_DOUBLING = 128, /* for each power of two */
+    FROMS = 2,        /* where distances may be judged from */
+    TRIED = FROMS * IVF_CURVES,
     BOUND_BINS = 64,  /* of a power of two */
     FINE_SHARE = 128, /* of the typical distance of a centroid from the mean: the width of a bin */
     ERRORS = 1024,    /* bins of errors, from -8 to 8 */
@@ -49,7 +51,7 @@ static const float wide = 3.5f; /* standard errors that nothing is lost by */
 static const float least_spread = 0.5f;
 
 struct tally { /* of the first part, for one worker or all */
-    uint64_t lists[IVF_CURVES][FINE], hits[IVF_CURVES][FINE];
+    uint64_t lists[TRIED][FINE], hits[TRIED][FINE];
     uint64_t sign_errors[ERRORS], errors[ERRORS];
     uint64_t bounds[IVF_CURVES][FINE];
 };
@@ -75,9 +77,11 @@ struct calibrating {
     float unit;                      /* of fine bins */
     struct tally *tallies;           /* one a worker, as the next four */
     struct fit *fits;
-    struct point_sum (*sums)[IVF_CURVES][IVF_POINTS];
-    uint64_t (*traces)[IVF_CURVES]; /* that counted, by k */
+    struct point_sum (*sums)[TRIED][IVF_POINTS];
+    uint64_t *traces; /* that counted */
     struct kt_arena *arenas;
+    struct ivf_curve tried[TRIED]; /* each k, and behind them each k again, judged from elsewhere */
+    uint32_t tried_count;
     struct ivf_calibration out;
 };
 
@@ -89,12 +93,12 @@ struct full_search {
     struct kt_index_stats stats;
     struct kt_top others[IVF_CURVES - 1];
     struct kt_top answer;
-    uint32_t lists;             /* visited */
-    float (*worth)[IVF_CURVES]; /* of going on after each list, by the rules of the second part */
-    uint64_t *codes;            /* scanned after each list */
-    uint32_t *ranks;            /* of the lists of the answer */
-    struct ivf_trace *errors;   /* of the answer */
-    float *truths;              /* squares in the space */
+    uint32_t lists;           /* visited */
+    float (*worth)[TRIED];    /* of going on after each list, by the rules of the second part */
+    uint64_t *codes;          /* scanned after each list */
+    uint32_t *ranks;          /* of the lists of the answer */
+    struct ivf_trace *errors; /* of the answer */
+    float *truths;            /* squares in the space */
 };
 
 static float point_worth(uint32_t point)
@@ -158,37 +162,38 @@ static void look_up_answer(struct full_search *f)
     }
 }
 
-/* Visits every list. The rules of what was `learned`, when that is known, are asked after each what it is
- * worth to go on (by the lists ranked so far, as a search would ask); when by the last one it is next to
- * nothing, the rest is spared. */
-static kith_status visit_all(struct full_search *f, const struct ivf_calibration *learned)
+/* Visits every list. The rules of the second part, where there are any, are asked after each what it is worth
+ * to go on (by the lists ranked so far, as a search would ask); when by those for most neighbours it is next
+ * to nothing, the rest is spared. */
+static kith_status visit_all(struct full_search *f, const struct ivf_curve *tried, uint32_t count)
 {
     struct ivf_search *s = &f->s;
-    struct ivf_stop stop[IVF_CURVES];
+    struct ivf_stop stop[TRIED];
     struct ivf_probe probe;
-    for (uint32_t i = 0; i < IVF_CURVES; i++) {
+    bool goes_on = true;
+    for (uint32_t i = 0; i < count; i++) {
         stop[i] = (struct ivf_stop){ .bound = INFINITY, .tail_bound = INFINITY };
-        if (learned) kt_ivf_rule_for(learned, kt_ivf_ks[i], &stop[i].rule);
+        kt_ivf_rule_between(&tried[i], &tried[i], 0, &stop[i].rule);
     }
-    for (f->lists = 0; kt_ivf_rank_get(&s->ranking, f->lists, &probe); f->lists++) {
+    for (f->lists = 0; goes_on && kt_ivf_rank_get(&s->ranking, f->lists, &probe); f->lists++) {
         kith_status status = kt_ivf_scan(s, &probe, f->lists, UINT32_MAX);
         if (status) return status;
-        for (uint32_t i = 0; learned && i < IVF_CURVES; i++) {
-            float bound = kt_top_bound(i + 1 < IVF_CURVES ? &f->others[i] : &s->nearest);
-            f->worth[f->lists][i] = kt_ivf_stop_worth(&stop[i], &s->ranking, f->lists, bound);
+        goes_on = !count;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t k = i % IVF_CURVES;
+            float bound = kt_top_bound(k + 1 < IVF_CURVES ? &f->others[k] : &s->nearest);
+            float worth = kt_ivf_stop_worth(&stop[i], &s->ranking, f->lists, bound);
+            f->worth[f->lists][i] = worth;
+            goes_on |= k + 1 == IVF_CURVES && worth >= worth_nothing;
         }
         f->codes[f->lists] = s->rows;
-        if (learned && f->worth[f->lists][IVF_CURVES - 1] < worth_nothing) {
-            f->lists++;
-            break;
-        }
     }
     return KITH_OK;
 }
 
 /* Runs trace t; `seen` is false where there is no vector to ask for. */
-static kith_status run_trace(struct calibrating *c, uint64_t t, const struct ivf_calibration *learned,
-                             struct kt_arena *scratch, struct full_search *f, bool *seen, kith_error *error)
+static kith_status run_trace(struct calibrating *c, uint64_t t, bool second, struct kt_arena *scratch,
+                             struct full_search *f, bool *seen, kith_error *error)
 {
     static const struct ivf_trace no_trace;
     const struct ivf_shape *shape = &c->index->shape;
@@ -221,8 +226,8 @@ static kith_status run_trace(struct calibrating *c, uint64_t t, const struct ivf
     if (!status) status = kt_ivf_search_begin(&f->s);
     f->s.sign_spread = f->s.spread = shape->kind == IVF_PQ ? wide_pq : wide;
     f->s.upper =
-        (learned ? shape->kind == IVF_PQ ? c->out.sign_spread[1] : c->out.spread[1] : usual) / f->s.spread;
-    if (!status) status = visit_all(f, learned);
+        (second ? shape->kind == IVF_PQ ? c->out.sign_spread[1] : c->out.spread[1] : usual) / f->s.spread;
+    if (!status) status = visit_all(f, c->tried, second ? c->tried_count : 0);
     if (!status) status = kt_ivf_search_end(&f->s);
     if (status) return status;
     kt_top_sort(&f->answer);
@@ -242,10 +247,9 @@ static void count_error(uint64_t *bins, float estimate, float truth, float error
     bins[bin < ERRORS ? bin : ERRORS - 1]++;
 }
 
-static uint32_t fine_bin(const struct full_search *f, float unit, uint32_t rank, float bound)
+static uint32_t fine_bin(const struct full_search *f, float unit, uint32_t rank, float bound, float from)
 {
-    const float *near = f->s.ranking.near;
-    float z = (near[rank] - bound) / (sqrtf(bound) * unit);
+    float z = (f->s.ranking.near[rank] - from) / (sqrtf(bound) * unit);
     if (z >= EVEN) z = EVEN + A_DOUBLING * log2f(z / EVEN);
     return z > 0 ? (z < FINE ? (uint32_t)z : FINE - 1) : 0;
 }
@@ -284,6 +288,14 @@ static void count_fit(const struct full_search *f, float unit, struct fit *fit)
     fit->neighbour += (uint64_t)fminf(fmaxf(tenth / square, 0), most);
 }
 
+/* Lists, and the neighbours they hold, by how much farther than `from` they are. */
+static void count_masses(const struct full_search *f, float unit, float bound, float from, uint32_t k,
+                         uint64_t *lists, uint64_t *hits)
+{
+    for (uint32_t r = 0; r < f->lists; r++) lists[fine_bin(f, unit, r, bound, from)]++;
+    for (uint32_t j = 0; j < k; j++) hits[fine_bin(f, unit, f->ranks[j], bound, from)]++;
+}
+
 static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint32_t worker,
                                kith_error *error)
 {
@@ -292,7 +304,7 @@ static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint
     for (uint64_t t = begin; t < end; t++) {
         struct full_search f;
         bool seen;
-        kith_status status = run_trace(c, t, NULL, &c->arenas[worker], &f, &seen, error);
+        kith_status status = run_trace(c, t, false, &c->arenas[worker], &f, &seen, error);
         if (status) return status;
         if (!seen) continue;
         count_fit(&f, c->unit, &c->fits[worker]);
@@ -301,8 +313,9 @@ static kith_status first_chunk(void *context, uint64_t begin, uint64_t end, uint
             float bound = f.truths[k - 1];
             if (!(bound > 0)) continue;
             tally->bounds[i][bound_bin(c->unit, bound)]++;
-            for (uint32_t r = 0; r < f.lists; r++) tally->lists[i][fine_bin(&f, c->unit, r, bound)]++;
-            for (uint32_t j = 0; j < k; j++) tally->hits[i][fine_bin(&f, c->unit, f.ranks[j], bound)]++;
+            count_masses(&f, c->unit, bound, bound, k, tally->lists[i], tally->hits[i]);
+            count_masses(&f, c->unit, bound, f.s.ranking.near[0], k, tally->lists[i + IVF_CURVES],
+                         tally->hits[i + IVF_CURVES]);
         }
         for (uint32_t j = 0; j < f.answer.count && j < 2 * kt_ivf_ks[1]; j++) {
             count_error(tally->sign_errors, f.errors[j].sign_estimate, f.truths[j], f.errors[j].sign_error);
@@ -326,10 +339,10 @@ static float spread_for(const uint64_t *bins, double share)
 /* The parabola through the logarithms of masses, each weighted by its neighbours: by least squares, solved
  * for its slope and bend, neither of which may be negative. Bins are 64, wide enough to hold all but one
  * neighbour in 2,000, and z is in their width. */
-static void settle_masses(const struct tally *tally, uint32_t curve, float fine_unit, struct ivf_curve *out)
+static void settle_masses(const struct tally *tally, uint32_t tried, float fine_unit, struct ivf_curve *out)
 {
     enum { BINS = 64 };
-    const uint64_t *fine_hits = tally->hits[curve], *fine_lists = tally->lists[curve];
+    const uint64_t *fine_hits = tally->hits[tried], *fine_lists = tally->lists[tried];
     uint64_t all = 0, so_far = 0, hits[BINS] = { 0 }, lists[BINS] = { 0 };
     uint32_t last = 0;
     double w = 0, x = 0, xx = 0, xxx = 0, xxxx = 0, y = 0, xy = 0, xxy = 0;
@@ -348,7 +361,11 @@ static void settle_masses(const struct tally *tally, uint32_t curve, float fine_
         w += h, x += h * z, xx += h * z * z, xxx += h * z * z * z, xxxx += h * z * z * z * z;
         y += h * mass, xy += h * z * mass, xxy += h * z * z * mass;
     }
-    *out = (struct ivf_curve){ .k = kt_ivf_ks[curve], .unit = fine_unit * width, .linear = 0.1f };
+    *out = (struct ivf_curve){ .k = kt_ivf_ks[tried % IVF_CURVES],
+                               .from = tried < IVF_CURVES ? 0 : 1,
+                               .usual = usual_bound(fine_unit, tally->bounds[tried % IVF_CURVES]),
+                               .unit = fine_unit * width,
+                               .linear = 0.1f };
     if (!(w > 0)) return;
     double a11 = xx - x * x / w, a12 = xxx - x * xx / w, a22 = xxxx - xx * xx / w;
     double b1 = xy - x * y / w, b2 = xxy - xx * y / w, det = a11 * a22 - a12 * a12;
@@ -374,19 +391,17 @@ static void settle_first(struct calibrating *c, uint32_t workers)
         c->out.sign_spread[i] = spread_for(all->sign_errors, (double)kt_ivf_losses[i]);
         c->out.spread[i] = spread_for(all->errors, (double)kt_ivf_losses[i]);
     }
-    for (uint32_t i = 0; i < IVF_CURVES; i++) {
-        settle_masses(all, i, c->unit, &c->out.curve[i]);
-        c->out.curve[i].usual = usual_bound(c->unit, all->bounds[i]);
-    }
+    c->tried_count = TRIED;
+    for (uint32_t i = 0; i < TRIED; i++) settle_masses(all, i, c->unit, &c->tried[i]);
 }
 
 /* ---- the second part ---- */
 
-static void replay(const struct full_search *f, uint32_t curve, struct point_sum *sums)
+static void replay(const struct full_search *f, uint32_t tried, struct point_sum *sums)
 {
-    uint32_t k = (uint32_t)kt_min_u64(kt_ivf_ks[curve], f->answer.count), point = 0;
+    uint32_t k = (uint32_t)kt_min_u64(kt_ivf_ks[tried % IVF_CURVES], f->answer.count), point = 0;
     for (uint32_t at = 0; at < f->lists && point < IVF_POINTS; at++) {
-        float worth = at + 1 < f->lists ? f->worth[at][curve] : 0;
+        float worth = at + 1 < f->lists ? f->worth[at][tried] : 0;
         if (worth > point_worth(point)) continue;
         uint64_t hits = 0;
         for (uint32_t j = 0; j < k; j++) hits += f->ranks[j] <= at;
@@ -407,14 +422,12 @@ static kith_status second_chunk(void *context, uint64_t begin, uint64_t end, uin
     for (uint64_t t = begin; t < end; t++) {
         struct full_search f;
         bool seen;
-        kith_status status = run_trace(c, c->first + t, &c->out, &c->arenas[worker], &f, &seen, error);
+        kith_status status = run_trace(c, c->first + t, true, &c->arenas[worker], &f, &seen, error);
         if (status) return status;
         if (!seen) continue;
         count_fit(&f, c->unit, &c->fits[worker]);
-        for (uint32_t i = 0; i < IVF_CURVES; i++) {
-            replay(&f, i, c->sums[worker][i]);
-            c->traces[worker][i]++;
-        }
+        for (uint32_t i = 0; i < c->tried_count; i++) replay(&f, i, c->sums[worker][i]);
+        c->traces[worker]++;
     }
     return KITH_OK;
 }
@@ -429,32 +442,52 @@ static void settle_fit(struct calibrating *c, uint32_t workers)
     c->out.fit = all.neighbour ? (float)((double)all.centre / (double)all.neighbour) : 0;
 }
 
+static void settle_points(struct calibrating *c, uint32_t workers, uint32_t tried)
+{
+    struct ivf_curve *curve = &c->tried[tried];
+    uint64_t traces = 0;
+    for (uint32_t w = 0; w < workers; w++) traces += c->traces[w];
+    for (uint32_t p = 0; p < IVF_POINTS && traces; p++) {
+        struct point_sum sum = { 0 };
+        for (uint32_t w = 0; w < workers; w++) {
+            const struct point_sum *one = &c->sums[w][tried][p];
+            sum.hits += one->hits;
+            sum.square += one->square;
+            sum.lists += one->lists;
+            sum.codes += one->codes;
+        }
+        double n = (double)traces, mean = (double)sum.hits / n;
+        double variance = (double)sum.square / n - mean * mean;
+        curve->point[p] = (struct ivf_point){
+            .worth = point_worth(p),
+            .recall = (float)(mean / IVF_MOST_K),
+            .error = (float)(1.645 * sqrt((variance > 0 ? variance : 0) / n) / IVF_MOST_K),
+            .lists = (float)((double)sum.lists / n),
+            .codes = (float)((double)sum.codes / n),
+        };
+        curve->points = p + 1;
+    }
+}
+
+/* The lists that the default recall takes. */
+static float lists_for_default(const struct ivf_curve *curve)
+{
+    const struct ivf_point *point = curve->point;
+    uint32_t p = 0;
+    while (p < curve->points && point[p].recall < KT_DEFAULT_RECALL) p++;
+    if (p == curve->points) return INFINITY;
+    if (!p) return point[0].lists;
+    float share = (KT_DEFAULT_RECALL - point[p - 1].recall) / (point[p].recall - point[p - 1].recall);
+    return point[p - 1].lists * (1 - share) + point[p].lists * share;
+}
+
+/* Of the rules that were tried for a k the one that takes the fewest lists. */
 static void settle_second(struct calibrating *c, uint32_t workers)
 {
-    for (uint32_t i = 0; i < IVF_CURVES; i++) {
-        struct ivf_curve *curve = &c->out.curve[i];
-        uint64_t traces = 0;
-        for (uint32_t w = 0; w < workers; w++) traces += c->traces[w][i];
-        for (uint32_t p = 0; p < IVF_POINTS && traces; p++) {
-            struct point_sum sum = { 0 };
-            for (uint32_t w = 0; w < workers; w++) {
-                const struct point_sum *one = &c->sums[w][i][p];
-                sum.hits += one->hits;
-                sum.square += one->square;
-                sum.lists += one->lists;
-                sum.codes += one->codes;
-            }
-            double n = (double)traces, mean = (double)sum.hits / n;
-            double variance = (double)sum.square / n - mean * mean;
-            curve->point[p] = (struct ivf_point){
-                .worth = point_worth(p),
-                .recall = (float)(mean / IVF_MOST_K),
-                .error = (float)(1.645 * sqrt((variance > 0 ? variance : 0) / n) / IVF_MOST_K),
-                .lists = (float)((double)sum.lists / n),
-                .codes = (float)((double)sum.codes / n),
-            };
-            curve->points = p + 1;
-        }
+    for (uint32_t i = 0; i < c->tried_count; i++) settle_points(c, workers, i);
+    for (uint32_t i = 0; i < c->tried_count; i++) {
+        struct ivf_curve *best = &c->out.curve[i % IVF_CURVES];
+        if (i < IVF_CURVES || lists_for_default(&c->tried[i]) < lists_for_default(best)) *best = c->tried[i];
     }
 }
 
@@ -608,6 +641,8 @@ kith_status kt_ivf_look(const struct kt_index *index, const struct kt_vectors *v
     if (!index->calibration->known) return KITH_OK;
     kith_status status = begin(&c, index, vectors, samples, workers, error);
     c.out = *index->calibration;
+    c.tried_count = IVF_CURVES;
+    memcpy(c.tried, c.out.curve, sizeof c.out.curve);
     if (!status) {
         uint64_t from = place_of(&c.source, first_row), there = c.source.rows - from;
         uint64_t wanted = LOOK_CODES / kt_max_u64(1, index->rows);
@@ -620,7 +655,7 @@ kith_status kt_ivf_look(const struct kt_index *index, const struct kt_vectors *v
         settle_fit(&c, workers);
         *out = (struct kt_index_look){ .shortfall = worst_shortfall(&c.out, index->calibration),
                                        .fit = c.out.fit };
-        for (uint32_t w = 0; w < workers; w++) out->rows += (uint32_t)c.traces[w][0];
+        for (uint32_t w = 0; w < workers; w++) out->rows += (uint32_t)c.traces[w];
     }
     release(&c, workers);
     return status;

@@ -432,9 +432,10 @@ enum { IVF_POINTS = 48, IVF_CURVES = 3, IVF_LOSSES = 4, IVF_MOST_K = 100 };
 struct ivf_curve {
     uint32_t k;
     float usual; /* square of the distance within which three of four have their k-th neighbour */
+    float from;  /* where distances are judged from: 0 the k-th neighbour's, 1 the nearest list's */
     float unit;
     float linear, square; /* neighbours that a list holds on the average, but for a factor:
-                             2^-(linear z + square z^2), by z = (its distance - the k-th neighbour's) /
+                             2^-(linear z + square z^2), by z = (its distance - the one it is judged from) /
                              (unit * root of the k-th neighbour's), distances being squares */
     uint32_t points;      /* by falling worth of going on */
     struct ivf_point {
@@ -457,10 +458,14 @@ json_t *kt_ivf_calibration_write(const struct ivf_calibration *calibration);
 /* What holds for one k, which lies between two that were learned for. */
 struct ivf_rule {
     const struct ivf_curve *low, *high;
-    float share;                 /* of the way from the low one to the high one, by the logarithm of k */
-    float usual, linear, square; /* as of a curve whose unit is 1 */
+    float share; /* of the way from the low one to the high one, by the logarithm of k */
+    float usual, from;
+    float linear, square; /* as of a curve whose unit is 1 */
 };
 void kt_ivf_rule_for(const struct ivf_calibration *calibration, uint32_t k, struct ivf_rule *out);
+/** The rule of one curve, or of the place between two. */
+void kt_ivf_rule_between(const struct ivf_curve *low, const struct ivf_curve *high, float share,
+                         struct ivf_rule *out);
 /** What going on may be worth, at most, for a search with this recall to stop, and the recall to expect then.
  */
 float kt_ivf_worth_for(const struct ivf_calibration *calibration, const struct ivf_rule *rule, float recall,
@@ -471,7 +476,8 @@ void kt_ivf_spreads(const struct ivf_calibration *calibration, float recall, flo
 struct ivf_stop {
     struct ivf_rule rule;
     float bound, tail_bound; /* of the k-th neighbour, a square, when masses were last summed */
-    float scale, nearest;    /* of z; the logarithm of the nearest list's mass, negative */
+    float from, scale;       /* of z */
+    float nearest;           /* the logarithm of the nearest list's mass, negative */
     uint32_t sorted;         /* lists, when the tail was summed */
     float seen, left, tail;  /* masses: of lists seen, of sorted ones not yet seen, of the others */
     float alike, alike_tail; /* under weights: those of sorted ones, and of the others, without them */

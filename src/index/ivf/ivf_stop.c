@@ -1,9 +1,10 @@
 /* When a search has seen enough. Each list has a mass, the number of neighbours that such a list holds on the
- * average: a function of how much farther its centroid is than the k-th neighbour so far, in units of that
- * neighbour's distance. (Quake's adaptive partition scanning, 2506.03437, derives it from the geometry of
- * caps, which supposes that rows lie evenly; here it is counted in replayed searches.) Going on is worth the
- * share of all mass that the next list has, times the share of it that lies in lists not yet seen; a curve
- * from replayed searches says what recall goes with stopping at which worth.
+ * average: a function of how much farther its centroid is than the k-th neighbour so far, or than the nearest
+ * list, whichever of the two tells more here, in units of that neighbour's distance. (Quake's adaptive
+ * partition scanning, 2506.03437, derives it from the geometry of caps, which supposes that rows lie evenly;
+ * here it is counted in replayed searches.) Going on is worth the share of all mass that the next list has,
+ * times the share of it that lies in lists not yet seen; a curve from replayed searches says what recall goes
+ * with stopping at which worth.
  *
  * To go by what is left alone spends most lists on the queries that have least from each, whose mass lies in
  * a thousand lists: the mean recall came for a third more lists. To go by the next list alone gives such
@@ -71,7 +72,7 @@ static four least_of(four a, four b)
 static four exponents(const struct ivf_stop *stop, four distances)
 {
     const four most = { 1e15f, 1e15f, 1e15f, 1e15f };
-    four z = (distances - stop->bound) * stop->scale;
+    four z = (distances - stop->from) * stop->scale;
     z = least_of((four)((four_whole)z & (z > 0.0f)), most);
     return (stop->rule.linear + stop->rule.square * z) * z;
 }
@@ -110,11 +111,17 @@ static const float *weights_from(const struct ivf_ranking *ranking, uint32_t at)
     return ranking->near_weights ? ranking->near_weights + at : NULL;
 }
 
+static float between(float low, float high, float share)
+{
+    return low * (1 - share) + high * share;
+}
+
 /* Lists that are not sorted yet are far away: their mass is little, and is summed less often. */
 static void sum_masses(struct ivf_stop *stop, const struct ivf_ranking *ranking, uint32_t at, float bound)
 {
     const float *near = ranking->near, *far = ranking->distances;
     stop->bound = bound;
+    stop->from = between(bound, near[0], stop->rule.from);
     stop->scale = 1 / sqrtf(bound);
     stop->nearest = exponents(stop, (four){ near[0], near[0], near[0], near[0] })[0];
     stop->seen = masses_of(stop, near, ranking->near_weights, at + 1);
@@ -157,14 +164,24 @@ float kt_ivf_stop_worth(struct ivf_stop *stop, const struct ivf_ranking *ranking
 
 /* ---- what to ask for */
 
-static float between(float low, float high, float share)
-{
-    return low * (1 - share) + high * share;
-}
-
 static float between_powers(float low, float high, float share)
 {
     return low > 0 && high > 0 ? expf(between(logf(low), logf(high), share)) : fminf(low, high);
+}
+
+void kt_ivf_rule_between(const struct ivf_curve *low, const struct ivf_curve *high, float share,
+                         struct ivf_rule *out)
+{
+    float low_unit = low->unit, high_unit = high->unit;
+    *out = (struct ivf_rule){
+        .low = low,
+        .high = high,
+        .share = share,
+        .usual = between_powers(low->usual, high->usual, share),
+        .from = between(low->from, high->from, share),
+        .linear = between(low->linear / low_unit, high->linear / high_unit, share),
+        .square = between(low->square / (low_unit * low_unit), high->square / (high_unit * high_unit), share),
+    };
 }
 
 void kt_ivf_rule_for(const struct ivf_calibration *calibration, uint32_t k, struct ivf_rule *out)
@@ -173,15 +190,7 @@ void kt_ivf_rule_for(const struct ivf_calibration *calibration, uint32_t k, stru
     while (high->k < k && high < calibration->curve + IVF_CURVES - 1) low = high++;
     if (high->k <= k) low = high;
     float share = low == high ? 0 : logf((float)k / (float)low->k) / logf((float)high->k / (float)low->k);
-    *out = (struct ivf_rule){
-        .low = low,
-        .high = high,
-        .share = share,
-        .usual = between_powers(low->usual, high->usual, share),
-        .linear = between(low->linear / low->unit, high->linear / high->unit, share),
-        .square =
-            between(low->square / (low->unit * low->unit), high->square / (high->unit * high->unit), share),
-    };
+    kt_ivf_rule_between(low, high, share, out);
 }
 
 /* Where lists are clusters, nearly every row has its neighbours in its own list, and it is all one to rows
@@ -248,9 +257,9 @@ static json_t *write_curve(const struct ivf_curve *curve)
         json_array_append_new(points, json_pack("[f,f,f,f,f]", (double)p->worth, (double)p->recall,
                                                 (double)p->error, (double)p->lists, (double)p->codes));
     }
-    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:o}", "k", (int)curve->k, "usual", (double)curve->usual,
-                     "unit", (double)curve->unit, "linear", (double)curve->linear, "square",
-                     (double)curve->square, "points", points);
+    return json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:o}", "k", (int)curve->k, "usual", (double)curve->usual,
+                     "from", (double)curve->from, "unit", (double)curve->unit, "linear",
+                     (double)curve->linear, "square", (double)curve->square, "points", points);
 }
 
 json_t *kt_ivf_calibration_write(const struct ivf_calibration *c)
@@ -299,7 +308,8 @@ static bool read_curve(const json_t *from, uint32_t k, struct ivf_curve *to)
     if (!json_is_array(points) || json_array_size(points) > IVF_POINTS ||
         json_integer_value(json_object_get(from, "k")) != k)
         return false;
-    if (!read_number(from, "usual", 0, &to->usual) || !read_number(from, "unit", 1e-37f, &to->unit) ||
+    if (!read_number(from, "usual", 0, &to->usual) || !read_number(from, "from", 0, &to->from) ||
+        !(to->from <= 1) || !read_number(from, "unit", 1e-37f, &to->unit) ||
         !read_number(from, "linear", 0, &to->linear) || !read_number(from, "square", 0, &to->square))
         return false;
     for (uint32_t i = 0; i < to->points; i++) {
