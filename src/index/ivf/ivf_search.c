@@ -172,7 +172,7 @@ static float worth_under_filter(const struct ivf_search *s, const struct ivf_rul
  * turned over: 0.93 to 0.96 at the worst step). */
 static float worth_where_rows_went(const struct ivf_search *s, const struct ivf_rule *rule, float wanted)
 {
-    static const float misses = 0.6f;
+    static const float misses = 0.7f;
     float expected;
     return kt_ivf_worth_for(s->index->calibration, rule, 1 - (1 - wanted) * misses, &expected);
 }
