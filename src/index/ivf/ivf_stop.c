@@ -30,6 +30,7 @@
 #include "base/bytes.h"
 #include "index/ivf/ivf_private.h"
 
+enum { RULE = 2 }; /* that calibrations are of */
 static const float resum_below = 0.96f, tail_below = 0.8f;
 static const float usual_spread = 3.0f;   /* standard errors, where nothing was calibrated */
 static const float hardly_more = 1.5f;    /* than one list */
@@ -278,9 +279,9 @@ json_t *kt_ivf_calibration_write(const struct ivf_calibration *c)
         json_decref(curves);
         return NULL;
     }
-    return json_pack("{s:s, s:i, s:f, s:o, s:o, s:o}", "on", c->on_queries ? "queries" : "rows", "queries",
-                     (int)c->queries, "fit", (double)c->fit, "sign_spread", signs, "spread", all, "curves",
-                     curves);
+    return json_pack("{s:i, s:s, s:i, s:f, s:o, s:o, s:o}", "rule", RULE, "on",
+                     c->on_queries ? "queries" : "rows", "queries", (int)c->queries, "fit", (double)c->fit,
+                     "sign_spread", signs, "spread", all, "curves", curves);
 }
 
 static bool read_numbers(const json_t *from, float *to, uint32_t count)
@@ -325,9 +326,11 @@ kith_status kt_ivf_calibration_read(const json_t *from, struct ivf_calibration *
 {
     const json_t *curves = json_object_get(from, "curves");
     *out = (struct ivf_calibration){ 0 };
-    if (!from) return KITH_OK;
+    if (!from || !json_object_get(from, "rule"))
+        return KITH_OK; /* of before there was another rule than this */
     const char *on = json_string_value(json_object_get(from, "on"));
-    bool good = json_array_size(curves) == IVF_CURVES &&
+    bool good = json_integer_value(json_object_get(from, "rule")) == RULE &&
+                json_array_size(curves) == IVF_CURVES &&
                 read_numbers(json_object_get(from, "sign_spread"), out->sign_spread, IVF_LOSSES) &&
                 read_numbers(json_object_get(from, "spread"), out->spread, IVF_LOSSES);
     for (uint32_t i = 0; good && i < IVF_CURVES; i++)

@@ -57,7 +57,7 @@ static void a_wanted_recall_is_what_a_search_has(void **state)
                   { KITH_IVF_PQ, KITH_COSINE, KITH_F16, 16, 20000 } };
     static const struct {
         uint32_t k, asked;
-    } asks[] = { { 1, ASKED }, { 5, 400 }, { 10, 400 }, { 100, 150 } };
+    } asks[] = { { 1, ASKED }, { 5, 400 }, { 10, 400 }, { 15, 300 }, { 100, 150 } };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct column c;
@@ -504,6 +504,7 @@ static void json_that_is_no_calibration_is_refused(void **state)
         const char *at;
         const char *out_of_range[4];
     } places[] = {
+        { "rule", { "1", "3" } },
         { "sign_spread", { "[1, 2, 3]", "[1, 2, 3, 4, 5]" } },
         { "spread", { "[1, 2, 3]", "[1, 2, 3, 4, 5]" } },
         { "sign_spread/0", { "-1", "1e39", "1e300" } },
@@ -512,6 +513,8 @@ static void json_that_is_no_calibration_is_refused(void **state)
         { "curves/0", { "7" } },
         { "curves/2", { "[1]" } },
         { "curves/0/k", { "-1", "0", "11", "1e3" } }, /* they ascend: 1, 10, 100 */
+        { "curves/1/usual", { "-2", "1e39", "1e300" } },
+        { "curves/1/from", { "-1", "1.5", "1e300" } },
         { "curves/1/unit", { "0", "-2", "1e39", "1e300" } },
         { "curves/1/linear", { "-1", "1e39", "1e300" } },
         { "curves/1/square", { "-1", "1e39", "1e300" } },
@@ -533,8 +536,9 @@ static void json_that_is_no_calibration_is_refused(void **state)
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         for (size_t j = 0; j < 10; j++) {
             const char *by = j < 6 ? kinds[j] : places[i].out_of_range[j - 6];
-            if (!by && (j >= 6 || strcmp(places[i].at, "curves/2/points/0") == 0))
-                continue; /* one point fewer */
+            if (!by && (j >= 6 || strcmp(places[i].at, "curves/2/points/0") == 0 ||
+                        strcmp(places[i].at, "rule") == 0))
+                continue; /* one point fewer; a calibration of before */
             json_t *bad = json_deep_copy(good);
             replace(bad, places[i].at, by);
             bool same =
@@ -556,6 +560,8 @@ static void json_that_is_no_calibration_is_refused(void **state)
         json_decref(bad);
     }
     assert_int_equal(open_with(&c, &b, NULL), KITH_OK); /* none at all is none */
+    json_object_del(good, "rule");
+    assert_int_equal(open_with(&c, &b, good), KITH_OK); /* and one of the rule before is none */
     json_decref(good);
     built_release(&b);
     column_release(&c);
