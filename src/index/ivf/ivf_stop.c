@@ -326,9 +326,8 @@ kith_status kt_ivf_calibration_read(const json_t *from, struct ivf_calibration *
 {
     const json_t *curves = json_object_get(from, "curves");
     *out = (struct ivf_calibration){ 0 };
-    if (!from || !json_object_get(from, "rule"))
-        return KITH_OK; /* of before there was another rule than this */
     const char *on = json_string_value(json_object_get(from, "on"));
+    if (!from || (on && !json_object_get(from, "rule"))) return KITH_OK; /* none, or of the rule before */
     bool good = json_integer_value(json_object_get(from, "rule")) == RULE &&
                 json_array_size(curves) == IVF_CURVES &&
                 read_numbers(json_object_get(from, "sign_spread"), out->sign_spread, IVF_LOSSES) &&
