@@ -480,6 +480,7 @@ struct ivf_stop {
     float nearest;           /* the logarithm of the nearest list's mass, negative */
     uint32_t sorted;         /* lists, when the tail was summed */
     float seen, left, tail;  /* masses: of lists seen, of sorted ones not yet seen, of the others */
+    float next;              /* that of the next list, were it like the others */
     float alike, alike_tail; /* under weights: those of sorted ones, and of the others, without them */
 };
 /** After probe `at` was scanned: what it is worth to go on, from 1 down to 0. */

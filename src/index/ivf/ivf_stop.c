@@ -152,15 +152,15 @@ float kt_ivf_stop_worth(struct ivf_stop *stop, const struct ivf_ranking *ranking
     if (ranking->sorted != stop->sorted || bound < stop->bound * resum_below) {
         sum_masses(stop, ranking, at, bound);
     } else {
-        float mass = masses_of(stop, ranking->near + at, weights_from(ranking, at), 1);
+        float mass = stop->next * (ranking->weights ? ranking->near_weights[at] : 1);
         stop->seen += mass;
         stop->left -= mass;
     }
     float left = (stop->left > 0 ? stop->left : 0) + stop->tail, all = stop->seen + left;
     float alike = ranking->weights ? stop->alike + stop->alike_tail : all;
-    float next = masses_of(stop, ranking->near + kt_min_u32(at + 1, ranking->sorted - 1), NULL, 1);
+    stop->next = masses_of(stop, ranking->near + kt_min_u32(at + 1, ranking->sorted - 1), NULL, 1);
     if (!(all > 0) || !(alike > 0)) return 0;
-    return fminf(1, next / alike * (left / all) * strangeness(&stop->rule, bound));
+    return fminf(1, stop->next / alike * (left / all) * strangeness(&stop->rule, bound));
 }
 
 /* ---- what to ask for */
