@@ -1,7 +1,9 @@
 /* What is done to a graph once all its nodes are linked.
  *
  * Every node reachable: one that cannot be reached from the entry gets a link from one of the nearest nodes
- * that can: in a free place, or in place of a link to a node that others lead to as well.
+ * that can: in a free place, or in place of a link to a node that others lead to as well. For dot in a free
+ * place only: the nearest are always the few long rows, through which all walks go, and there are more rows
+ * to be led to than these have links. Who gets no place is among the largest products of nobody near it.
  *
  * Order: the nodes that a node links to are numbered one after another where no number was given yet, and so
  * on from the last of them. A walk goes from neighbour to neighbour, so what it reads lies on fewer pages.
@@ -61,6 +63,7 @@ static uint32_t place_in(const struct arranging *a, const uint32_t *links, uint3
 {
     for (uint32_t i = 0; i < room; i++)
         if (links[i] == HNSW_NONE) return i;
+    if (a->graph->shape.metric == KITH_DOT) return room;
     for (uint32_t i = room; i-- > 0;)
         if (a->incoming[links[i]] > 1) return i;
     return room;
@@ -143,6 +146,7 @@ static void give_numbers(const struct arranging *a, uint32_t *numbers)
 static kith_status mend_all(struct kt_index *graph, kith_error *error)
 {
     kith_status status = KITH_OK;
+    if (graph->shape.metric == KITH_DOT) return KITH_OK; /* being reachable finds a nearer place */
     for (uint32_t node = 0; !status && node < graph->nodes; node++) status = kt_hnsw_mend(graph, node, error);
     return status;
 }

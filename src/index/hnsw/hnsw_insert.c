@@ -8,6 +8,10 @@
  * Copies of a row would link to nothing but one another, and a walk that came among them stay there: they get
  * half of a list at most.
  *
+ * By products nearly every candidate is nearer to some long row that was taken than to the node, so that few
+ * would be left to link to (5 of 32), and half of all nodes be nobody's: lists are filled with the nearest of
+ * those left out.
+ *
  * A batch does not see itself. It is at most a fiftieth of the graph, and a quarter of the nodes that were
  * added in this call: rows of a cluster that nobody saw before find one another.
  */
@@ -61,6 +65,16 @@ static uint32_t step_among_copies(const struct hnsw_near *candidates, uint32_t c
     return kt_max_u32(1, copies / (most / 2) + (copies % (most / 2) != 0));
 }
 
+void kt_hnsw_fill_up(const struct hnsw_near *candidates, uint32_t count, uint32_t room, uint32_t *links)
+{
+    uint32_t chosen = kt_hnsw_count(links, room), have = chosen;
+    for (uint32_t i = 0; i < count && have < room; i++) {
+        uint32_t at = 0;
+        while (at < chosen && links[at] != candidates[i].node) at++;
+        if (at == chosen) links[have++] = candidates[i].node;
+    }
+}
+
 kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near *candidates, uint32_t count,
                            uint32_t most, uint8_t *scratch_code, uint32_t *links, kith_error *error)
 {
@@ -88,6 +102,7 @@ kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near 
         links[kept++] = candidates[i].node;
     }
     for (uint32_t i = kept; i < most; i++) links[i] = HNSW_NONE;
+    if (graph->shape.metric == KITH_DOT) kt_hnsw_fill_up(candidates, count, most, links);
     return KITH_OK;
 }
 

@@ -87,18 +87,6 @@ static kith_status gather(const struct folding *f, uint32_t node, uint32_t level
     return status;
 }
 
-/* The nearest of those that were not chosen, into what is left of a list: where nodes were taken out, ways
- * are to be many rather than short. */
-static void fill_up(const struct candidates *c, uint32_t room, uint32_t *links)
-{
-    uint32_t count = kt_hnsw_count(links, room);
-    for (uint32_t i = 0, chosen = count; i < c->count && count < room; i++) {
-        uint32_t at = 0;
-        while (at < chosen && links[at] != c->near[i].node) at++;
-        if (at == chosen) links[count++] = c->near[i].node;
-    }
-}
-
 /* The list of one node and level in the new graph. */
 static kith_status fold_list(const struct folding *f, uint32_t place, uint32_t level,
                              struct kt_arena *scratch, uint32_t *to, kith_error *error)
@@ -113,7 +101,8 @@ static kith_status fold_list(const struct folding *f, uint32_t place, uint32_t l
     if (status) return status;
     if (c.count > room) {
         status = kt_hnsw_choose(f->from, node, c.near, c.count, room, scratch, links, error);
-        if (!status) fill_up(&c, room, links);
+        /* Where nodes were taken out, ways are to be many rather than short. */
+        if (!status) kt_hnsw_fill_up(c.near, c.count, room, links);
         for (uint32_t i = 0; !status && i < room; i++)
             to[i] = links[i] == HNSW_NONE ? HNSW_NONE : f->places[links[i]];
         return status;

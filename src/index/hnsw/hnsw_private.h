@@ -275,10 +275,13 @@ kith_status kt_hnsw_descend(struct hnsw_walk *walk, uint32_t level);
 /* ---- new nodes (hnsw_insert.c) ---- */
 
 /* Links for a node among candidates, nearest first: a candidate is left out when one that was taken is nearer
- * to it than the node is (Malkov, Yashunin, algorithm 4). `scratch_code` has layout.wide bytes. */
+ * to it than the node is (Malkov, Yashunin, algorithm 4); for dot the nearest of these fill the list up.
+ * `scratch_code` has layout.wide bytes. */
 kith_status kt_hnsw_select(const struct kt_index *graph, const struct hnsw_near *candidates, uint32_t count,
                            uint32_t most, uint8_t *scratch_code, uint32_t *links, kith_error *error);
-/** The same for a node and candidates in any order, whose distances are filled in: all that wants to be in
+/** Puts the nearest of the candidates that a list does not have into what is left of it. */
+void kt_hnsw_fill_up(const struct hnsw_near *candidates, uint32_t count, uint32_t room, uint32_t *links);
+/** A choice for a node and candidates in any order, whose distances are filled in: all that wants to be in
  * its list. */
 kith_status kt_hnsw_choose(const struct kt_index *graph, uint32_t node, struct hnsw_near *candidates,
                            uint32_t count, uint32_t room, struct kt_arena *scratch, uint32_t *links,

@@ -210,14 +210,16 @@ static kith_status walk_with(struct hnsw_search *s, uint32_t pool)
 }
 
 /* Whether the k-th that was found lies where the walk has been: what was met on the way there, far off, is
- * not yet an answer. */
+ * not yet an answer. Nor is what has a negative product with the query: a walk leads to large products, and
+ * the least negative ones are those of short rows, to which it does not come. */
 static bool is_answered(const struct hnsw_search *s)
 {
     const struct hnsw_walk *w = &s->walk;
     uint32_t k = (uint32_t)kt_min_u64(s->query->k, s->admitted);
-    if (!w->among) return w->count >= k;
-    if (w->found_count < k) return false;
-    return w->count < w->capacity || w->found[k - 1].distance <= w->pool[w->count - 1].distance;
+    const struct hnsw_near *near = w->among ? w->found : w->pool;
+    if ((w->among ? w->found_count : w->count) < k) return false;
+    if (s->graph->shape.metric == KITH_DOT && near[k - 1].distance > 0) return false;
+    return !w->among || w->count < w->capacity || w->found[k - 1].distance <= w->pool[w->count - 1].distance;
 }
 
 /* Under a filter whose rows lie elsewhere the pool is made larger, as long as a walk of four times the codes

@@ -5,6 +5,9 @@
  * Marks of visited nodes are bits, in lines of 512 that are cleared when one of them is first touched: a walk
  * pays for what it visits, however large the graph is.
  *
+ * By products a long row is near everything, and a walk that keeps one node only stays at it: such a walk
+ * keeps some on the level above the lowest.
+ *
  * Under a filter every node leads the way, and those that are admitted are gathered beside the pool. The walk
  * may end once that many were gathered and the next node of the pool is farther than the last of them.
  */
@@ -13,6 +16,7 @@
 enum {
     LINE = 512, /* nodes of a line */
     MOST_ROOM = 2 * HNSW_MOST_M,
+    DESCENT_EF = 8,  /* on level 1, for dot */
     ASK_EVERY = 1024 /* lists followed: some hundred microseconds */
 };
 #define SEEN (UINT32_C(1) << 31)
@@ -188,11 +192,12 @@ kith_status kt_hnsw_walk_level(struct hnsw_walk *walk, uint32_t level, uint32_t 
 kith_status kt_hnsw_descend(struct hnsw_walk *walk, uint32_t level)
 {
     uint32_t nearest = walk->graph->entry;
+    bool product = walk->graph->shape.metric == KITH_DOT;
     kith_status status = KITH_OK;
     for (uint32_t l = walk->graph->top; !status && l > level; l--) {
         kt_hnsw_walk_clear(walk);
         status = kt_hnsw_walk_from(walk, nearest);
-        if (!status) status = kt_hnsw_walk_level(walk, l, 1);
+        if (!status) status = kt_hnsw_walk_level(walk, l, product && l == 1 ? DESCENT_EF : 1);
         if (!status) nearest = walk->pool[0].node;
     }
     kt_hnsw_walk_clear(walk);

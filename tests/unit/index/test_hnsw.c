@@ -82,6 +82,52 @@ static void any_metric_finds_what_a_scan_finds(void **state)
     }
 }
 
+/* By products the long rows are near everything: others must be found behind them, in a base, in runs and
+ * when all is made one, with whatever length a query has; and where no product is above zero. */
+static void products_find_rows_of_any_length(void **state)
+{
+    enum { ROWS = IS_SANITIZED ? 2000 : 6000, FIRST = ROWS / 2, ASKED = 100, DIM = 32 };
+    struct column c;
+    struct kt_random random = { seed };
+    (void)state;
+    float *queries = column_and_queries(&c, ROWS, ASKED, DIM, KITH_F32, 60);
+    float *rows = (float *)(void *)c.data, *others = kt_alloc_array(ASKED * DIM, sizeof *others);
+    assert_non_null(others);
+    for (uint64_t r = 0; r < ROWS; r++) {
+        float sum = 0;
+        for (int i = 0; i < 12; i++) sum += kt_random_float(&random) - 0.5f; /* about normal */
+        float length = r % 10 == 9 ? 0 : expf(sum);
+        for (uint64_t d = 0; d < DIM; d++) rows[r * DIM + d] *= length;
+    }
+    struct built b = build_first(&c, graph_plan(KITH_DOT), FIRST);
+    extend_in_parts(&c, &b, FIRST);
+    for (int folded = 0; folded < 2; folded++) {
+        if (folded) assert_int_equal(merge(&c, &b, 0, 1 + b.run_count, NULL), ROWS);
+        struct kt_index_stats stats[3] = { { 0 } };
+        for (int size = 0; size < 3; size++) {
+            for (uint64_t i = 0; i < ASKED * DIM; i++) others[i] = ldexpf(queries[i], 14 * (size - 1));
+            struct truth truth = truth_of(&c, KITH_DOT, others, ASKED, 100);
+            struct kt_index_query ask = { .k = 10, .ef = 48 };
+            double ten = recall_of(&c, &b, &truth, ask, &stats[size]);
+            ask.k = ask.ef = 100;
+            double hundred = recall_of(&c, &b, &truth, ask, NULL);
+            if (ten < 0.985 || hundred < 0.95)
+                fail_msg("folded %d, size %d: recall %.4f of 10, %.4f of 100", folded, size, ten, hundred);
+            assert_int_equal(stats[size].codes, stats[0].codes);
+            truth_release(&truth);
+        }
+    }
+    for (uint64_t i = 0; i < ROWS * DIM; i++) rows[i] = fabsf(rows[i]);
+    for (uint64_t i = 0; i < ASKED * DIM; i++) others[i] = -fabsf(queries[i]);
+    struct built negative = build(&c, graph_plan(KITH_DOT), 2);
+    assert_true(recall_at(&c, &negative, others, ASKED, (struct kt_index_query){ .k = 10, .ef = 64 }) == 1);
+    built_release(&negative);
+    built_release(&b);
+    kt_free(others);
+    kt_free(queries);
+    column_release(&c);
+}
+
 static void every_row_is_reachable_and_found_by_its_own_vector(void **state)
 {
     enum { ROWS = IS_SANITIZED ? 1500 : 6000, FIRST = ROWS * 2 / 3 };
@@ -555,6 +601,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_are_filled_or_refused_in_words),
         cmocka_unit_test(any_metric_finds_what_a_scan_finds),
+        cmocka_unit_test(products_find_rows_of_any_length),
         cmocka_unit_test(every_row_is_reachable_and_found_by_its_own_vector),
         cmocka_unit_test(no_node_of_a_run_is_left_without_a_link_to_it),
         cmocka_unit_test(copies_hide_nobody),
