@@ -274,6 +274,7 @@ static float usual_bound(float unit, const uint64_t *bounds)
     uint32_t bin = 0;
     for (uint32_t i = 0; i < FINE; i++) all += bounds[i];
     while (bin < FINE && 4 * within < 3 * all) within += bounds[bin++];
+    if (!all) return 0; /* nothing is known */
     return unit * unit * exp2f(((float)bin - FINE / 2) / BOUND_BINS);
 }
 

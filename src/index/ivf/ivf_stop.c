@@ -279,9 +279,9 @@ json_t *kt_ivf_calibration_write(const struct ivf_calibration *c)
         json_decref(curves);
         return NULL;
     }
-    return json_pack("{s:i, s:s, s:i, s:f, s:o, s:o, s:o}", "rule", RULE, "on",
-                     c->on_queries ? "queries" : "rows", "queries", (int)c->queries, "fit", (double)c->fit,
-                     "sign_spread", signs, "spread", all, "curves", curves);
+    return json_pack("{s:s, s:i, s:i, s:f, s:o, s:o, s:o}", "on", c->on_queries ? "queries" : "rows",
+                     "queries", (int)c->queries, "rule", RULE, "fit", (double)c->fit, "sign_spread", signs,
+                     "spread", all, "curves", curves);
 }
 
 static bool read_numbers(const json_t *from, float *to, uint32_t count)
