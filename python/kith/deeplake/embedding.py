@@ -114,13 +114,16 @@ def embed(function: DeepLakeEmbedder, texts: Any, limits: dict[str, Any] | None,
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
 
-def _rows(vectors: Any, count: int) -> np.ndarray:
+def numbers(made: Any, otherwise: str) -> np.ndarray:
+    """Give what a function made as float32; `otherwise` says what is wrong where it is no array of numbers."""
     try:
-        made = np.asarray(vectors, dtype=np.float32)
+        return np.asarray(made, dtype=np.float32)
     except (ValueError, TypeError) as error:
-        raise IncorrectEmbeddingShapeError(
-            f"the embedding function returned embeddings of different shapes: {error}"
-        ) from None
+        raise IncorrectEmbeddingShapeError(f"the embedding function {otherwise}: {error}") from None
+
+
+def _rows(vectors: Any, count: int) -> np.ndarray:
+    made = numbers(vectors, "returned embeddings of different shapes")
     if made.ndim == 3 and made.shape[1] == 1:
         made = made[:, 0]
     if made.ndim != 2 or len(made) != count or made.shape[1] == 0:

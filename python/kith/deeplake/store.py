@@ -18,7 +18,7 @@ import numpy as np
 from ..query import natural
 from . import _dataset as datasets, _filters, _index, _search, _tensors
 from .constants import DEFAULT_VECTORSTORE_TENSORS
-from .embedding import DeepLakeEmbedder, embed, embedder
+from .embedding import DeepLakeEmbedder, embed, embedder, numbers
 from .util.exceptions import (
     DatasetHandlerError,
     DeepMemoryAccessError,
@@ -786,12 +786,7 @@ def _check_search(
 
 
 def _one_vector(made: Any) -> np.ndarray:
-    try:
-        vector = np.asarray(made, dtype=np.float32)
-    except (ValueError, TypeError) as error:
-        raise IncorrectEmbeddingShapeError(
-            f"the embedding function gave no vector for the text of a query: {error}"
-        ) from None
+    vector = numbers(made, "gave no vector for the text of a query")
     if vector.ndim > 1 and vector.size == vector.shape[-1]:
         return vector.reshape(-1)
     if vector.ndim != 1:
