@@ -8,9 +8,10 @@
  * how far estimates of true neighbours are off, in standard errors: from that the spreads. A spread for a
  * recall of R loses half of 1 - R of the neighbours that lie at the edge of the answer, which is a twentieth
  * to a tenth of that of them all, since most lie well within it;
- *   - the second part replays the rule that those masses make, for many thresholds at once, and adds up
- * recall, lists and codes. The recall of a point is a mean over traces; with it is kept what to take off for
- * a one-sided 95 % bound.
+ *   - the second part replays the rules that those masses make, for many thresholds at once, and adds up
+ * recall, lists and codes. For each k there are two, which judge how far a list is from the k-th neighbour
+ * and from the nearest list; those that take fewer lists are kept. The recall of a point is a mean over
+ * traces; with it is kept what to take off for a one-sided 95 % bound.
  *
  * Everything that traces add up is whole numbers, so that the result does not depend on threads.
  *
